@@ -1,0 +1,50 @@
+"""The errors a person is meant to read. Anything else that is raised is a bug and keeps its traceback.
+
+    EbtError            base; never raised itself
+    ├── TaskFailed      1   the check or the task failed          `ebt doctor` found a fault
+    ├── MisuseError     2   the command line asks for nonsense    `--episodes -3`
+    ├── ConfigError     3   a bench or recipe file is wrong       unknown key in koch.toml
+    ├── HardwareError   4   a device is missing or denied         motor 3 is silent
+    └── DataError       5   an episode or a run is not readable   a truncated file
+"""
+
+
+class EbtError(Exception):
+    """Something that a person at the bench can put right.
+
+    `ebt` prints the message and the hint on stderr and exits with `exit_code`.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class TaskFailed(EbtError):
+    """The check or the task failed."""
+
+
+class MisuseError(EbtError):
+    """The command line asks for something that makes no sense."""
+
+    exit_code = 2
+
+
+class ConfigError(EbtError):
+    """A bench file, recipe file or calibration says something it cannot mean."""
+
+    exit_code = 3
+
+
+class HardwareError(EbtError):
+    """A device is missing, denied or misbehaving."""
+
+    exit_code = 4
+
+
+class DataError(EbtError):
+    """An episode, dataset or run is missing or cannot be read."""
+
+    exit_code = 5

@@ -1,0 +1,153 @@
+"""One tick of the bench: what was seen, what was asked, what was sent, and how sure the policy was.
+
+Shapes: J joints, H x W pixels. Units: radians, seconds, RGB. Times are on the bench clock, 0 at `Bench.reset`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Joints = NDArray[np.float32]  # [J] rad, in the order of BenchSpec.joints
+Image = NDArray[np.uint8]  # [H, W, 3] RGB
+Depth = NDArray[np.uint16]  # [H, W], times CameraSpec.depth_unit_m
+
+
+class Actor(StrEnum):
+    """Who decided an action."""
+
+    HUMAN = "human"
+    POLICY = "policy"
+    RETRY = "retry"  # the retry rule: hold or back off
+    REPLAY = "replay"
+
+
+class Outcome(StrEnum):
+    """How an episode ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ABORTED = "aborted"  # cut short by a person or a fault; everything up to there is kept
+
+
+@dataclass(frozen=True)
+class CameraSpec:
+    """What a camera gives, known before it is opened."""
+
+    height: int
+    """Pixels."""
+    width: int
+    """Pixels."""
+    rate_hz: float
+    depth_unit_m: float | None = None
+    """Metres a depth count stands for; None where the camera records no depth."""
+
+
+@dataclass(frozen=True)
+class BenchSpec:
+    """What a bench reads and takes, known before it is opened."""
+
+    name: str
+    joints: tuple[str, ...]
+    """Every follower's joints in bench-file order, e.g. `shoulder_pan` or `left/shoulder_pan`; all in radians."""
+    cameras: Mapping[str, CameraSpec]
+    rate_hz: float
+    """Ticks a second."""
+    sim: bool
+    """True on the digital twin; stamped into every file."""
+    task: str = ""
+    """What is being done, in a few words or as the twin's task name."""
+    lockstep: bool = False
+    """True where time is simulated and waits for whoever is slow."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One camera frame and when it was taken."""
+
+    image: Image
+    number: int
+    """Counted by the device."""
+    device_s: float
+    """The device's own stamp, in `domain`."""
+    domain: str
+    """`hardware_clock`, `system_time` or `global_time`, as RealSense names them; the twin stamps `global_time`."""
+    arrival_s: float
+    """When the host had it, on the bench clock."""
+    age_s: float
+    """How old the picture was when the tick began."""
+    repeated: bool
+    """True where the row before already held this frame."""
+    depth: Depth | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All sensors, read within one tick."""
+
+    time_s: float
+    """When the tick began."""
+    read_s: float
+    """When the motors had answered."""
+    position: Joints
+    velocity: Joints
+    """[J] rad/s."""
+    effort: Joints
+    """[J] motor current in A; on models without a current sensor the load as a fraction of stall."""
+    frames: Mapping[str, Frame]
+    privileged: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """State that only the twin knows (object poses); never fed to a policy unless its recipe says so."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something worth a line in the episode."""
+
+    kind: str
+    """E.g. `rise`, `hold`, `back_off`, `replan`, `resume`, `give_up`, `late`, `gap`, `disturbance`, `note`."""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an agent wants done now, and what it knows about it."""
+
+    action: Joints
+    actor: Actor
+    energy: float = np.nan
+    """Of the plan in use given the observation it was made for; lower is surer. NaN where a person decides."""
+    score: float = np.nan
+    """What is held against `threshold`; the energy itself, or the energy less what is normal here."""
+    threshold: float = np.nan
+    """Above it the score counts as risen; NaN while none is calibrated."""
+    steps_used: int = 0
+    """Descent steps that the plan in use took."""
+    trace: tuple[float, ...] = ()
+    """Energy before the first and after every descent step; empty on ticks without a new plan."""
+    plan_age_s: float = np.nan
+    """How old the observation behind the plan is."""
+    latency_s: float = np.nan
+    """How long planning took."""
+    attempt: int = 1
+    events: tuple[Event, ...] = ()
+    done: bool = False
+    """The agent has finished or given up; the loop may end the episode."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of an episode: observed, then sent."""
+
+    observation: Observation
+    decision: Decision
+    """`decision.action` is what was asked for."""
+    sent: Joints
+    """What the motors were told, after limits."""
+    sent_s: float
+    """When."""
+    skipped: int = 0
+    """Ticks missed since the row before."""
+    events: tuple[Event, ...] = ()
+    """The decision's, the bench's and the operator's, in order."""

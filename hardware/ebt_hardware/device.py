@@ -1,0 +1,85 @@
+"""The seams where a real device or its twin stands, and the little that both promise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ebt_data.step import Frame, Image
+
+Ticks = NDArray[np.int32]  # [M] motor units, 4096 to the turn
+
+
+@dataclass(frozen=True)
+class MotorState:
+    """One synchronous read of every motor on a bus, in the order of its ids."""
+
+    position: Ticks
+    velocity: Ticks
+    """[M] in the model's unit, 0.229 rev/min."""
+    effort: Ticks
+    """[M] current in the model's unit, or load in 0.1 % on models without a current sensor."""
+    alert: NDArray[np.bool_]
+    """[M] the alert bit of each status packet: the motor wants its hardware-error register read."""
+    fresh: NDArray[np.bool_]
+    """[M] False where a motor did not answer and the values are those of the read before."""
+
+
+class Clock(Protocol):
+    """Time on the bench: wall time, or the twin's lock-step time."""
+
+    def start(self) -> None:
+        """Make now 0 and the next tick one period away."""
+        ...
+
+    def now(self) -> float:
+        """Seconds since `start`."""
+        ...
+
+    def wait(self) -> int:
+        """Return at the next tick, with how many ticks were missed since the last one."""
+        ...
+
+
+class Camera(Protocol):
+    """A colour camera that always has a latest frame."""
+
+    def latest(self, now_s: float) -> Frame:
+        """The freshest frame; its age is counted at `now_s` on the bench clock.
+
+        Raises:
+            HardwareError: no frame for longer than the camera's stall limit.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class Scene(Protocol):
+    """What only a twin can do: set the table, judge, and disturb. A real bench has none."""
+
+    def reset(self, seed: int) -> None:
+        """Lay the objects out anew, the same for the same seed."""
+        ...
+
+    def succeeded(self) -> bool:
+        """True while the task's success test holds."""
+        ...
+
+    def privileged(self) -> Mapping[str, NDArray[np.float32]]:
+        """Object poses by name: [7] = position m, quaternion wxyz, in the world frame."""
+        ...
+
+    def disturb(self, kind: str) -> None:
+        """Physically disturb the scene.
+
+        Raises:
+            MisuseError: the task knows no such disturbance; the message lists them.
+        """
+        ...
+
+    def picture(self, height: int, width: int) -> Image:
+        """A third-person view for people, never for policies."""
+        ...
