@@ -80,6 +80,14 @@ class Scene(Protocol):
         """
         ...
 
+    def demonstrate(self) -> None:
+        """Let the scripted operator take the leader arm and do the task once, from the next tick on."""
+        ...
+
+    def demonstrating(self) -> bool:
+        """False once the scripted operator has let go of the leader arm."""
+        ...
+
     def picture(self, height: int, width: int) -> Image:
         """A third-person view for people, never for policies."""
         ...

@@ -1,0 +1,171 @@
+"""Pick a cube from anywhere on the table, at any yaw, and drop it into the bin. Held by friction alone."""
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from ebt_data.errors import MisuseError
+from ebt_hardware.twin.kinematics import wrap_quarter
+from ebt_hardware.twin.scene import GRIPPER_OPEN_RAD
+from ebt_hardware.twin.task import Demonstration, HandTarget, View
+
+CUBE_HALF_M = 0.015
+FIELD_X_M = (0.14, 0.29)  # 15 cm x 15 cm, in the follower's base frame
+FIELD_Y_M = (-0.12, 0.03)
+BIN_M = (0.19, 0.17)
+BIN_HALF_M = 0.055
+GRASP_Z_M = 0.010
+CARRY_Z_M = 0.085
+SQUEEZE_RAD = 0.25  # asked of the gripper around a cube that stops it at 0.6
+PUSH_LIMIT_N = 40.0
+
+
+@dataclass
+class Push:
+    """A disturbance under way: somebody's finger that moves the cube at a velocity, with a limited force."""
+
+    velocity: NDArray[np.float64]  # [3] m/s
+    remaining_s: float
+
+
+class PickPlace:
+    """Implements `Task`."""
+
+    def __init__(self) -> None:
+        self._push: Push | None = None
+        self._rng = np.random.default_rng(0)
+
+    def xml(self) -> str:
+        """A 3 cm cube of 30 g and an open bin."""
+        x, y = BIN_M
+        half, wall = BIN_HALF_M, 0.003
+        walls = "".join(
+            f'<geom type="box" size="{sx} {sy} 0.016" pos="{px} {py} 0.016" rgba="0.25 0.45 0.75 1"/>'
+            for sx, sy, px, py in (
+                (wall, half, half, 0),
+                (wall, half, -half, 0),
+                (half, wall, 0, half),
+                (half, wall, 0, -half),
+            )
+        )
+        return f"""
+    <body name="bin" pos="{x} {y} 0"><geom type="box" size="{half} {half} 0.002" pos="0 0 0.002" rgba="0.3 0.5 0.8 1"/>{walls}</body>
+    <body name="cube" pos="0.2 0 {CUBE_HALF_M}"><freejoint name="cube"/>
+      <geom name="cube" type="box" size="{CUBE_HALF_M} {CUBE_HALF_M} {CUBE_HALF_M}" mass="0.03" rgba="0.85 0.12 0.15 1"
+        friction="1.0 0.02 0.001" condim="4" solref="0.006 1"/></body>"""
+
+    def reset(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
+        """Lay the cube anywhere in the field, at any yaw."""
+        yaw = rng.uniform(-np.pi, np.pi)
+        joint = data.joint("cube")
+        joint.qpos[:3] = rng.uniform(*FIELD_X_M), rng.uniform(*FIELD_Y_M), CUBE_HALF_M
+        joint.qpos[3:] = np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)
+        joint.qvel[:] = 0.0
+        data.body("cube").xfrc_applied[:] = 0.0
+        self._push = None
+        self._rng = np.random.default_rng(rng.integers(2**63))
+
+    def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
+        """Apply the push under way, if any."""
+        if self._push is None:
+            return
+        force = 200.0 * (self._push.velocity - data.joint("cube").qvel[:3])
+        size = float(np.linalg.norm(force))
+        data.body("cube").xfrc_applied[:3] = force * min(1.0, PUSH_LIMIT_N / max(size, 1e-9))
+        self._push.remaining_s -= dt_s
+        if self._push.remaining_s <= 0:
+            data.body("cube").xfrc_applied[:] = 0.0
+            self._push = None
+
+    def succeeded(self, data: mujoco.MjData) -> bool:
+        """The cube lies still in the bin."""
+        offset = np.abs(data.body("cube").xpos - (*BIN_M, 0.0))
+        inside = bool((offset[:2] < BIN_HALF_M).all() and offset[2] < 0.035)
+        return inside and float(np.linalg.norm(data.joint("cube").qvel[:3])) < 0.05
+
+    def privileged(self, data: mujoco.MjData) -> dict[str, NDArray[np.float32]]:
+        """Pose [7] of the cube."""
+        return {"cube": data.joint("cube").qpos.astype(np.float32)}
+
+    def disturb(self, data: mujoco.MjData, kind: str) -> None:
+        """`knock`: a finger knocks the cube down, out of a grip; `nudge`: pushes it some centimetres aside.
+
+        Raises:
+            MisuseError: any other kind.
+        """
+        side = self._rng.uniform(-np.pi, np.pi)
+        aside = np.array([np.cos(side), np.sin(side), 0.0])
+        if kind == "knock":
+            self._push = Push(np.array([0.0, 0.0, -0.6]) + 0.15 * aside, 0.15)
+        elif kind == "nudge":
+            self._push = Push(0.25 * aside, 0.15)
+        else:
+            raise MisuseError(f"pick_place knows no disturbance {kind!r}", hint="choose knock or nudge")
+
+    def demonstrate(self, view: View, rng: np.random.Generator) -> Demonstration:
+        """Hover, descend, close, lift, carry, release; begin again where the cube was lost."""
+        while True:
+            cube, yaw = _cube(view)
+            start = cube[:2] + rng.normal(0, 0.012, 2)  # people don't arrive exactly above
+            hover = HandTarget((*start, rng.uniform(0.055, 0.08)), yaw, GRIPPER_OPEN_RAD)
+            while not _near(view, hover, 0.015):
+                view = yield hover
+            cube, yaw = _cube(view)
+            down = HandTarget((cube[0], cube[1], GRASP_Z_M), yaw, GRIPPER_OPEN_RAD, careful=True)
+            for _ in range(60):
+                if _near(view, down, 0.005):
+                    break
+                view = yield down
+            yield from _settle(view, down, SQUEEZE_RAD)
+            view = yield down_closed(down)
+            up = HandTarget((cube[0], cube[1], CARRY_Z_M), yaw, SQUEEZE_RAD)
+            for _ in range(40):
+                if _near(view, up, 0.02):
+                    break
+                view = yield up
+            if _cube(view)[0][2] < CUBE_HALF_M + 0.02:
+                continue
+            drop = rng.normal(0, 0.008, 2) + BIN_M
+            carry = HandTarget((drop[0], drop[1], CARRY_Z_M), 0.0, SQUEEZE_RAD)
+            while not _near(view, carry, 0.02) and _cube(view)[0][2] > CUBE_HALF_M + 0.02:
+                view = yield carry
+            if not _near(view, carry, 0.02):
+                continue
+            release = HandTarget((drop[0], drop[1], CARRY_Z_M - 0.02), 0.0, GRIPPER_OPEN_RAD)
+            while view.gripper < 1.1:
+                view = yield release
+            for _ in range(12):
+                view = yield HandTarget((drop[0], drop[1], CARRY_Z_M + 0.04), 0.0, GRIPPER_OPEN_RAD)
+            offset = np.abs(_cube(view)[0][:2] - BIN_M)
+            if (offset < BIN_HALF_M).all():
+                return
+
+
+def down_closed(down: HandTarget) -> HandTarget:
+    """`down`, gripper closed."""
+    return HandTarget(down.position, down.yaw, SQUEEZE_RAD)
+
+
+def _settle(view: View, target: HandTarget, gripper: float) -> Demonstration:
+    """Close until the follower's fingers stop."""
+    still = 0
+    for _ in range(30):
+        before = view.gripper
+        view = yield HandTarget(target.position, target.yaw, gripper)
+        still = still + 1 if abs(view.gripper - before) < 0.01 and view.gripper < 1.0 else 0
+        if still >= 2:
+            return
+
+
+def _cube(view: View) -> tuple[NDArray[np.float64], float]:
+    """Position [3] m of the cube and the yaw of a pair of its faces, rad."""
+    pose = view.objects["cube"].astype(np.float64)
+    w, x, y, z = pose[3:]
+    yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+    return pose[:3], wrap_quarter(float(yaw))
+
+
+def _near(view: View, target: HandTarget, tolerance_m: float) -> bool:
+    return bool(np.linalg.norm(view.grasp - target.position) < tolerance_m)
