@@ -70,7 +70,7 @@ def arm_xml(name: str, y: float, rgba: str, touch: bool) -> str:
 
 def wrist_camera_xml() -> str:
     """A camera on the hand, looking past the finger tips; its z axis points away from what it sees."""
-    return f'<camera name="wrist" pos="-0.055 0 0.03" xyaxes="0 -1 0 -0.9 0 0.44" fovy="75"/>'
+    return '<camera name="wrist" pos="-0.055 0 0.03" xyaxes="0 -1 0 -0.9 0 0.44" fovy="75"/>'
 
 
 def drive_xml(name: str, prefix: str, gains: dict[str, tuple[float, float, float]]) -> str:
