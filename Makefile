@@ -1,0 +1,49 @@
+# Two commands:   make demo   installs everything and shows the whole loop on the digital twin
+#                 make test   installs everything and runs every check that a change must pass
+# `make PYTHON=python3.12 demo` picks another interpreter.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INPUTS := pyproject.toml constraints.txt
+
+.PHONY: demo test check wheel system clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed
+	$(BIN)/ebt demo
+
+test: $(VENV)/.installed-dev check wheel
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q --durations=10
+
+# The wheel, used as a stranger would: a fresh environment, outside the checkout.
+wheel: $(VENV)/.installed-dev
+	@set -eu; away=$$(mktemp -d); trap 'rm -rf "$$away"' EXIT; set -x; \
+	$(BIN)/python -m build --no-isolation --wheel --outdir "$$away" . >/dev/null; \
+	$(PYTHON) -m venv "$$away/venv"; \
+	"$$away/venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt "$$away"/*.whl; \
+	cp tests/smoke.py "$$away/"; cd "$$away"; venv/bin/python smoke.py venv/bin/ebt
+
+system:
+	@.ci/system $(PYTHON)
+
+$(BIN)/pip: | system
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(INPUTS) | $(BIN)/pip
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(INPUTS) | $(BIN)/pip
+	$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
