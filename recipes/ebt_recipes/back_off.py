@@ -1,0 +1,110 @@
+"""The way back: along poses that were really held, never through unknown air.
+
+BackOff(path, goal, Grippers(joints, open), rules, rate_hz)
+    .stuck(position) -> bool     .next() -> Joints | None, None once arrived     .goal
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ebt_data.step import Joints
+
+
+@dataclass(frozen=True)
+class BackOffRules:
+    """How the arms go back. Lifting, opening and returning to the start helped most in our early trials."""
+
+    clear_rad: float = 0.3
+    """Way back along the path, counted in its fastest joint, before the grippers open: out of the contact first."""
+    open_s: float = 0.5
+    """How long the grippers get to open."""
+    speed_rad_s: float = 0.6
+    """Of the fastest joint; all joints of all arms slow down together with it."""
+    shortcut_rad: float = 0.05
+    """Poses closer than this in every joint are one: loops between them are left out."""
+    error_rad: float = 0.25
+    """Tracking error of a joint that is too much; grippers are exempt, since what they hold keeps them from closing."""
+    error_s: float = 0.3
+    """How long it may last before the way back is given up."""
+
+
+@dataclass(frozen=True)
+class Grippers:
+    """Which joints are grippers, and where they are open."""
+
+    joints: tuple[bool, ...]
+    """[J]"""
+    open: Joints
+    """A pose in which they are: the first of the episode. Only the grippers' entries are read."""
+
+
+class BackOff:
+    """Walks a recorded path backwards in bounded steps: first with the grippers as they are, then with them open."""
+
+    def __init__(self, path: Sequence[Joints], goal: Joints, grippers: Grippers, rules: BackOffRules, rate_hz: float):
+        """Go from `goal`, what the arms were last told, to `path[0]`; `path` is measured poses, oldest first."""
+        self._grippers = np.array(grippers.joints)
+        self._open = np.asarray(grippers.open)
+        self._path = _without_loops(path, ~self._grippers, rules.shortcut_rad)
+        self._goal = goal.copy()
+        self._rules = rules
+        self._step_rad = rules.speed_rad_s / rate_hz
+        self._clear_steps = round(rules.clear_rad / self._step_rad)
+        self._open_steps = max(1, round(rules.open_s * rate_hz))
+        self._error_steps = max(1, round(rules.error_s * rate_hz))
+        self._behind = 0
+
+    @property
+    def goal(self) -> Joints:
+        """What the arms were last told."""
+        return self._goal
+
+    def stuck(self, position: Joints) -> bool:
+        """True once a joint has been far from its goal for too long; call it once a tick."""
+        far = np.abs(position - self._goal)[~self._grippers] > self._rules.error_rad
+        self._behind = self._behind + 1 if far.any() else 0
+        return self._behind >= self._error_steps
+
+    def next(self) -> Joints | None:
+        """The next goal, None once the arms are back and the grippers open."""
+        if self._path and self._clear_steps > 0:
+            self._clear_steps -= 1
+            self._walk()
+        elif self._open_steps > 0:
+            self._open_steps -= 1
+            self._approach(self._open, self._grippers)
+        elif self._path:
+            self._walk()
+        else:
+            return None
+        return self._goal.copy()
+
+    def _walk(self) -> None:
+        """One step along the path; a pose that is reached makes way for the one before it."""
+        if self._approach(self._path[-1], ~self._grippers):
+            self._path.pop()
+
+    def _approach(self, target: Joints, joints: NDArray[np.bool_]) -> bool:
+        """Move the chosen joints together by at most one step; True once they are there."""
+        way = np.where(joints, target - self._goal, 0).astype(np.float32)
+        longest = float(np.abs(way).max())
+        if longest <= self._step_rad:
+            self._goal = self._goal + way
+            return True
+        self._goal = self._goal + way * np.float32(self._step_rad / longest)
+        return False
+
+
+def _without_loops(path: Sequence[Joints], joints: NDArray[np.bool_], near_rad: float) -> list[Joints]:
+    """The path with every detour cut out that came back to where it had been; gripper motion does not count."""
+    kept: list[Joints] = []
+    poses = np.stack(path)[:, joints]
+    now = len(path) - 1
+    while now >= 0:
+        kept.append(path[now])
+        near = np.abs(poses[: now + 1] - poses[now]).max(axis=1) <= near_rad
+        now = min(int(np.argmax(near)), now - 1)
+    return kept[::-1]

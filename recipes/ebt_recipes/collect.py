@@ -1,0 +1,115 @@
+"""Demonstrations: episode after episode at the leader arm until the folder holds enough good ones.
+
+CollectPlan(target, limits, first_seed=0, keep_failures=False, patience=10)
+collect(bench, leader, recorder, folder, meta, plan, hooks=Hooks()) -> CollectSummary(kept, had, discarded, failures, stopped)
+Commands (Hooks.command, once a tick): SAVE keeps, DISCARD throws away and lays a fresh scene, REDO throws away and lays
+the same scene, STOP throws away and ends the session; what is thrown away lies in the folder's trash.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+from ebt_data.agent import Agent
+from ebt_data.episode import Episode, list_episodes
+from ebt_data.errors import TaskFailed
+from ebt_data.meta import EpisodeMeta
+from ebt_data.recorder import Recorder
+from ebt_data.step import Outcome
+from ebt_hardware.bench import Bench
+from ebt_recipes.recording import Command, EpisodeResult, Hooks, Limits, record_episode
+
+
+@dataclass(frozen=True)
+class CollectPlan:
+    """What to collect."""
+
+    target: int
+    """Good demonstrations that the folder shall hold, those that are there already included."""
+    limits: Limits
+    first_seed: int = 0
+    """Of the first scene; seeds that the folder already knows are passed over. A real bench has none."""
+    keep_failures: bool = False
+    """Keep failed demonstrations, marked as such; they don't count."""
+    patience: int = 10
+    """Failures in a row that end the session."""
+
+
+@dataclass(frozen=True)
+class CollectSummary:
+    """What a session brought."""
+
+    kept: tuple[Path, ...]
+    """The new good ones."""
+    had: int
+    """Good ones that were there before."""
+    failures: int
+    """Demonstrations that failed, kept or not."""
+    discarded: int
+    """Thrown away at the operator's command or because they failed."""
+    stopped: bool
+    """The operator ended the session before the target."""
+
+
+def collect(
+    bench: Bench,
+    leader: Agent,
+    recorder: Recorder,
+    folder: Path,
+    meta: EpisodeMeta,
+    plan: CollectPlan,
+    hooks: Hooks | None = None,
+) -> CollectSummary:
+    """Record demonstrations into `folder`, the recorder's, until it holds `plan.target` good ones.
+
+    Raises:
+        TaskFailed: `plan.patience` demonstrations failed in a row; what was kept stays.
+    """
+    hooks = hooks or Hooks()
+    had, seeds = _resume(bench, folder, plan)
+    kept: list[Path] = []
+    failed: list[EpisodeResult] = []
+    discarded = in_a_row = 0
+    seed: int | None = None
+    redo = False
+    while had + len(kept) < plan.target:
+        seed = seed if redo else next(seeds)
+        number = (had + len(kept) + 1, plan.target)
+        result = record_episode(bench, leader, recorder, replace(meta, seed=seed), plan.limits, hooks, number)
+        result = _keep(recorder, result, plan)
+        hooks.report(result)
+        redo = result.command is Command.REDO
+        discarded += result.path is None
+        in_a_row = in_a_row + 1 if result.outcome is Outcome.FAILURE else 0
+        if result.outcome is Outcome.FAILURE:
+            failed.append(result)
+        elif result.path is not None:
+            kept.append(result.path)
+        if result.command is Command.STOP:
+            break
+        if in_a_row >= plan.patience:
+            raise TaskFailed(f"{in_a_row} demonstrations in a row failed; {len(kept)} new ones were kept")
+    return CollectSummary(tuple(kept), had, len(failed), discarded, had + len(kept) < plan.target)
+
+
+def _resume(bench: Bench, folder: Path, plan: CollectPlan) -> tuple[int, Iterator[int | None]]:
+    """How many good demonstrations the folder holds, and fresh seeds for the rest."""
+    known: set[int | None] = set()
+    had = 0
+    for path in list_episodes(folder):
+        with Episode(path) as episode:
+            known.add(episode.meta.seed)
+            had += episode.meta.kind == "demo" and episode.complete and episode.outcome is Outcome.SUCCESS
+    if bench.scene is None:
+        return had, (None for _ in count())
+    return had, (seed for seed in count(plan.first_seed) if seed not in known)
+
+
+def _keep(recorder: Recorder, result: EpisodeResult, plan: CollectPlan) -> EpisodeResult:
+    """Close the file, or throw it away."""
+    good = result.outcome is Outcome.SUCCESS or (plan.keep_failures and result.outcome is Outcome.FAILURE)
+    if good:
+        return replace(result, path=recorder.finish(result.outcome))
+    recorder.discard()
+    return result

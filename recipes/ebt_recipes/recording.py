@@ -1,0 +1,197 @@
+"""One episode into one file: run the loop, watch for its end, and lose nothing that was recorded.
+
+Command: NONE | SAVE | DISCARD | REDO | STOP
+Limits(max_seconds, hold_s=0.5)
+Tick(episode, target, seed, step, success)                               for the screen, every tick
+EpisodeResult(episode, seed, outcome, command, path, steps, seconds, attempts, why)  for the screen, every episode
+Hooks(watch, report, command, on_step)                                   all optional
+record_episode(bench, agent, recorder, meta, limits, hooks, number) -> EpisodeResult
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from ebt_data.agent import Agent
+from ebt_data.meta import EpisodeMeta
+from ebt_data.recorder import Recorder
+from ebt_data.step import Event, Outcome, Step
+from ebt_hardware.bench import Bench
+from ebt_recipes.loop import run_episode
+
+
+class Command(StrEnum):
+    """What the operator wants of the episode under way; read once a tick."""
+
+    NONE = "none"
+    SAVE = "save"  # it worked: end it, keep it as a success
+    DISCARD = "discard"  # it did not: end it as a failure, go on with a fresh scene
+    REDO = "redo"  # throw it away and do the same scene again
+    STOP = "stop"  # end it and the session
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When an episode ends by itself."""
+
+    max_seconds: float
+    hold_s: float = 0.5
+    """How long the task's success test must hold."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What a screen needs to show the step that was just taken."""
+
+    episode: int
+    """From 1, of this session's target."""
+    target: int
+    seed: int | None
+    step: Step
+    success: bool
+    """The success test holds just now; always False on a real bench."""
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """How one episode ended."""
+
+    episode: int
+    seed: int | None
+    outcome: Outcome
+    command: Command
+    """Of the operator, `none` where it ended by itself."""
+    path: Path | None
+    """None where it was thrown away."""
+    steps: int
+    seconds: float
+    attempts: int
+    """1 plus the retries."""
+    why: str
+    """`success held`, `agent done`, `agent gave up`, `time limit`, `operator`."""
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
+def _no_command() -> Command:
+    return Command.NONE
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Who looks on, and who may interfere."""
+
+    watch: Callable[[Tick], None] = _nothing
+    report: Callable[[EpisodeResult], None] = _nothing
+    command: Callable[[], Command] = _no_command
+    on_step: Callable[[Step], Event | None] = _nothing
+    """Called before the step is recorded; what it did to the scene is recorded with the step."""
+
+
+def record_episode(
+    bench: Bench,
+    agent: Agent,
+    recorder: Recorder,
+    meta: EpisodeMeta,
+    limits: Limits,
+    hooks: Hooks,
+    number: tuple[int, int] = (1, 1),
+) -> EpisodeResult:
+    """Run and record one episode on the scene `meta.seed`; `number` is which of how many.
+
+    The file is still open: `recorder.finish` or `recorder.discard` comes next. A fault or an interrupt keeps what was
+    recorded as aborted, and goes on its way.
+    """
+    recorder.start(meta)
+    episode = _Episode(bench, limits, hooks, number, meta.seed)
+    steps = round(limits.max_seconds * bench.spec.rate_hz)
+    try:
+        for step in run_episode(bench, agent, steps, meta.seed):
+            recorder.append(episode.take(step))
+            if episode.over():
+                break
+    except BaseException:
+        if episode.steps:
+            recorder.finish(Outcome.ABORTED)
+        else:
+            recorder.discard()
+        raise
+    return episode.result()
+
+
+class _Episode:
+    """What is known of the episode under way, and whether it is over."""
+
+    def __init__(
+        self, bench: Bench, limits: Limits, hooks: Hooks, number: tuple[int, int], seed: int | None
+    ) -> None:
+        self.steps = 0
+        self._scene = bench.scene
+        self._limits = limits
+        self._hooks = hooks
+        self._number = number
+        self._seed = seed
+        self._held_s: float | None = None
+        self._command = Command.NONE
+        self._last: Step | None = None
+
+    def take(self, step: Step) -> Step:
+        """Let everybody look at a step, and return it with what they did to it."""
+        event = self._hooks.on_step(step)
+        if event is not None:
+            step = replace(step, events=(*step.events, event))
+        success = self._scene is not None and self._scene.succeeded()
+        now_s = step.observation.time_s
+        self._held_s = (now_s if self._held_s is None else self._held_s) if success else None
+        self._command = self._hooks.command()
+        self._hooks.watch(Tick(self._number[0], self._number[1], self._seed, step, success))
+        self._last = step
+        self.steps += 1
+        return step
+
+    def over(self) -> bool:
+        return self._command is not Command.NONE or self._held() or (self._last is not None and self._last.decision.done)
+
+    def result(self) -> EpisodeResult:
+        outcome, why = self._ending()
+        last = self._last
+        return EpisodeResult(
+            episode=self._number[0],
+            seed=self._seed,
+            outcome=outcome,
+            command=self._command,
+            path=None,
+            steps=self.steps,
+            seconds=0.0 if last is None else last.observation.time_s,
+            attempts=1 if last is None else last.decision.attempt,
+            why=why,
+        )
+
+    def _held(self) -> bool:
+        if self._held_s is None or self._last is None:
+            return False
+        # Simulated times are sums of periods; without slack half a second could take a tick longer.
+        return self._last.observation.time_s - self._held_s >= self._limits.hold_s - 1e-6
+
+    def _ending(self) -> tuple[Outcome, str]:
+        if self._command is not Command.NONE:
+            return _SAID[self._command], f"operator: {self._command}"
+        if self._held():
+            return Outcome.SUCCESS, "success held"
+        done = self._last is not None and self._last.decision.done
+        # Where nobody judges, an agent that says it is done is taken at its word, unless it gave up.
+        gave_up = self._last is not None and any(event.kind == "give_up" for event in self._last.decision.events)
+        if done and self._scene is None and not gave_up:
+            return Outcome.SUCCESS, "agent done"
+        return Outcome.FAILURE, ("agent gave up" if gave_up else "agent done") if done else "time limit"
+
+
+_SAID = {
+    Command.SAVE: Outcome.SUCCESS,
+    Command.DISCARD: Outcome.FAILURE,
+    Command.REDO: Outcome.ABORTED,
+    Command.STOP: Outcome.ABORTED,
+}
