@@ -1,0 +1,48 @@
+"""What a motor says about its own state, in words."""
+
+from dataclasses import dataclass
+
+_MEANINGS = {
+    0: "input voltage out of range",
+    2: "overheating",
+    3: "encoder fault",
+    4: "electrical shock, or too little power to run",
+    5: "overload: it pushed at full effort for too long",
+}
+"""Bits of Hardware Error Status, https://emanual.robotis.com/docs/en/dxl/x/xl430-w250/#hardware-error-status."""
+
+
+@dataclass(frozen=True)
+class MotorHealth:
+    """What is worth reading once in a while."""
+
+    temperature_c: float
+    voltage_v: float
+    error_bits: int
+    """Hardware Error Status as read; it keeps a fault until the motor reboots."""
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The faults in words; empty when all is well."""
+        return explain(self.error_bits)
+
+
+def explain(bits: int) -> tuple[str, ...]:
+    """Hardware Error Status in words."""
+    return tuple(_MEANINGS.get(bit, f"unknown fault bit {bit}") for bit in range(8) if bits >> bit & 1)
+
+
+_REFUSALS = {
+    1: "it failed, as after a shutdown that only a reboot clears",
+    2: "it does not know the instruction",
+    3: "the packet arrived damaged",
+    4: "the value is out of range, or the bus watchdog has stopped the motor",
+    5: "the length is wrong",
+    6: "the value is beyond a limit register",
+    7: "the register is read-only, or locked while torque is on",
+}
+
+
+def explain_refusal(error: int) -> str:
+    """The low seven bits of a status packet's error byte in words."""
+    return _REFUSALS.get(error & 0x7F, f"error {error & 0x7F}")
