@@ -1,0 +1,76 @@
+"""What a policy is fed, as tensors: one row an observation, in training and at the bench alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ebt_data.errors import ConfigError
+from ebt_data.step import Image, Observation
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Shapes: B rows, J joints, S pixels a side."""
+
+    images: Mapping[str, Tensor]
+    """[B, S, S, 3] uint8 RGB."""
+    joints: Mapping[str, Tensor]
+    """[B, J] float32; `position` rad is always there, `velocity` rad/s and `effort` where the recipe asks for them."""
+    privileged: Mapping[str, Tensor]
+    """[B, 7] object poses; empty unless the recipe names some."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Observations and what the demonstrator did next."""
+
+    observations: Observations
+    chunk: Tensor
+    """[B, H, J] rad, absolute; rows past the episode's end repeat its last."""
+    mask: Tensor
+    """[B, H] 0 where the chunk is padding."""
+    event: Tensor
+    """[B, J] rad, the pose at the next gripper event, or at the episode's end."""
+
+
+def shrink(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Images [N, H, W, 3] as [N, size, size, 3], each pixel the mean of what it covers; squeezed, not cropped."""
+    if images.shape[1:3] == (size, size):
+        return images
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    small = F.interpolate(pixels, size=(size, size), mode="area").round().to(torch.uint8)
+    return small.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def from_bench(
+    observation: Observation, cameras: tuple[str, ...], size: int, privileged: tuple[str, ...]
+) -> Observations:
+    """One live observation as a batch of one.
+
+    Raises:
+        ConfigError: a camera or a privileged pose that the policy needs is not there.
+    """
+    missing = [f"camera {name}" for name in cameras if name not in observation.frames]
+    missing += [f"privileged {name}" for name in privileged if name not in observation.privileged]
+    if missing:
+        raise ConfigError(
+            f"The policy needs {', '.join(missing)}, which this bench does not give", hint="ebt inspect RUN"
+        )
+
+    def row(values: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(np.array(values, dtype=np.float32))[None]
+
+    def picture(image: Image) -> Tensor:
+        return torch.from_numpy(shrink(image[None], size).copy())
+
+    joints = {"position": observation.position, "velocity": observation.velocity, "effort": observation.effort}
+    return Observations(
+        images={name: picture(observation.frames[name].image) for name in cameras},
+        joints={name: row(values) for name, values in joints.items()},
+        privileged={name: row(observation.privileged[name]) for name in privileged},
+    )

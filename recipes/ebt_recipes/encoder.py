@@ -1,0 +1,133 @@
+"""Observations to context tokens: keypoints from a small vision tower, joints standardised and magnified.
+
+Shapes: B rows, S pixels a side, K keypoints, J joints, F features, C context tokens, D width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ebt_recipes.batch import Observations
+from ebt_recipes.normalise import Spread, Statistics
+from ebt_recipes.recipe import EncoderRecipe
+
+
+class VisionTower(nn.Module):
+    """Four convolutions and a spatial softmax (arXiv 1504.00702): where in the picture each channel looks.
+
+    Group normalisation, because batch statistics would couple rows and spoil the weight average. Pictures are kept
+    channels-last: a fifth to a half faster on a CPU than channels-first, and faster than bfloat16 at this size.
+    """
+
+    def __init__(self, channels: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        inputs = (3, *channels[:-1])
+        shapes = ((5, 2), (3, 2), (3, 1), (3, 1))  # kernel, stride
+        layers: list[nn.Module] = []
+        for into, out, (kernel, stride) in zip(inputs, channels, shapes, strict=True):
+            layers += [nn.Conv2d(into, out, kernel, stride, kernel // 2), nn.GroupNorm(min(4, out), out), nn.SiLU()]
+        self.layers = nn.Sequential(*layers[:-2]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.keypoints = channels[-1]
+
+    def forward(self, image_BSSC: Tensor) -> Tensor:
+        """Pixels 0..1 to [B, 3K]: across and down in -1..1, and how strongly each keypoint is seen there."""
+        maps_BKhw: Tensor = self.layers(image_BSSC.permute(0, 3, 1, 2) * 2 - 1)
+        height, width = maps_BKhw.shape[-2:]
+        flat = maps_BKhw.flatten(2)
+        attention = flat.softmax(-1)
+        down = torch.linspace(-1, 1, height, device=flat.device).repeat_interleave(width)
+        across = torch.linspace(-1, 1, width, device=flat.device).repeat(height)
+        place = attention @ torch.stack([across, down], dim=1)
+        strength = (attention * flat).sum(-1, keepdim=True)
+        return torch.cat([place, torch.tanh(strength / 4)], dim=-1).flatten(1)
+
+
+class Standardise(nn.Module):
+    """(x - mean) / std, with the spread kept as buffers so that a checkpoint carries it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spread: Spread) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(spread.mean.copy()))
+        self.register_buffer("std", torch.from_numpy(spread.std.copy()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+    def inverse(self, x: Tensor) -> Tensor:
+        return x * self.std + self.mean
+
+
+class ObservationEncoder(nn.Module):
+    """One token for each camera, each kind of joint reading and each privileged pose."""
+
+    def __init__(
+        self, recipe: EncoderRecipe, cameras: tuple[str, ...], inputs: tuple[str, ...], spreads: Statistics, width: int
+    ) -> None:
+        """`inputs` names the joint readings and privileged poses that are seen."""
+        super().__init__()
+        self.recipe = recipe
+        self.cameras = cameras
+        self.inputs = inputs
+        self.towers = nn.ModuleDict({name: VisionTower(recipe.channels) for name in cameras})
+        self.scales = nn.ModuleDict({name.replace(".", "_"): Standardise(spreads.inputs[name]) for name in inputs})
+        self.sizes = [3 * recipe.channels[-1]] * len(cameras) + [self._width(name, spreads) for name in inputs]
+        self.tokens = nn.ModuleList(
+            nn.Sequential(nn.Linear(size, 2 * width), nn.GELU(), nn.Linear(2 * width, width)) for size in self.sizes
+        )
+        self.kinds = nn.Parameter(0.02 * torch.randn(len(self.sizes), width))
+
+    @staticmethod
+    def _width(name: str, spreads: Statistics) -> int:
+        size = len(spreads.inputs[name].mean)
+        return 2 * size if name == "position" else size
+
+    def forward(self, observations: Observations) -> Tensor:
+        """Context tokens [B, C, D]."""
+        return self.embed(self.features(observations))
+
+    def features(self, observations: Observations) -> Tensor:
+        """[B, F] keypoints and joint readings, each about one in size: what a detector may measure distances in."""
+        parts = [self.towers[name](_pixels(observations.images[name])) for name in self.cameras]
+        for name in self.inputs:
+            values = observations.joints.get(name)
+            values = observations.privileged[name] if values is None else values
+            parts.append(self.scales[name.replace(".", "_")](values))
+            if name == "position":
+                parts.append(self._zoom(values))
+        return torch.cat(parts, dim=-1)
+
+    def embed(self, features_BF: Tensor) -> Tensor:
+        """Context tokens [B, C, D] of these features."""
+        parts = features_BF.split(self.sizes, dim=-1)
+        tokens = [token(part) for token, part in zip(self.tokens, parts, strict=True)]
+        return torch.stack(tokens, dim=1) + self.kinds
+
+    def standard_position(self, position_BJ: Tensor) -> Tensor:
+        """Poses as the position reading is standardised."""
+        pose: Tensor = self.scales["position"](position_BJ)
+        return pose
+
+    def _zoom(self, position_BJ: Tensor) -> Tensor:
+        """Magnifies around the mean pose; asinh keeps far poses finite. Measured to matter near a tolerance."""
+        return torch.asinh((position_BJ - self.scales["position"].mean) / self.recipe.zoom_rad) / 2
+
+
+def _pixels(image: Tensor) -> Tensor:
+    return image if image.is_floating_point() else image.float() / 255
+
+
+def augment(observations: Observations, recipe: EncoderRecipe, generator: torch.Generator) -> Observations:
+    """Shift every picture by up to `shift_px` (arXiv 2004.13649) and change its brightness and contrast a little."""
+    images = {name: _augment(image, recipe, generator) for name, image in observations.images.items()}
+    return Observations(images, observations.joints, observations.privileged)
+
+
+def _augment(image_BSSC: Tensor, recipe: EncoderRecipe, generator: torch.Generator) -> Tensor:
+    rows, side = image_BSSC.shape[:2]
+    shift = torch.randint(-recipe.shift_px, recipe.shift_px + 1, (2, rows, 1), generator=generator)
+    down, across = (torch.arange(side) + shift).clamp(0, side - 1)
+    moved = image_BSSC[torch.arange(rows)[:, None, None], down[:, :, None], across[:, None, :]].float() / 255
+    gain, offset = recipe.jitter * (2 * torch.rand((2, rows, 1, 1, 1), generator=generator) - 1)
+    return moved * (1 + gain) + offset
