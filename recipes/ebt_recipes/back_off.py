@@ -19,10 +19,12 @@ class BackOffRules:
 
     clear_rad: float = 0.3
     """Way back along the path, counted in its fastest joint, before the grippers open: out of the contact first."""
-    open_s: float = 0.5
-    """How long the grippers get to open."""
     speed_rad_s: float = 0.6
     """Of the fastest joint; all joints of all arms slow down together with it."""
+    open_rad_s: float = 2.0
+    """Of the grippers while they open; the arms wait for them."""
+    open_s: float = 0.3
+    """How long they get to follow and to let go."""
     shortcut_rad: float = 0.05
     """Poses closer than this in every joint are one: loops between them are left out."""
     error_rad: float = 0.25
@@ -52,8 +54,9 @@ class BackOff:
         self._goal = goal.copy()
         self._rules = rules
         self._step_rad = rules.speed_rad_s / rate_hz
-        self._clear_steps = round(rules.clear_rad / self._step_rad)
-        self._open_steps = max(1, round(rules.open_s * rate_hz))
+        self._open_step_rad = rules.open_rad_s / rate_hz
+        self._clear_rad = rules.clear_rad
+        self._open_steps = round(rules.open_s * rate_hz)
         self._error_steps = max(1, round(rules.error_s * rate_hz))
         self._behind = 0
 
@@ -70,32 +73,36 @@ class BackOff:
 
     def next(self) -> Joints | None:
         """The next goal, None once the arms are back and the grippers open."""
-        if self._path and self._clear_steps > 0:
-            self._clear_steps -= 1
-            self._walk()
+        if self._path and self._clear_rad > 0:
+            self._clear_rad -= self._walk()
+        elif self._approach(self._open, self._grippers, self._open_step_rad) > 0:
+            pass
         elif self._open_steps > 0:
             self._open_steps -= 1
-            self._approach(self._open, self._grippers)
         elif self._path:
             self._walk()
         else:
             return None
         return self._goal.copy()
 
-    def _walk(self) -> None:
-        """One step along the path; a pose that is reached makes way for the one before it."""
-        if self._approach(self._path[-1], ~self._grippers):
-            self._path.pop()
+    def _walk(self) -> float:
+        """One step along the path, past as many poses as it reaches; returns how far that was, in rad."""
+        left = self._step_rad
+        while self._path and left > 0:
+            moved = self._approach(self._path[-1], ~self._grippers, left)
+            left -= moved
+            if left > 0:
+                self._path.pop()
+        return self._step_rad - left
 
-    def _approach(self, target: Joints, joints: NDArray[np.bool_]) -> bool:
-        """Move the chosen joints together by at most one step; True once they are there."""
+    def _approach(self, target: Joints, joints: NDArray[np.bool_], limit_rad: float) -> float:
+        """Move the chosen joints together, the fastest by at most `limit_rad`; returns how far it moved."""
         way = np.where(joints, target - self._goal, 0).astype(np.float32)
         longest = float(np.abs(way).max())
-        if longest <= self._step_rad:
-            self._goal = self._goal + way
-            return True
-        self._goal = self._goal + way * np.float32(self._step_rad / longest)
-        return False
+        if longest > limit_rad:
+            way *= np.float32(limit_rad / longest)
+        self._goal = self._goal + way
+        return min(longest, limit_rad)
 
 
 def _without_loops(path: Sequence[Joints], joints: NDArray[np.bool_], near_rad: float) -> list[Joints]:

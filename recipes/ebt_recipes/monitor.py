@@ -119,4 +119,6 @@ class EnergyMonitor:
 
 def smooth(scores: Sequence[float], window: int) -> list[float]:
     """Average every score with up to `window - 1` before it, as the monitor does."""
-    return [sum(part) / len(part) for end in range(len(scores)) for part in [scores[max(0, end + 1 - window) : end + 1]]]
+    return [
+        sum(part) / len(part) for end in range(len(scores)) for part in [scores[max(0, end + 1 - window) : end + 1]]
+    ]

@@ -102,32 +102,23 @@ def record_episode(
 ) -> EpisodeResult:
     """Run and record one episode on the scene `meta.seed`; `number` is which of how many.
 
-    The file is still open: `recorder.finish` or `recorder.discard` comes next. A fault or an interrupt keeps what was
-    recorded as aborted, and goes on its way.
+    The file is still open: `recorder.finish` or `recorder.discard` comes next. What a fault or an interrupt leaves
+    behind, the recorder's own `with` keeps as aborted.
     """
     recorder.start(meta)
     episode = _Episode(bench, limits, hooks, number, meta.seed)
     steps = round(limits.max_seconds * bench.spec.rate_hz)
-    try:
-        for step in run_episode(bench, agent, steps, meta.seed):
-            recorder.append(episode.take(step))
-            if episode.over():
-                break
-    except BaseException:
-        if episode.steps:
-            recorder.finish(Outcome.ABORTED)
-        else:
-            recorder.discard()
-        raise
+    for step in run_episode(bench, agent, steps, meta.seed):
+        recorder.append(episode.take(step))
+        if episode.over():
+            break
     return episode.result()
 
 
 class _Episode:
     """What is known of the episode under way, and whether it is over."""
 
-    def __init__(
-        self, bench: Bench, limits: Limits, hooks: Hooks, number: tuple[int, int], seed: int | None
-    ) -> None:
+    def __init__(self, bench: Bench, limits: Limits, hooks: Hooks, number: tuple[int, int], seed: int | None) -> None:
         self.steps = 0
         self._scene = bench.scene
         self._limits = limits
@@ -153,7 +144,9 @@ class _Episode:
         return step
 
     def over(self) -> bool:
-        return self._command is not Command.NONE or self._held() or (self._last is not None and self._last.decision.done)
+        return (
+            self._command is not Command.NONE or self._held() or (self._last is not None and self._last.decision.done)
+        )
 
     def result(self) -> EpisodeResult:
         outcome, why = self._ending()

@@ -163,7 +163,9 @@ class Retrying:
         return replace(self._retry_decision(*before, Event("give_up", why)), done=True)
 
     def _read(self, decision: Decision) -> Decision:
-        """The decision with the monitor's smoothed score and threshold instead of the raw score."""
+        """The decision with the smoothed score and its threshold; the raw score while nothing is calibrated."""
+        if self._monitor.band is None:
+            return decision
         return replace(decision, score=self._reading.score, threshold=self._reading.threshold)
 
     def _retry_decision(self, *events: Event) -> Decision:
