@@ -1,0 +1,115 @@
+"""What an episode file says about itself as a whole: its root attributes, written and read."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ebt_data.errors import DataError
+from ebt_data.format import FORMAT
+from ebt_data.meta import EpisodeMeta
+from ebt_data.step import BenchSpec, CameraSpec
+
+UNITS = {
+    "qpos": "rad",
+    "qvel": "rad/s",
+    "effort": "A, or fraction of stall on motors without a current sensor",
+    "action": "rad",
+    "time": "s on the bench clock",
+}
+
+_TEXT_LIMIT = 200_000  # characters of one attribute; a calibration of two arms takes some thousand
+_PIXEL_LIMIT = 1 << 26  # pixels in one frame
+
+
+def create(file: h5py.File, spec: BenchSpec, meta: EpisodeMeta) -> None:
+    """Write everything that is known before the first row; outcome and completeness are overwritten at commit."""
+    file.attrs["ebt_format"] = FORMAT
+    file.attrs["sim"] = spec.sim
+    file.attrs["lockstep"] = spec.lockstep
+    file.attrs["spec_name"] = spec.name
+    file.attrs["spec_task"] = spec.task
+    file.attrs["rate_hz"] = float(spec.rate_hz)
+    file.attrs["joints"] = list(spec.joints)
+    file.attrs["cameras"] = json.dumps({name: asdict(camera) for name, camera in spec.cameras.items()})
+    file.attrs["units"] = json.dumps(UNITS)
+    file.attrs["color_space"] = "RGB"
+    for name in ("kind", "task", "operator", "bench", "policy"):
+        file.attrs[name] = str(getattr(meta, name))
+    if meta.seed is not None:
+        file.attrs["seed"] = meta.seed
+    file.attrs["calibration"] = json.dumps(dict(meta.calibration))
+    file.attrs["versions"] = json.dumps(dict(meta.versions))
+    file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+    # Under SWMR an attribute of fixed size can be overwritten but none can be made.
+    file.attrs.create("outcome", b"aborted", dtype="S16")
+    file.attrs.create("complete", np.uint8(0))
+    for camera, camera_spec in spec.cameras.items():
+        file[f"/images/{camera}"].attrs["encoding"] = "jpeg"
+        if camera_spec.depth_unit_m is not None:
+            file[f"/depth/{camera}"].attrs["unit_m"] = float(camera_spec.depth_unit_m)
+
+
+def mark(file: h5py.File, outcome: str, complete: bool) -> None:
+    """Overwrite how the episode ended, in place, which SWMR allows."""
+    for name, value in (("outcome", np.array(outcome.encode(), "S16")), ("complete", np.array(complete, np.uint8))):
+        h5py.h5a.open(file.id, name.encode()).write(value)
+
+
+def read(file: h5py.File) -> dict[str, Any]:
+    """Every root attribute as text of limited length, number or list of texts.
+
+    Raises:
+        DataError: the file is no episode, or of a format that this version does not know.
+    """
+    version = file.attrs.get("ebt_format")
+    if version is None:
+        raise DataError(f"{file.filename} is an HDF5 file, but not an episode: it has no attribute ebt_format")
+    if version != FORMAT:
+        raise DataError(f"{file.filename} has episode format {version}; this version of ebt reads {FORMAT}")
+    return {name: _plain(value) for name, value in file.attrs.items()}
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as Python has it: text of limited length, a number, or a list of texts."""
+    if isinstance(value, bytes):
+        return value[:_TEXT_LIMIT].decode(errors="replace")
+    if isinstance(value, str):
+        return value[:_TEXT_LIMIT]
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.ravel()[:1000]]
+    return value.item() if isinstance(value, np.generic) else str(value)[:_TEXT_LIMIT]
+
+
+def spec(attrs: Mapping[str, Any]) -> BenchSpec:
+    """The bench that the episode was recorded on. Raises KeyError, TypeError, ValueError where they do not say."""
+    cameras = {str(name): CameraSpec(**camera) for name, camera in json.loads(attrs["cameras"]).items()}
+    if any(not 0 < camera.height * camera.width <= _PIXEL_LIMIT for camera in cameras.values()):
+        raise ValueError("a camera of impossible size")
+    return BenchSpec(
+        name=attrs["spec_name"],
+        joints=tuple(attrs["joints"]),
+        cameras=cameras,
+        rate_hz=float(attrs["rate_hz"]),
+        sim=bool(attrs["sim"]),
+        task=attrs["spec_task"],
+        lockstep=bool(attrs["lockstep"]),
+    )
+
+
+def meta(attrs: Mapping[str, Any]) -> EpisodeMeta:
+    """What was known before the first row. Raises KeyError, ValueError where the attributes do not say."""
+    return EpisodeMeta(
+        kind=attrs["kind"],
+        task=attrs["task"],
+        seed=attrs.get("seed"),
+        operator=attrs["operator"],
+        calibration=json.loads(attrs["calibration"]),
+        bench=attrs["bench"],
+        policy=attrs["policy"],
+        versions=json.loads(attrs["versions"]),
+    )

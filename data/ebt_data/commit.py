@@ -1,0 +1,61 @@
+"""How a finished `.part` file becomes an episode: synced, named, hashed, read-only; or goes to the trash."""
+
+import os
+from pathlib import Path
+
+from ebt_data import sums
+
+SUFFIX = ".h5"
+PART = ".part"  # replaces the suffix until commit
+TRASH = ".trash"
+
+
+def sync(path: Path) -> None:
+    """Bring a file's content, or a folder's list of names, onto the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def commit(part: Path) -> Path:
+    """Name a closed, complete `.part` file `.h5`, record its sha256 and make it read-only."""
+    final = part.with_suffix(SUFFIX)
+    sync(part)
+    digest = sums.sha256(part)
+    part.chmod(0o444)
+    part.rename(final)
+    sync(final.parent)
+    sums.record(final, digest)
+    return final
+
+
+def discard(part: Path) -> Path:
+    """Move a closed `.part` file to the folder's trash, where `.h5` opens it again."""
+    trash = part.parent / TRASH
+    trash.mkdir(exist_ok=True)
+    target = trash / part.with_suffix(SUFFIX).name
+    count = 1
+    while target.exists():
+        target = trash / f"{part.stem}.{count}{SUFFIX}"
+        count += 1
+    part.rename(target)
+    return target
+
+
+def reserve(folder: Path) -> tuple[Path, int]:
+    """Make the next free `episode_NNNN.part` and return it with an open handle.
+
+    A number once given to a committed episode is never given again, so that a label or a hash keeps its episode.
+    """
+    names = {path.stem for path in folder.iterdir() if path.suffix in (SUFFIX, PART)}
+    names |= {Path(name).stem for name in sums.recorded(folder)}
+    numbers = [int(name[8:]) for name in names if name.startswith("episode_") and name[8:].isdecimal()]
+    number = max(numbers, default=-1) + 1
+    while True:
+        path = folder / f"episode_{number:04d}{PART}"
+        try:
+            return path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:  # another recorder of this folder was quicker
+            number += 1

@@ -1,0 +1,280 @@
+"""Reads an episode file, which may be damaged, foreign or still being written."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import hdf5plugin  # noqa: F401  registers the depth filter
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from ebt_data import attributes, commit, sums
+from ebt_data import format as layout
+from ebt_data.errors import DataError
+from ebt_data.hdf5 import tree
+from ebt_data.meta import EpisodeMeta
+from ebt_data.step import Depth, Image, Outcome
+
+__all__ = ["Episode", "EpisodeEvent", "EpisodeMeta", "list_episodes"]
+
+_ROW_LIMIT = 10_000_000  # a day at 100 Hz
+
+
+@dataclass(frozen=True)
+class EpisodeEvent:
+    """A line of `/events`."""
+
+    time_s: float
+    row: int
+    kind: str
+    text: str
+
+
+class Episode:
+    """One recorded episode, read lazily; T rows, J joints.
+
+    It can be pickled (the file is opened again on the other side) and used in a `with` block. Texts come as the file
+    has them, of limited length: whoever prints them must escape them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open and check the frame of the file; data are read when asked for.
+
+        Raises:
+            DataError: missing, not HDF5, cut off, not an episode, or of a format that this version does not know.
+        """
+        self.path = Path(path)
+        self._file = _open(self.path)
+        try:
+            with self._reading():
+                self._load()
+        except DataError:
+            self._file.close()
+            raise
+
+    def _load(self) -> None:
+        self.attrs = attributes.read(self._file)
+        self.spec = attributes.spec(self.attrs)
+        self.meta = attributes.meta(self.attrs)
+        self.outcome = Outcome(str(self.attrs["outcome"]))
+        self.complete = bool(self.attrs["complete"])
+        """False where the recording was cut off and repaired: rows may be missing at the end."""
+        self._data = tree(self._file)
+        self._check_datasets()
+        # A file that is being written, or was cut off, may have one row more in some datasets than in others.
+        self._rows = min(len(data) for path, data in self._data.items() if layout.grows_by_row(path))
+        if self._rows > _ROW_LIMIT:
+            raise DataError(f"{self.path} claims {self._rows} rows; no episode has more than {_ROW_LIMIT}")
+
+    def _check_datasets(self) -> None:
+        expected = layout.row_columns(self.spec, self.meta.kind, {})
+        expected += layout.event_columns()
+        for name, camera in self.spec.cameras.items():
+            expected += layout.frame_columns(name, camera)
+        missing = [column.path for column in expected if column.path not in self._data]
+        if missing:
+            raise DataError(f"{self.path} lacks {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}")
+        for column in expected:
+            data = self._data[column.path]
+            if data.shape[1:] != column.tail or data.dtype.kind != np.dtype(column.dtype).kind:
+                raise DataError(
+                    f"{self.path} has {data.shape} {data.dtype} in {column.path}, not {(*column.tail,)} a row"
+                )
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @cached_property
+    def qpos(self) -> NDArray[np.float32]:
+        """[T, J] rad, measured."""
+        return self._rows_of("/observations/qpos")
+
+    @cached_property
+    def qvel(self) -> NDArray[np.float32]:
+        """[T, J] rad/s, measured."""
+        return self._rows_of("/observations/qvel")
+
+    @cached_property
+    def effort(self) -> NDArray[np.float32]:
+        """[T, J] A, or a fraction of stall on motors without a current sensor."""
+        return self._rows_of("/observations/effort")
+
+    @cached_property
+    def action(self) -> NDArray[np.float32]:
+        """[T, J] rad, as sent after limits."""
+        return self._rows_of("/action")
+
+    @cached_property
+    def action_asked(self) -> NDArray[np.float32]:
+        """[T, J] rad, as the agent asked before limits."""
+        return self._rows_of("/action_asked")
+
+    @cached_property
+    def time(self) -> dict[str, NDArray[Any]]:
+        """`tick`, `read`, `sent` [T] s on the bench clock, and `skipped` [T] ticks missed since the row before."""
+        return {name: self._rows_of(f"/time/{name}") for name in ("tick", "read", "sent", "skipped")}
+
+    def camera_time(self, camera: str) -> dict[str, NDArray[Any]]:
+        """[T] each: `device`, `arrival`, `age` s; `number`; `domain`; `repeated`, `dropped` (the writer left it out)."""
+        self._check_camera(camera)
+        names = ("device", "domain", "arrival", "number", "age", "repeated", "dropped")
+        columns = {name: self._rows_of(f"/time/{camera}/{name}") for name in names}
+        columns["domain"] = np.char.decode(columns["domain"], "utf-8", "replace")
+        return columns | {name: columns[name].astype(bool) for name in ("repeated", "dropped")}
+
+    @cached_property
+    def energy(self) -> dict[str, NDArray[Any]] | None:
+        """[T] each: `energy`, `score`, `threshold`, `steps`, `plan_age`, `latency` s, `attempt`, `actor`; `trace` [T, K].
+
+        None for a demonstration.
+        """
+        paths = [path for path in self._data if path.startswith("/energy/")]
+        columns = {path.removeprefix("/energy/"): self._rows_of(path) for path in sorted(paths)}
+        if not columns:
+            return None
+        columns["actor"] = np.char.decode(columns["actor"], "utf-8", "replace")
+        return columns
+
+    @cached_property
+    def privileged(self) -> dict[str, NDArray[np.float32]]:
+        """[T, ...] by name: state that only the twin knows."""
+        paths = [path for path in self._data if path.startswith("/privileged/")]
+        return {path.removeprefix("/privileged/"): self._rows_of(path) for path in sorted(paths)}
+
+    @cached_property
+    def events(self) -> list[EpisodeEvent]:
+        """In the order in which they happened."""
+        with self._reading():
+            columns = [self._data[f"/events/{name}"][:] for name in ("time", "row", "kind", "text")]
+        return [
+            EpisodeEvent(float(time_s), int(row), kind.decode(errors="replace"), text.decode(errors="replace"))
+            for time_s, row, kind, text in zip(*columns, strict=False)
+            if row < self._rows
+        ]
+
+    @cached_property
+    def _frames(self) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+        return {
+            camera: (self._rows_of(f"/images/{camera}/offset"), self._rows_of(f"/images/{camera}/length"))
+            for camera in self.spec.cameras
+        }
+
+    def jpeg(self, camera: str, row: int) -> bytes:
+        """The JPEG of the picture that a row shows, as it was stored.
+
+        Raises:
+            DataError: the row shows none (its frame was left out and there was none before), or it lies outside.
+        """
+        self._check_camera(camera)
+        offset, length = (int(column[row]) for column in self._frames[camera])
+        with self._reading():
+            data = self._data[f"/images/{camera}/bytes"]
+            if length <= 0 or offset < 0 or offset + length > len(data):
+                raise DataError(f"{self.path} has no picture of {camera} in row {row}")
+            return bytes(data[offset : offset + length].tobytes())
+
+    def image(self, camera: str, row: int) -> Image:
+        """[H, W, 3] RGB: the picture that a row shows."""
+        blob = self.jpeg(camera, row)
+        spec = self.spec.cameras[camera]
+        try:
+            height, width, *_ = simplejpeg.decode_jpeg_header(blob)
+            if (height, width) != (spec.height, spec.width):
+                raise DataError(f"{self.path} shows {height} x {width} pixels of {camera} in row {row}")
+            image: Image = simplejpeg.decode_jpeg(blob, "RGB")
+        except ValueError as error:
+            raise DataError(f"{self.path} has a damaged picture of {camera} in row {row} ({error})") from error
+        return image
+
+    def pictures(self, camera: str) -> Iterator[Image | None]:
+        """Row by row [H, W, 3] RGB, or None where the row shows the picture of the row before; each is decoded once."""
+        self._check_camera(camera)
+        offsets = self._frames[camera][0]
+        for row in range(self._rows):
+            yield None if row > 0 and offsets[row] == offsets[row - 1] else self.image(camera, row)
+
+    def images(self, camera: str) -> NDArray[np.uint8]:
+        """[T, H, W, 3] RGB: every row's picture."""
+        self._check_camera(camera)
+        spec = self.spec.cameras[camera]
+        stack = np.empty((self._rows, spec.height, spec.width, 3), np.uint8)
+        for row, image in enumerate(self.pictures(camera)):
+            stack[row] = stack[row - 1] if image is None else image
+        return stack
+
+    def depth(self, camera: str, row: int) -> Depth | None:
+        """[H, W] uint16 counts of `CameraSpec.depth_unit_m`; None where the row's frame came without."""
+        self._check_camera(camera)
+        if self.spec.cameras[camera].depth_unit_m is None:
+            return None
+        index = int(self._rows_of(f"/depth/{camera}/index")[row])
+        with self._reading():
+            return None if index < 0 else np.asarray(self._data[f"/depth/{camera}/frames"][index], np.uint16)
+
+    def verify(self) -> bool | None:
+        """True where the file still has the sha256 recorded at commit, None where none was recorded."""
+        digest = sums.recorded(self.path.parent).get(self.path.name)
+        return None if digest is None else digest == sums.sha256(self.path)
+
+    def close(self) -> None:
+        """Close the file; what was read stays."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
+        return type(self), (self.path,)
+
+    def _check_camera(self, camera: str) -> None:
+        if camera not in self.spec.cameras:
+            raise DataError(f"{self.path} has no camera {camera!r}; it has {', '.join(self.spec.cameras) or 'none'}")
+
+    def _rows_of(self, path: str) -> NDArray[Any]:
+        with self._reading():
+            return np.asarray(self._data[path][: self._rows])
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what h5py raises on a damaged file into one sentence."""
+        try:
+            yield
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise DataError(f"{self.path} is damaged: {_one_line(error)}") from error
+
+
+def list_episodes(folder: Path) -> list[Path]:
+    """Every committed episode in a folder, by name.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}", f"ebt collect --out {folder}")
+    return sorted(path for path in folder.glob(f"*{commit.SUFFIX}") if path.is_file())
+
+
+def _open(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise DataError(f"there is no episode {path}")
+    try:
+        if path.suffix == commit.PART:  # being written, or cut off
+            return h5py.File(path, "r", libver=layout.LIBVER, swmr=True, locking=False)
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise DataError(f"{path} is not a readable HDF5 file: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

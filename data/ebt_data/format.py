@@ -1,0 +1,124 @@
+"""The layout of an episode file: which datasets and attributes there are, and how they are made.
+
+T rows (ticks), J joints, K = `TRACE` energies. Row t means: observed, then sent. Times are float64 seconds on the bench
+clock. There is no `/observations/images` on purpose: a loader that expects ALOHA's arrays fails loudly, and
+`ebt convert` writes them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+
+from ebt_data.errors import DataError
+from ebt_data.step import BenchSpec, CameraSpec
+
+FORMAT = 1
+TRACE = 128  # energies kept per plan; a longer descent is thinned evenly, ends included
+KIND_BYTES = 32
+TEXT_BYTES = 256
+# HDF5 1.10 is the oldest library that reads SWMR files; newer object versions would only shut older readers out.
+LIBVER = ("v110", "v110")
+
+_ROWS = 128  # rows a chunk: a flush rewrites the last chunk, so that it should stay a few kB
+_TAKEN = ("tick", "read", "sent", "skipped")  # in /time, where each camera has a group
+_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A dataset that grows by one entry a row (or a line, a blob, a frame)."""
+
+    path: str
+    dtype: Any
+    tail: tuple[int, ...] = ()
+    """Shape of one entry."""
+    chunk: int = _ROWS
+    """Entries a chunk."""
+    bitshuffle: bool = False
+
+
+def text_dtype(length: int) -> Any:
+    """Fixed-length UTF-8: variable-length strings are not safe to append under SWMR."""
+    return h5py.string_dtype("utf-8", length)
+
+
+def row_columns(spec: BenchSpec, kind: str, privileged: Mapping[str, tuple[int, ...]]) -> list[Column]:
+    """Every dataset with one entry a row; `privileged` gives shapes by name. The last one is `/time/tick`.
+
+    Raises:
+        DataError: a camera or privileged name that cannot be a path in the file.
+    """
+    for name in (*spec.cameras, *privileged):
+        if not _NAME.fullmatch(name) or name in _TAKEN:
+            raise DataError(f"{name!r} cannot name a camera or an object: use letters, digits, _ and -")
+    joints = (len(spec.joints),)
+    columns = [Column(f"/observations/{name}", np.float32, joints) for name in ("qpos", "qvel", "effort")]
+    columns += [Column(f"/{name}", np.float32, joints) for name in ("action", "action_asked")]
+    columns += [Column(f"/privileged/{name}", np.float32, shape) for name, shape in privileged.items()]
+    for camera, camera_spec in spec.cameras.items():
+        columns += _camera_columns(camera, camera_spec)
+    if kind == "rollout":
+        columns += _energy_columns()
+    columns += [Column("/time/read", np.float64), Column("/time/sent", np.float64), Column("/time/skipped", np.int64)]
+    return [*columns, Column("/time/tick", np.float64)]
+
+
+def _camera_columns(camera: str, spec: CameraSpec) -> list[Column]:
+    columns = [Column(f"/images/{camera}/{name}", np.int64) for name in ("offset", "length")]
+    columns += [Column(f"/time/{camera}/{name}", np.float64) for name in ("device", "arrival", "age")]
+    columns += [Column(f"/time/{camera}/{name}", np.uint8) for name in ("repeated", "dropped")]
+    columns += [Column(f"/time/{camera}/number", np.int64), Column(f"/time/{camera}/domain", text_dtype(16))]
+    if spec.depth_unit_m is not None:
+        columns.append(Column(f"/depth/{camera}/index", np.int64))
+    return columns
+
+
+def _energy_columns() -> list[Column]:
+    columns = [
+        Column(f"/energy/{name}", np.float64) for name in ("energy", "score", "threshold", "plan_age", "latency")
+    ]
+    columns += [Column(f"/energy/{name}", np.int32) for name in ("steps", "attempt")]
+    return [*columns, Column("/energy/actor", text_dtype(8)), Column("/energy/trace", np.float32, (TRACE,), 32)]
+
+
+def frame_columns(camera: str, spec: CameraSpec) -> list[Column]:
+    """The datasets that grow only with a new frame: JPEG bytes, and depth where the camera has it."""
+    # About four JPEG frames a chunk: a flush rewrites the last one.
+    chunk = min(max(spec.height * spec.width, 1 << 16), 1 << 19)
+    columns = [Column(f"/images/{camera}/bytes", np.uint8, (), chunk)]
+    if spec.depth_unit_m is not None:
+        columns.append(Column(f"/depth/{camera}/frames", np.uint16, (spec.height, spec.width), 1, bitshuffle=True))
+    return columns
+
+
+def event_columns() -> list[Column]:
+    """One entry an event: when (the row's tick), in which row, which kind, and a line of text."""
+    return [
+        Column("/events/time", np.float64),
+        Column("/events/row", np.int64),
+        Column("/events/kind", text_dtype(KIND_BYTES), (), 32),
+        Column("/events/text", text_dtype(TEXT_BYTES), (), 32),
+    ]
+
+
+def create(file: h5py.File, column: Column) -> h5py.Dataset:
+    """Make an empty dataset that can grow without end."""
+    return file.create_dataset(
+        column.path,
+        shape=(0, *column.tail),
+        maxshape=(None, *column.tail),
+        chunks=(column.chunk, *column.tail),
+        dtype=column.dtype,
+        **(hdf5plugin.Bitshuffle(cname="lz4") if column.bitshuffle else {}),
+    )
+
+
+def grows_by_row(path: str) -> bool:
+    """True for a dataset with one entry a row; the others grow with each new frame or event."""
+    parts = path.split("/")
+    return parts[1] != "events" and not (parts[1] in ("images", "depth") and parts[-1] in ("bytes", "frames"))

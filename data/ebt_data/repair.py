@@ -1,0 +1,100 @@
+"""Turns what a killed recording left behind into an episode again."""
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ebt_data import attributes, commit, superblock
+from ebt_data import format as layout
+from ebt_data.errors import DataError
+from ebt_data.hdf5 import tree
+from ebt_data.step import Outcome
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """An episode that was cut off and is whole again."""
+
+    path: Path
+    rows: int
+    complete: bool
+    """True where only the last rename was missing."""
+
+
+def repair(folder: Path) -> list[str]:
+    """Repair every cut-off recording in a folder; returns a sentence for the user about each.
+
+    A recording that a live process is writing is left alone. One that cannot be repaired is left as it is and said.
+    """
+    said = []
+    for part in sorted(folder.glob(f"*{commit.PART}")):
+        try:
+            repaired = repair_part(part)
+        except BlockingIOError:
+            continue
+        except DataError as error:
+            said.append(str(error))
+            continue
+        if repaired is None:
+            said.append(f"{part.name} was cut off before its first row and is removed.")
+        elif repaired.complete:
+            said.append(f"{repaired.path.name} was cut off after its last row; all {repaired.rows} rows are kept.")
+        else:
+            said.append(f"{repaired.path.name} was cut off; {repaired.rows} rows are kept, marked as aborted.")
+    return said
+
+
+def repair_part(part: Path) -> Repaired | None:
+    """Repair one `.part` in place and commit it; None where it held no row and is removed.
+
+    Raises:
+        BlockingIOError: a live process is writing it.
+        DataError: it is not a recording of ours, or is damaged otherwise; it is left as it is.
+    """
+    try:
+        with part.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file.fileno()).st_size == 0:
+                part.unlink()
+                return None
+            if not superblock.clear_flags(file):
+                raise DataError(f"{part} is not an episode that ebt was recording; it is left as it is")
+            rows, complete = _level(part)
+            if rows == 0:
+                part.unlink()
+                return None
+            return Repaired(commit.commit(part), rows, complete)
+    except BlockingIOError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise DataError(f"{part} cannot be repaired ({error}); it is left as it is") from error
+
+
+def _level(part: Path) -> tuple[int, bool]:
+    """Cut every dataset to the rows that all of them have; returns how many, and whether the episode had been ended."""
+    with h5py.File(part, "r+", libver=layout.LIBVER, locking=False) as file:
+        attributes.read(file)  # refuses what is no episode
+        datasets = tree(file)
+        per_row = {path: data for path, data in datasets.items() if layout.grows_by_row(path)}
+        rows = min(len(data) for data in per_row.values())
+        for data in per_row.values():
+            _cut(data, rows)
+        events = [data for path, data in datasets.items() if path.startswith("/events/")]
+        count = min(len(data) for data in events)
+        count = int(np.searchsorted(file["/events/row"][:count], rows))
+        for data in events:
+            _cut(data, count)
+        complete = bool(file.attrs["complete"])
+        if not complete:
+            attributes.mark(file, Outcome.ABORTED.value, complete=False)
+    return rows, complete
+
+
+def _cut(data: Any, length: int) -> None:
+    if len(data) != length:
+        data.resize(length, axis=0)

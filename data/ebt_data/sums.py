@@ -1,0 +1,33 @@
+"""The recorded sha256 of each episode, in a `SHA256SUMS` beside it that `sha256sum -c` understands."""
+
+import hashlib
+import os
+from pathlib import Path
+
+NAME = "SHA256SUMS"
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def record(path: Path, digest: str) -> None:
+    """Append a line for `path` to the list in its folder, on disk before this returns."""
+    # One short write to an O_APPEND file is not torn by another recorder of the same folder.
+    target = os.open(path.parent / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(target, f"{digest}  {path.name}\n".encode())
+        os.fsync(target)
+    finally:
+        os.close(target)
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """Digest by file name; the last line counts. Empty where nothing was recorded."""
+    path = folder / NAME
+    if not path.is_file():
+        return {}
+    lines = path.read_text(errors="replace").splitlines()
+    return {name.strip(): digest for digest, _, name in (line.partition("  ") for line in lines) if name}

@@ -1,0 +1,206 @@
+"""Writes one episode file so that a kill at any moment loses at most the row being written."""
+
+import fcntl
+import os
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ebt_data import attributes, commit
+from ebt_data import format as layout
+from ebt_data.column import Growing
+from ebt_data.errors import DataError
+from ebt_data.frame_log import FrameLog
+from ebt_data.meta import EpisodeMeta
+from ebt_data.step import BenchSpec, Outcome, Step
+
+SYNC_PERIOD_S = 1.0  # a power cut loses at most this much and what the disk itself holds back
+RESERVE_BYTES = 64 << 20  # left free on the disk, so that an episode can still be closed and committed
+
+
+class DiskFull(DataError):
+    """Too little space for another row; every row so far is kept and the episode can be committed."""
+
+
+class EpisodeWriter:
+    """An episode being written: `<folder>/episode_NNNN.part` until `commit`.
+
+    The file is made at the first row, when the names of privileged state are known. While it is written it is
+    locked with `flock`, which is how `repair` tells a live recording from a cut-off one.
+    """
+
+    def __init__(
+        self, folder: Path, spec: BenchSpec, meta: EpisodeMeta, quality: int = 95, reserve_bytes: int = RESERVE_BYTES
+    ) -> None:
+        """Reserve a name.
+
+        Raises:
+            DiskFull: less than `reserve_bytes` are free.
+            DataError: the folder cannot be written.
+        """
+        self._spec, self._meta, self._quality, self._reserve = spec, meta, quality, reserve_bytes
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.path, self._handle = commit.reserve(folder)
+        except OSError as error:
+            raise DataError(f"cannot record into {folder}: {error.strerror}") from error
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        self.rows = 0
+        self._file: h5py.File | None = None
+        self._columns: dict[str, Growing] = {}
+        self._events: list[Growing] = []
+        self._logs: dict[str, FrameLog] = {}
+        self._syncer = ThreadPoolExecutor(1, "fdatasync")
+        self._sync: Future[None] | None = None
+        self._synced_s = time.monotonic()
+
+    def append(self, step: Step, dropped: frozenset[str] = frozenset()) -> None:
+        """Write one row, on its way to the disk when this returns.
+
+        A frame without pixels, or of a camera in `dropped`, shows the picture of the row before.
+
+        Raises:
+            DiskFull: too little space; the row is not written.
+            DataError: the step does not fit the bench.
+            OSError, RuntimeError: HDF5 could not write. The file is beyond use for this process, which should end with
+                `os._exit` (HDF5 2.0 may crash when it closes such a file); `repair` finds every row before.
+        """
+        disk = os.fstatvfs(self._handle)
+        if disk.f_bavail * disk.f_frsize < self._reserve:
+            raise DiskFull(f"the disk of {self.path.parent} is full", "free some space, or record elsewhere")
+        if self._file is None:
+            self._file = self._create(step)
+        tick_s = step.observation.time_s
+        values = self._values(step)
+        for camera, log in self._logs.items():
+            values |= log.row(step.observation.frames[camera], tick_s, camera in dropped)
+        for event in step.events:
+            entry = (tick_s, self.rows, clip(event.kind, layout.KIND_BYTES), clip(event.text, layout.TEXT_BYTES))
+            for growing, value in zip(self._events, entry, strict=True):
+                growing.append(value)
+        for name, growing in self._columns.items():  # /time/tick last: where it stands, the row is whole
+            growing.append(values[name])
+        self._file.flush()
+        self.rows += 1
+        self._keep_synced()
+
+    def _create(self, step: Step) -> h5py.File:
+        observation, spec = step.observation, self._spec
+        self._check(step)
+        file = h5py.File(self.path, "w", libver=layout.LIBVER, locking=False)
+        shapes = {name: np.shape(value) for name, value in observation.privileged.items()}
+        rows = layout.row_columns(spec, self._meta.kind, shapes)
+        events = layout.event_columns()
+        frames = [c for camera, shape in spec.cameras.items() for c in layout.frame_columns(camera, shape)]
+        datasets = {column.path: layout.create(file, column) for column in (*rows, *events, *frames)}
+        attributes.create(file, spec, self._meta)
+        file.swmr_mode = True
+        self._columns = {column.path: Growing(datasets[column.path]) for column in rows}
+        self._events = [Growing(datasets[column.path]) for column in events]
+        self._logs = {name: FrameLog(file, name, shape, self._quality) for name, shape in spec.cameras.items()}
+        return file
+
+    def _check(self, step: Step) -> None:
+        missing = set(self._spec.cameras) - set(step.observation.frames)
+        if missing:
+            raise DataError(f"no frame from {', '.join(sorted(missing))}, which the bench {self._spec.name} promises")
+        if step.sent.shape != (len(self._spec.joints),):
+            raise DataError(f"{step.sent.shape} joints sent, but {self._spec.name} has {len(self._spec.joints)}")
+
+    def _values(self, step: Step) -> dict[str, Any]:
+        observation, decision = step.observation, step.decision
+        values: dict[str, Any] = {
+            "/observations/qpos": observation.position,
+            "/observations/qvel": observation.velocity,
+            "/observations/effort": observation.effort,
+            "/action": step.sent,
+            "/action_asked": decision.action,
+            "/time/tick": observation.time_s,
+            "/time/read": observation.read_s,
+            "/time/sent": step.sent_s,
+            "/time/skipped": step.skipped,
+            "/energy/energy": decision.energy,
+            "/energy/score": decision.score,
+            "/energy/threshold": decision.threshold,
+            "/energy/steps": decision.steps_used,
+            "/energy/plan_age": decision.plan_age_s,
+            "/energy/latency": decision.latency_s,
+            "/energy/attempt": decision.attempt,
+            "/energy/actor": decision.actor.value.encode(),
+            "/energy/trace": fixed_width(decision.trace),
+        }
+        return values | {f"/privileged/{name}": value for name, value in observation.privileged.items()}
+
+    def _keep_synced(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._synced_s < SYNC_PERIOD_S or (self._sync is not None and not self._sync.done()):
+            return
+        if self._sync is not None:
+            self._sync.result()
+        # In a thread: a slow disk can take seconds, and rows go on into the page cache meanwhile.
+        self._sync = self._syncer.submit(os.fdatasync, self._handle)
+        self._synced_s = now_s
+
+    def commit(self, outcome: Outcome) -> Path:
+        """Close, sync, name, hash and protect the episode; returns its final path.
+
+        Raises:
+            DataError: it has no rows; the file is removed.
+        """
+        try:
+            self._close(outcome, complete=True)
+            if self.rows == 0:
+                self.path.unlink()
+                raise DataError(f"{self.path.stem} has no rows, so that there is nothing to keep")
+            return commit.commit(self.path)
+        finally:
+            os.close(self._handle)  # and with it the lock
+
+    def discard(self) -> Path | None:
+        """Close the episode and move it to the trash; None where it had no rows."""
+        try:
+            self._close(Outcome.ABORTED, complete=False)
+            if self.rows == 0:
+                self.path.unlink()
+                return None
+            return commit.discard(self.path)
+        finally:
+            os.close(self._handle)
+
+    def leave(self) -> None:
+        """Close the file as it is and leave the `.part` to `repair`, which says so to the next user."""
+        try:
+            self._close(Outcome.ABORTED, complete=False)
+        finally:
+            os.close(self._handle)
+
+    def _close(self, outcome: Outcome, *, complete: bool) -> None:
+        self._syncer.shutdown()
+        if self._file is not None:
+            attributes.mark(self._file, outcome.value, complete)
+            self._file.flush()
+            self._file.close()
+            self._file = None
+
+
+def clip(text: str, length: int) -> bytes:
+    """UTF-8 of at most `length` bytes; what was cut is said."""
+    full = text.encode(errors="replace")
+    if len(full) <= length:
+        return full
+    said = b" [cut]"
+    return full[: length - len(said)].decode(errors="ignore").encode() + said
+
+
+def fixed_width(trace: tuple[float, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """`[TRACE]` float32, NaN padded; a longer trace is thinned evenly and keeps its first and last energy."""
+    row = np.full(layout.TRACE, np.nan, np.float32)
+    values = np.asarray(trace, np.float32)
+    if len(values) > layout.TRACE:
+        values = values[np.linspace(0, len(values) - 1, layout.TRACE).round().astype(int)]
+    row[: len(values)] = values
+    return row

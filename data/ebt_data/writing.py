@@ -1,0 +1,106 @@
+"""The writer process: `python -m ebt_data.writing`, messages on stdin, one line of JSON a reply on stdout.
+
+It has its own session and ignores Ctrl-C, so that it outlives whoever records. Where the recorder dies, stdin ends: the
+rows that arrived are written, the file is closed, and the `.part` is left to `repair`, because only `repair` can tell
+the user that a recording was cut off.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from ebt_data import wire
+from ebt_data.errors import DataError
+from ebt_data.step import BenchSpec, Outcome
+from ebt_data.writer import EpisodeWriter
+
+
+class Writing:
+    """Answers the recorder's messages, one episode after another."""
+
+    def __init__(self, folder: Path, spec: BenchSpec, quality: int, reserve_bytes: int, replies: BinaryIO) -> None:
+        self._new = (folder, spec)
+        self._options = (quality, reserve_bytes)
+        self._replies = replies
+        self._writer: EpisodeWriter | None = None
+        self._faulty = False  # after a fault the rest of the episode's rows are not written
+
+    def serve(self, messages: BinaryIO) -> None:
+        """Work until the recorder hangs up."""
+        handlers: dict[str, Callable[..., None]] = {
+            "start": self._start,
+            "row": self._row,
+            "finish": self._finish,
+            "discard": self._discard,
+        }
+        while True:
+            try:
+                kind, *content = wire.receive(messages)
+            except EOFError:
+                break
+            try:
+                handlers[kind](*content)
+            except DataError as error:
+                self._reply(refused=str(error), hint=error.hint)
+            except (OSError, RuntimeError) as error:
+                self._end(error)
+        if self._writer is not None:
+            self._writer.leave()
+
+    def _start(self, meta: Any) -> None:
+        folder, spec = self._new
+        quality, reserve_bytes = self._options
+        self._writer = EpisodeWriter(folder, spec, meta, quality, reserve_bytes)
+        self._faulty = False
+        self._reply(started=str(self._writer.path))
+
+    def _row(self, step: Any, dropped: frozenset[str]) -> None:
+        if self._writer is None:
+            return
+        if not self._faulty:
+            try:
+                self._writer.append(step, dropped)
+            except DataError as error:
+                self._faulty = True
+                self._reply(fault=str(error), hint=error.hint)
+        self._reply(kept=self._writer.rows)
+
+    def _finish(self, outcome: Any) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            self._reply(done=str(writer.commit(Outcome.ABORTED if self._faulty else outcome)))
+
+    def _discard(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            self._reply(done=str(writer.discard() or ""))
+
+    def _reply(self, **content: Any) -> None:
+        try:
+            self._replies.write(json.dumps(content).encode() + b"\n")
+            self._replies.flush()
+        except BrokenPipeError:
+            pass  # the recorder is gone; stdin ends next
+
+    def _end(self, error: Exception) -> NoReturn:
+        """Say why and stop at once: HDF5 2.0 may crash when it closes a file that it failed to write."""
+        name = "" if self._writer is None else self._writer.path.stem
+        self._reply(fault=f"cannot write {name} on ({error})", hint="free some space on the disk, or record elsewhere")
+        os._exit(1)
+
+
+def main() -> None:
+    """Read the opening message and serve."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    messages = sys.stdin.buffer
+    folder, spec, quality, reserve_bytes = wire.receive(messages)
+    Writing(folder, spec, quality, reserve_bytes, sys.stdout.buffer).serve(messages)
+
+
+if __name__ == "__main__":
+    main()
