@@ -1,0 +1,171 @@
+"""Builds the devices behind a bench file. Whatever opens halfway is closed again."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ebt_data.agent import Agent
+from ebt_data.errors import ConfigError
+from ebt_data.step import Image
+from ebt_hardware.arm import Arm
+from ebt_hardware.bench import Bench, Rig
+from ebt_hardware.calibration import load_calibration
+from ebt_hardware.clock import LockstepClock, WallClock
+from ebt_hardware.config import DynamixelBench, LeaderTable, TwinBench, WiredFollower, WiredLeader
+from ebt_hardware.dynamixel import DynamixelBus
+from ebt_hardware.leader import Demonstrated, Lead, LeaderArm
+from ebt_hardware.port import LoopbackPort, SerialPort
+from ebt_hardware.rig import JointTable, SafetyTable, limits, motion, registers, uncalibrated
+
+if TYPE_CHECKING:
+    from ebt_hardware.twin.cameras import TwinCameras
+    from ebt_hardware.twin.world import TwinWorld
+
+
+class TwinScene:
+    """The lock-step twin's `Scene`: its world, seen by its renderer."""
+
+    def __init__(self, world: "TwinWorld", cameras: "TwinCameras") -> None:
+        self.world = world
+        self._cameras = cameras
+
+    def reset(self, seed: int) -> None:
+        """Lay the objects out anew, the same for the same seed."""
+        self.world.reset(seed)
+
+    def succeeded(self) -> bool:
+        """True while the task's success test holds."""
+        return self.world.succeeded()
+
+    def privileged(self) -> Mapping[str, NDArray[np.float32]]:
+        """Object poses by name: [7] = position m, quaternion wxyz, in the world frame."""
+        return self.world.privileged()
+
+    def disturb(self, kind: str) -> None:
+        """Physically disturb the scene."""
+        self.world.disturb(kind)
+
+    def demonstrate(self) -> None:
+        """Let the scripted operator take the leader arm and do the task once, from the next tick on."""
+        self.world.demonstrate()
+
+    def demonstrating(self) -> bool:
+        """False once the scripted operator has let go of the leader arm."""
+        return self.world.demonstrating()
+
+    def picture(self, height: int, width: int) -> Image:
+        """A third-person view for people, never for policies."""
+        return self._cameras.picture(height, width)
+
+
+def lockstep_bench(file: TwinBench) -> Bench:
+    """The twin in this process, in simulated time."""
+    from ebt_hardware.twin.cameras import TwinCameras
+    from ebt_hardware.twin.world import TwinWorld
+
+    world = TwinWorld(file.task)
+    clock = LockstepClock(world, file.rate_hz)
+    arms = {}
+    for name, table in (*file.followers.items(), *file.leaders.items()):
+        if name not in world.arms:
+            raise ConfigError(f"the twin has no arm {name!r}; it has {', '.join(world.arms)}")
+        arms[name] = _emulated_arm(world, name, table.joints, file.safety)
+    with ExitStack() as closers:
+        for arm in arms.values():
+            closers.callback(arm.bus.close)
+        films = TwinCameras(world, {name: camera.spec for name, camera in file.cameras.items()})
+        closers.callback(films.close)
+        cameras = {name: films.open(name, clock) for name in file.cameras}
+        for camera in cameras.values():
+            closers.callback(camera.close)
+        rig = Rig(
+            followers=[arms[name] for name in file.followers],
+            cameras=cameras,
+            clock=clock,
+            leaders={table.leads: arms[name] for name, table in file.leaders.items()},
+            scene=TwinScene(world, films),
+            closers=closers.pop_all(),
+        )
+    return _bench(file, rig)
+
+
+def real_bench(file: DynamixelBench) -> Bench:
+    """Arms on serial ports and RealSense cameras."""
+    from ebt_hardware.realsense import RealSenseCamera, find_device
+
+    clock = WallClock(file.rate_hz)
+    followers = [_wired_arm(file, name, table) for name, table in file.followers.items()]
+    leaders = {table.leads: _wired_arm(file, name, table) for name, table in file.leaders.items()}
+    with ExitStack() as closers:
+        for arm in (*followers, *leaders.values()):
+            closers.callback(arm.bus.close)
+        cameras = {}
+        for name, table in file.cameras.items():
+            cameras[name] = RealSenseCamera(find_device(table.serial), table.spec, clock, name)
+            closers.callback(cameras[name].close)
+        rig = Rig(followers, cameras, clock, leaders, closers=closers.pop_all())
+    return _bench(file, rig)
+
+
+def open_leader(bench: Bench, tables: Mapping[str, LeaderTable]) -> Agent:
+    """Connect the leaders of a bench and make one agent of them.
+
+    Raises:
+        ConfigError: the bench file names no leader for a follower.
+        HardwareError: a motor is silent, or a joint stands far outside its range.
+    """
+    by_follower = {table.leads: table for table in tables.values()}
+    leads = []
+    for follower in bench.rig.followers:
+        if follower.name not in by_follower:
+            raise ConfigError(f"bench {bench.spec.name}: no leader leads {follower.name!r}", hint="use the keyboard")
+        table = by_follower[follower.name]
+        ranges = tuple(name for name, joint in table.joints.items() if joint.map == "range")
+        leads.append(Lead(bench.rig.leaders[follower.name], follower, ranges))
+    leader = LeaderArm(leads, bench.motion.speed_rad_s)
+    return leader if bench.scene is None else Demonstrated(leader, bench.scene)
+
+
+def _bench(file: TwinBench | DynamixelBench, rig: Rig) -> Bench:
+    tables = {name: table.joints for name, table in file.followers.items()}
+    arms = {arm.name: arm for arm in rig.followers}
+    try:
+        return Bench(file.spec, rig, limits(file.safety, tables, arms), motion(file.safety, tables))
+    except ConfigError:
+        rig.closers.close()
+        raise
+
+
+def _emulated_arm(world: "TwinWorld", name: str, joints: Mapping[str, JointTable], safety: SafetyTable) -> Arm:
+    from ebt_hardware.emulator import EmulatedMotor, Emulator
+
+    shafts = world.arms[name].shafts
+    if len(joints) != len(shafts):
+        raise ConfigError(f"the twin's {name} has {len(shafts)} joints, the bench file names {len(joints)}")
+    motors = [EmulatedMotor(joint.model, joint.id, shaft) for joint, shaft in zip(joints.values(), shafts, strict=True)]
+    emulator = Emulator(motors, clock=lambda: world.time_s)
+    world.on_step(emulator.update)
+    calibration = uncalibrated(joints)
+    bus = DynamixelBus(LoopbackPort(emulator, f"twin/{name}"), calibration.motors, _misses(safety))
+    return Arm(name, bus, calibration, registers(joints))
+
+
+def _wired_arm(file: DynamixelBench, name: str, table: WiredFollower | WiredLeader) -> Arm:
+    calibration = load_calibration(file.calibration_folder, name)
+    expected = {joint: motor.id for joint, motor in table.joints.items()}
+    calibrated = {joint: motor.id for joint, motor in calibration.joints.items()}
+    if calibrated != expected:
+        raise ConfigError(
+            f"bench {file.name}: {name} has motors {expected}, its calibration {calibrated}",
+            hint="calibrate again with `ebt setup`",
+        )
+    port = SerialPort(str(table.port), table.baudrate)
+    return Arm(name, DynamixelBus(port, calibration.motors, _misses(file.safety)), calibration, registers(table.joints))
+
+
+def _misses(safety: SafetyTable) -> int:
+    """One more than the supervisor's, which says it better."""
+    return safety.stale_ticks + 2
