@@ -79,6 +79,10 @@ class Arm:
         self.bus.write_goal(ticks - self._branch)
         return self.calibration.radians(ticks)
 
+    def recover(self) -> None:
+        """Make the bus usable after a Ctrl-C that may have cut a transaction short; the SDK would call it busy."""
+        self.bus.port.is_using = False
+
     def _configure(self) -> None:
         wanted: dict[str, dict[int, int]] = {}
         for joint, registers in self._registers.items():
@@ -103,6 +107,6 @@ class Arm:
             raise HardwareError(
                 f"{self.name}: no position from {', '.join(silent)}", hint="check the cables; ebt doctor"
             )
-        middle = self.calibration.ticks((self.calibration.low + self.calibration.high) / 2)
+        middle = self.calibration.ticks(np.add(self.calibration.low, self.calibration.high, dtype=np.float32) / 2)
         turns = np.rint((middle - state.position) / TURN).astype(np.int32)
         return np.where(many, turns * TURN, 0).astype(np.int32)

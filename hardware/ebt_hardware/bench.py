@@ -1,8 +1,8 @@
 """The bench: one or two arms, cameras and a clock, in radians and seconds, with torque only inside `with`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import cycle
 from types import TracebackType
 from typing import Any, Self
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ebt_data.errors import HardwareError, TaskFailed
 from ebt_data.step import BenchSpec, Event, Joints, Observation
-from ebt_hardware.arm import Arm, ArmState
+from ebt_hardware.arm import ArmState
 from ebt_hardware.bus_errors import MotorSilent
-from ebt_hardware.device import Camera, Clock, Scene
+from ebt_hardware.device import Scene
 from ebt_hardware.followers import Followers
+from ebt_hardware.rig import Motion, Rig
 from ebt_hardware.safety import RELEASE_HINT, Limits, MotorFault, Supervisor, ramp
 
 # Looked at in turn, one short transaction every quarter second, so that no tick gets long.
@@ -34,35 +35,6 @@ class Sent:
     """[J] rad, after limits, as whole motor ticks make it."""
     time_s: float
     events: tuple[Event, ...]
-
-
-@dataclass(frozen=True)
-class Motion:
-    """How the bench moves by itself: home, park, engage."""
-
-    home: Joints
-    park: Joints
-    """[J] rad; where the arm can lose its torque without falling."""
-    speed_rad_s: float = 1.0
-    arrived_rad: float = 0.1
-    """How near counts as there; printed arms sag."""
-    time_limit_s: float = 15.0
-    watchdog_s: float | None = 0.5
-    """Motors stop by themselves after this long without a packet."""
-
-
-@dataclass(frozen=True)
-class Rig:
-    """The devices behind a bench."""
-
-    followers: Sequence[Arm]
-    cameras: Mapping[str, Camera]
-    clock: Clock
-    leaders: Mapping[str, Arm] = field(default_factory=dict)
-    """By the follower they lead; not connected until somebody teleoperates."""
-    scene: Scene | None = None
-    closers: ExitStack = field(default_factory=ExitStack)
-    """Closes every device, all of them even when one raises."""
 
 
 class Bench:
@@ -190,11 +162,14 @@ class Bench:
         with self.rig.closers:
             if self._released:
                 return
+            self._followers.recover()
             if error is not None and not isinstance(error, CALM):
                 self._hold(str(error) or type(error).__name__)
                 error.add_note(f"{self.spec.name}: {RELEASE_HINT}")
             elif not self.held:
                 self._park()
+            elif error is None:
+                raise HardwareError(f"the bench still holds since: {self.held}", hint=RELEASE_HINT)
 
     def _park(self) -> None:
         """Ramp to the park pose, then let go. A Ctrl-C meanwhile lets go at once."""

@@ -13,7 +13,7 @@ from ebt_data.agent import Agent
 from ebt_data.errors import ConfigError
 from ebt_data.step import BenchSpec
 from ebt_hardware.bench import Bench
-from ebt_hardware.rig import CameraTable, FollowerJoint, LeaderJoint, SafetyTable, Table
+from ebt_hardware.tables import CameraTable, FollowerJoint, LeaderJoint, SafetyTable, Table
 
 
 class FollowerTable(Table):

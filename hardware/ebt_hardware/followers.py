@@ -24,6 +24,11 @@ class Followers:
         """Open every bus; gather what is wrong with all of them into one HardwareError."""
         self._each(lambda arm: arm.connect())
 
+    def recover(self) -> None:
+        """Forget a transaction that a Ctrl-C cut short."""
+        for arm in self.arms:
+            arm.recover()
+
     def read(self) -> ArmState:
         """All joints [J]."""
         states = [arm.read() for arm in self.arms]

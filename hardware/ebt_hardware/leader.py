@@ -119,4 +119,5 @@ class _Map:
 
     def to_follower(self, position: Joints) -> Joints:
         """[J] rad in the follower's order."""
-        return (position[self._order] * self._scale + self._offset).astype(np.float32)
+        joints: Joints = (position[self._order] * self._scale + self._offset).astype(np.float32)
+        return joints

@@ -11,14 +11,15 @@ from ebt_data.agent import Agent
 from ebt_data.errors import ConfigError
 from ebt_data.step import Image
 from ebt_hardware.arm import Arm
-from ebt_hardware.bench import Bench, Rig
+from ebt_hardware.bench import Bench
 from ebt_hardware.calibration import load_calibration
 from ebt_hardware.clock import LockstepClock, WallClock
 from ebt_hardware.config import DynamixelBench, LeaderTable, TwinBench, WiredFollower, WiredLeader
 from ebt_hardware.dynamixel import DynamixelBus
 from ebt_hardware.leader import Demonstrated, Lead, LeaderArm
 from ebt_hardware.port import LoopbackPort, SerialPort
-from ebt_hardware.rig import JointTable, SafetyTable, limits, motion, registers, uncalibrated
+from ebt_hardware.rig import Rig
+from ebt_hardware.tables import JointTable, SafetyTable, limits, motion, registers, uncalibrated
 
 if TYPE_CHECKING:
     from ebt_hardware.twin.cameras import TwinCameras
@@ -68,11 +69,9 @@ def lockstep_bench(file: TwinBench) -> Bench:
 
     world = TwinWorld(file.task)
     clock = LockstepClock(world, file.rate_hz)
-    arms = {}
-    for name, table in (*file.followers.items(), *file.leaders.items()):
-        if name not in world.arms:
-            raise ConfigError(f"the twin has no arm {name!r}; it has {', '.join(world.arms)}")
-        arms[name] = _emulated_arm(world, name, table.joints, file.safety)
+    joints: dict[str, Mapping[str, JointTable]] = {name: table.joints for name, table in file.followers.items()}
+    joints |= {name: table.joints for name, table in file.leaders.items()}
+    arms = {name: _emulated_arm(world, name, table, file.safety) for name, table in joints.items()}
     with ExitStack() as closers:
         for arm in arms.values():
             closers.callback(arm.bus.close)
@@ -142,6 +141,8 @@ def _bench(file: TwinBench | DynamixelBench, rig: Rig) -> Bench:
 def _emulated_arm(world: "TwinWorld", name: str, joints: Mapping[str, JointTable], safety: SafetyTable) -> Arm:
     from ebt_hardware.emulator import EmulatedMotor, Emulator
 
+    if name not in world.arms:
+        raise ConfigError(f"the twin has no arm {name!r}; it has {', '.join(world.arms)}")
     shafts = world.arms[name].shafts
     if len(joints) != len(shafts):
         raise ConfigError(f"the twin's {name} has {len(shafts)} joints, the bench file names {len(joints)}")
