@@ -184,10 +184,11 @@ def streams(paths: Sequence[Path]) -> list[Stream]:
 
 def _shape(streams: Sequence[Stream]) -> Band:
     """Mean and spread over a grid of plan periods, as far as enough rollouts last."""
-    period_s = float(np.median(np.concatenate([np.diff(s.times_s) for s in streams if len(s.times_s) > 1] or [[1.0]])))
+    gaps_s = [late - early for s in streams for early, late in zip(s.times_s, s.times_s[1:], strict=False)]
+    period_s = float(np.median(gaps_s)) if gaps_s else 1.0
     first_s = min(s.times_s[0] for s in streams)
     lasting_s = sorted(s.times_s[-1] for s in streams)[-SHAPERS]
-    grid_s = first_s + period_s * np.arange(max(1, round((lasting_s - first_s) / period_s) + 1))
+    grid_s = np.float64(first_s) + np.float64(period_s) * np.arange(max(1, round((lasting_s - first_s) / period_s) + 1))
     values = np.stack([_sampled(stream, grid_s) for stream in streams])
     mean, sd = np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1)
     sd = sd + max(FLOOR * float(sd.mean()), 1e-9)

@@ -117,8 +117,6 @@ class EnergyPolicy(PlanFollower):
         """
         descent = Descent(run, spec, tail=score == "tail")
         kind = planner or ("lockstep" if spec.lockstep else "thread")
-        making: Planner = (
-            LockstepPlanner(descent, descent.latency_s) if kind == "lockstep" else ThreadPlanner(descent)
-        )
+        making: Planner = LockstepPlanner(descent, descent.latency_s) if kind == "lockstep" else ThreadPlanner(descent)
         pace = Pace(spec.rate_hz, run.recipe.act.execute, Effort(steps))
         super().__init__(making, pace, seed, score)

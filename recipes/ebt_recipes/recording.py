@@ -6,6 +6,7 @@ Tick(episode, target, seed, step, success)                               for the
 EpisodeResult(episode, seed, outcome, command, path, steps, seconds, attempts, why)  for the screen, every episode
 Hooks(watch, report, command, on_step)                                   all optional
 record_episode(bench, agent, recorder, meta, limits, hooks, number) -> EpisodeResult
+judge_episode(bench, agent, seed, limits, hooks, number, append) -> EpisodeResult        the same, wherever it goes
 """
 
 from collections.abc import Callable
@@ -106,10 +107,22 @@ def record_episode(
     behind, the recorder's own `with` keeps as aborted.
     """
     recorder.start(meta)
-    episode = _Episode(bench, limits, hooks, number, meta.seed)
-    steps = round(limits.max_seconds * bench.spec.rate_hz)
-    for step in run_episode(bench, agent, steps, meta.seed):
-        recorder.append(episode.take(step))
+    return judge_episode(bench, agent, meta.seed, limits, hooks, number, recorder.append)
+
+
+def judge_episode(
+    bench: Bench,
+    agent: Agent,
+    seed: int | None,
+    limits: Limits,
+    hooks: Hooks,
+    number: tuple[int, int],
+    append: Callable[[Step], None],
+) -> EpisodeResult:
+    """Run one episode to its end, handing every step to `append`, and say how it ended."""
+    episode = _Episode(bench, limits, hooks, number, seed)
+    for step in run_episode(bench, agent, round(limits.max_seconds * bench.spec.rate_hz), seed):
+        append(episode.take(step))
         if episode.over():
             break
     return episode.result()
@@ -144,9 +157,10 @@ class _Episode:
         return step
 
     def over(self) -> bool:
-        return (
-            self._command is not Command.NONE or self._held() or (self._last is not None and self._last.decision.done)
-        )
+        if self._command is not Command.NONE or self._held():
+            return True
+        # A success that holds just now is given the time to last, even where the agent has let go.
+        return self._last is not None and self._last.decision.done and self._held_s is None
 
     def result(self) -> EpisodeResult:
         outcome, why = self._ending()

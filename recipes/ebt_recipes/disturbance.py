@@ -1,0 +1,69 @@
+"""Disturbing the twin at the same moment of every rollout, so that recovering from it can be counted.
+
+Hooks(on_step=Disturbance(DisturbanceRule("knock", Lifted("cube")), bench))
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ebt_data.errors import MisuseError
+from ebt_data.step import Event, Step
+from ebt_hardware.bench import Bench
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """True while an object of the twin is higher than this above the table."""
+
+    thing: str
+    height_m: float = 0.05
+
+    def __call__(self, step: Step) -> bool:
+        return bool(step.observation.privileged[self.thing][2] > self.height_m)
+
+
+@dataclass(frozen=True)
+class After:
+    """True from this time of the episode on."""
+
+    time_s: float
+
+    def __call__(self, step: Step) -> bool:
+        return step.observation.time_s >= self.time_s
+
+
+@dataclass(frozen=True)
+class DisturbanceRule:
+    """What to do, and when."""
+
+    kind: str
+    """As the twin's task names it."""
+    when: Callable[[Step], bool]
+
+
+class Disturbance:
+    """Disturbs the scene once an episode, on the first step for which the rule holds."""
+
+    def __init__(self, rule: DisturbanceRule, bench: Bench) -> None:
+        """Nothing happens yet.
+
+        Raises:
+            MisuseError: the bench is real.
+        """
+        if bench.scene is None:
+            raise MisuseError("Only a twin can be disturbed at a command; this bench is real", hint="--bench twin")
+        self._rule = rule
+        self._scene = bench.scene
+        self._last_s = float("-inf")
+        self._done = False
+
+    def __call__(self, step: Step) -> Event | None:
+        now_s = step.observation.time_s
+        # The clock starts anew with every episode.
+        self._done = self._done and now_s > self._last_s
+        self._last_s = now_s
+        if self._done or not self._rule.when(step):
+            return None
+        self._done = True
+        self._scene.disturb(self._rule.kind)
+        return Event("disturbance", self._rule.kind)

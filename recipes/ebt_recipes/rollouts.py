@@ -1,0 +1,142 @@
+"""Many lock-step rollouts over worker processes: the same answer whatever their number, in the order of the seeds.
+
+rollouts(trial: Trial, seeds, workers=2, report=...) -> list[Rollout]
+Trial(bench, make: MakeAgent, limits, disturbance: DisturbanceRule | None = None)
+MakeAgent: (bench, seed) -> Agent, importable by a worker: Trained(run, ...), MeanDemonstration(episodes), or your own
+"""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ebt_data.agent import Agent
+from ebt_data.errors import TaskFailed
+from ebt_data.step import Outcome, Step
+from ebt_hardware.bench import Bench
+from ebt_hardware.config import load_bench
+from ebt_recipes.calibrate import Calibration, Stream
+from ebt_recipes.checkpoint import load_run
+from ebt_recipes.controls import Blindfolded, ReplayMean
+from ebt_recipes.disturbance import Disturbance, DisturbanceRule
+from ebt_recipes.policy import EnergyPolicy
+from ebt_recipes.recording import Hooks, Limits, judge_episode
+from ebt_recipes.retry import Retrying, RetryRules
+
+MakeAgent = Callable[[Bench, int], Agent]
+"""Makes the agent for a bench and a seed; it is pickled, so a function of a module or a frozen dataclass."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run's policy, or the same without eyes, with other steps, or watched."""
+
+    run: Path
+    steps: int | None = None
+    """Descent steps; 0 acts from noise."""
+    score: str = "energy"
+    blindfolded: bool = False
+    calibration: Path | None = None
+    """Watched by this band where given."""
+    retry: RetryRules | None = None
+    """What to do after a rise; None with a calibration: only note it."""
+
+    def __call__(self, bench: Bench, seed: int) -> Agent:
+        if self.calibration is None:
+            policy = EnergyPolicy(load_run(self.run), bench.spec, seed=seed, steps=self.steps, score=self.score)
+            return Blindfolded(policy) if self.blindfolded else policy
+        calibration = Calibration.load(self.calibration)
+        policy = EnergyPolicy(load_run(self.run), bench.spec, seed=seed, steps=self.steps, score=calibration.score)
+        return Retrying(policy, calibration.monitor(), bench.spec, self.retry or RetryRules(retries=0))
+
+
+@dataclass(frozen=True)
+class MeanDemonstration:
+    """The mean of these episodes' actions by the clock."""
+
+    episodes: tuple[Path, ...]
+
+    def __call__(self, bench: Bench, seed: int) -> Agent:
+        return ReplayMean.of(self.episodes, bench.spec.rate_hz)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is rolled out."""
+
+    bench: str
+    """Name or path of a bench file; every rollout opens its own."""
+    make: MakeAgent
+    limits: Limits
+    disturbance: DisturbanceRule | None = None
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """How one went."""
+
+    seed: int
+    outcome: Outcome
+    why: str
+    steps: int
+    seconds: float
+    attempts: int
+    events: tuple[tuple[float, str, str], ...]
+    """Time s, kind and text, in order."""
+    plans: tuple[tuple[float, float, float], ...]
+    """Time s, energy and score of every new plan, the score as the agent gave it."""
+
+    @property
+    def stream(self) -> Stream:
+        """For calibration, of a rollout that nobody watched."""
+        return Stream(f"seed {self.seed}", tuple(p[0] for p in self.plans), tuple(p[2] for p in self.plans))
+
+
+def _nothing(_: Rollout) -> None:
+    return None
+
+
+def rollouts(
+    trial: Trial, seeds: Sequence[int], workers: int = 2, report: Callable[[Rollout], None] = _nothing
+) -> list[Rollout]:
+    """Roll out once on every seed; `report` hears of each as it ends, in any order.
+
+    Every rollout has a bench of its own, so that none depends on what ran before it or on the number of workers.
+
+    Raises:
+        TaskFailed: a worker died. Whatever else a worker raises is raised here.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        futures = [pool.submit(_roll_out, trial, seed) for seed in seeds]
+        try:
+            for future in as_completed(futures):
+                report(future.result())
+        except BrokenProcessPool as error:
+            raise TaskFailed("A rollout worker died, perhaps for want of memory", hint="try fewer workers") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return [future.result() for future in futures]
+
+
+def _roll_out(trial: Trial, seed: int) -> Rollout:
+    steps: list[Step] = []
+    with load_bench(trial.bench).open() as bench:
+        agent = trial.make(bench, seed)
+        upset = Hooks() if trial.disturbance is None else Hooks(on_step=Disturbance(trial.disturbance, bench))
+        result = judge_episode(bench, agent, seed, trial.limits, upset, (1, 1), steps.append)
+    decided = [(step.observation.time_s, step.decision) for step in steps]
+    return Rollout(
+        seed=seed,
+        outcome=result.outcome,
+        why=result.why,
+        steps=result.steps,
+        seconds=result.seconds,
+        attempts=result.attempts,
+        events=tuple((step.observation.time_s, event.kind, event.text) for step in steps for event in step.events),
+        plans=tuple((time_s, decision.energy, decision.score) for time_s, decision in decided if decision.trace),
+    )
