@@ -97,6 +97,7 @@ class TwinCameras:
             _check_camera(world.model, name)
         self._world = world
         self._renderer = renderer or Renderer(world.model)
+        self._portraitist: Renderer | None = None
         self._photographer = Photographer(world.model, self._renderer)
         self._films = {name: _Film(spec, world.time_s) for name, spec in specs.items()}
         self._devices: dict[str, SoftwareCamera] = {}
@@ -124,7 +125,9 @@ class TwinCameras:
 
     def picture(self, height: int, width: int) -> Image:
         """The world now, from the camera called `person`."""
-        return self._renderer.image(self._world.data, "person", height, width)
+        if self._portraitist is None:
+            self._portraitist = Renderer(self._world.model, self._renderer.backend, smooth=True)
+        return self._portraitist.image(self._world.data, "person", height, width)
 
     def stall(self, name: str) -> None:
         """Let a camera hang: it exposes, but nothing arrives."""
@@ -140,6 +143,8 @@ class TwinCameras:
     def close(self) -> None:
         """Free the renderer; the cameras themselves are closed by whoever opened them."""
         self._renderer.close()
+        if self._portraitist is not None:
+            self._portraitist.close()
 
     def _film(self, name: str) -> _Film:
         if name not in self._films:
