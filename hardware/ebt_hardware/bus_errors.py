@@ -1,8 +1,24 @@
 """What goes wrong between the host and its motors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ebt_data.errors import HardwareError
+
+_REFUSALS = {
+    1: "it failed, as after a shutdown",
+    2: "the instruction is not known",
+    3: "the packet arrived damaged",
+    4: "the value is out of range, or the bus watchdog has stopped the motor",
+    5: "the length is wrong",
+    6: "the value is beyond a limit register",
+    7: "the register is read-only, or locked while torque is on",
+}
+"""Error numbers of a status packet, https://emanual.robotis.com/docs/en/dxl/protocol2/#error."""
+_HINTS = {
+    1: "find the cause, then reboot the motor or cycle its power",
+    4: "a motor that its watchdog stopped takes goals again once the watchdog is disarmed",
+    7: "switch torque off first",
+}
 
 
 class BusLost(HardwareError):
@@ -17,10 +33,11 @@ class MotorSilent(BusLost):
 
     def __init__(self, port: str, missing: Sequence[int], found: Sequence[int], note: str = "") -> None:
         silent = f"{_motors(missing)} {'does' if len(missing) == 1 else 'do'} not answer{note}"
-        super().__init__(port, f"{silent}; found {_motors(found) if found else 'none at all'}")
+        HardwareError.__init__(self, f"{port}: {silent}; found {_motors(found) if found else 'none at all'}")
         self.missing = tuple(missing)
         self.found = tuple(found)
-        self.hint = "check power and the cable to the first silent motor, then: ebt doctor"
+        first = "the cable to the first silent motor" if found else "the cable and the baud rate (factory: 57600)"
+        self.hint = f"check power and {first}, then: ebt doctor"
 
 
 class PortError(HardwareError):
@@ -32,7 +49,15 @@ class WrongMotors(HardwareError):
 
 
 class Refused(HardwareError):
-    """Motors that answered a write with an error."""
+    """Motors that answered a write with an error; `codes` are the low seven bits of their error bytes, by id."""
+
+    def __init__(self, port: str, register: str, codes: Mapping[int, int]) -> None:
+        ids: dict[int, list[int]] = {}
+        for motor_id, code in codes.items():
+            ids.setdefault(code, []).append(motor_id)
+        why = "; ".join(f"{_motors(who)}: {_REFUSALS.get(code, f'error {code}')}" for code, who in ids.items())
+        super().__init__(f"{register} was refused on {port}: {why}", hint=_HINTS.get(min(ids), ""))
+        self.codes = dict(codes)
 
 
 def _motors(ids: Sequence[int]) -> str:

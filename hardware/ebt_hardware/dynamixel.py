@@ -13,15 +13,18 @@ from ebt_data.errors import ConfigError
 from ebt_hardware.bus_errors import BusLost, MotorSilent, Refused, WrongMotors
 from ebt_hardware.control_table import VOLT, WATCHDOG_S, Register, load_table, model_name
 from ebt_hardware.device import MotorState, Ticks
-from ebt_hardware.health import MotorHealth, explain_refusal
+from ebt_hardware.health import MotorHealth
 from ebt_hardware.packet_handler import PacketHandler, SyncRead
+from ebt_hardware.packets import ALERT
+
+__all__ = ["BusLost", "DynamixelBus", "MotorHealth", "MotorSilent", "Refused", "WrongMotors"]
 
 _FEEDBACK_START, _FEEDBACK_LENGTH = 126, 10
 _FEEDBACK = np.dtype([("effort", "<i2"), ("velocity", "<i4"), ("position", "<i4")])
+_RAM_START, _RAM_LENGTH = 64, 83  # Torque Enable to Present Temperature: one packet instead of five
 _GOAL_ADDRESS, _GOAL_LENGTH = 116, 4
 _GOAL = np.dtype([("id", "u1"), ("goal", "<i4")])
 _NOT_SENT = {COMM_PORT_BUSY, COMM_TX_FAIL, COMM_TX_ERROR, COMM_NOT_AVAILABLE}
-_ALERT = 0x80
 _LONGEST_WATCHDOG = 127
 
 
@@ -82,7 +85,7 @@ class DynamixelBus:
             if len(data) == _FEEDBACK_LENGTH:
                 fresh[place] = True
                 self._feedback[place * _FEEDBACK_LENGTH : (place + 1) * _FEEDBACK_LENGTH] = data
-                self._alert[place] = error & _ALERT
+                self._alert[place] = error & ALERT
                 self._misses[motor_id] = 0
             else:
                 self._misses[motor_id] += 1
@@ -136,17 +139,10 @@ class DynamixelBus:
                 result, error = self._write_one(motor_id, place, data)
             if result != COMM_SUCCESS:
                 silent.append(motor_id)
-            elif error & ~_ALERT:
-                refused[motor_id] = error & ~_ALERT
+            elif error & ~ALERT:
+                refused[motor_id] = error & ~ALERT
         if refused:
-            why = "; ".join(
-                f"motor {motor_id} ({values[motor_id]}): {explain_refusal(code)}" for motor_id, code in refused.items()
-            )
-            locked = next(iter(places.values())).address < 64
-            raise Refused(
-                f"{register} was refused on {self.port.port_name}: {why}",
-                hint="registers below address 64 are locked while torque is on" if locked else "",
-            )
+            raise Refused(self.port.port_name, register, refused)
         if silent:
             raise MotorSilent(self.port.port_name, silent, [motor_id for motor_id in values if motor_id not in silent])
 
@@ -162,16 +158,18 @@ class DynamixelBus:
             raise MotorSilent(self.port.port_name, missing, list(values))
         return {motor_id: values[motor_id] for motor_id in self.ids}
 
-    def health(self) -> dict[int, MotorHealth]:
-        """Temperature, voltage and faults by id; a motor that does not answer is left out. Slow: not for every tick."""
-        temperature = self._read_those_that_answer("present_temperature")
-        voltage = self._read_those_that_answer("present_input_voltage")
-        errors = self._read_those_that_answer("hardware_error_status")
-        return {
-            motor_id: MotorHealth(float(temperature[motor_id]), voltage[motor_id] * VOLT, errors[motor_id])
-            for motor_id in self.ids
-            if motor_id in temperature and motor_id in voltage and motor_id in errors
-        }
+    def health(self, ids: Sequence[int] | None = None) -> dict[int, MotorHealth]:
+        """Temperature, voltage, faults and whether torque is on, of all motors or those named. Not for every tick.
+
+        Raises:
+            MotorSilent: motors do not answer, even when asked twice; lists all of them.
+        """
+        wanted = self.ids if ids is None else tuple(ids)
+        answers = self._ask(self._sync_read(_RAM_START, _RAM_LENGTH, wanted), wanted)
+        missing = [motor_id for motor_id in wanted if len(answers.get(motor_id, (0, b""))[1]) != _RAM_LENGTH]
+        if missing:
+            raise MotorSilent(self.port.port_name, missing, [i for i in wanted if i not in missing])
+        return {motor_id: self._judge(motor_id, answers[motor_id][1]) for motor_id in wanted}
 
     def arm_watchdog(self, timeout_s: float | None) -> None:
         """Let the motors stop by themselves when they hear nothing for so long; None lets them go on for ever.
@@ -224,6 +222,19 @@ class DynamixelBus:
             )
         self.firmware = self.read_register("firmware_version")
 
+    def _judge(self, motor_id: int, ram: bytes) -> MotorHealth:
+        def value(name: str) -> int:
+            register = self.tables[motor_id].register(name)
+            return register.decode(ram[register.address - _RAM_START : register.end - _RAM_START])
+
+        return MotorHealth(
+            temperature_c=float(value("present_temperature")),
+            voltage_v=value("present_input_voltage") * VOLT,
+            error_bits=value("hardware_error_status"),
+            torque=value("torque_enable") == 1,
+            watchdog_tripped=value("bus_watchdog") < 0,
+        )
+
     def _give_up_on_the_silent(self) -> None:
         lost = [motor_id for motor_id in self.ids if self._misses[motor_id] >= self._tolerated]
         if lost:
@@ -268,14 +279,14 @@ class DynamixelBus:
 
     def _sent(self, result: int) -> None:
         if result in _NOT_SENT:
-            self.port.is_using = False
             raise BusLost(self.port.port_name, self._handler.getTxRxResult(result))
 
     @contextmanager
     def _on_the_wire(self) -> Iterator[None]:
-        """Turn what the operating system says about a vanished port into `BusLost`, and leave the port usable."""
+        """Turn what the operating system says about a vanished port into `BusLost`."""
         try:
             yield
         except (OSError, termios.error) as error:  # serial.SerialException is an OSError, termios.error is not
-            self.port.is_using = False
             raise BusLost(self.port.port_name, str(error)) from error
+        finally:
+            self.port.is_using = False  # or it stays busy for ever after Ctrl-C too, and the arm could not be parked

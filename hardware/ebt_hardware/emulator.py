@@ -5,13 +5,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ebt_hardware.motor import EmulatedMotor
+from ebt_hardware.motor import GOAL_POSITION, EmulatedMotor
 from ebt_hardware.packets import ALERT, BROADCAST, Framer, Instruction, Packet, StatusError, frame
 from ebt_hardware.shaft import FreeShaft, Shaft
 
 __all__ = ["EmulatedMotor", "Emulator", "FreeShaft", "GoalWrite", "Shaft"]
 
-_GOAL_POSITION = 116
 _LOGGED = 100_000  # goal writes kept: over half an hour at 50 Hz
 
 
@@ -40,6 +39,8 @@ class Emulator:
         self.requests: Counter[Instruction] = Counter()
         """Whole packets received, by instruction."""
         self.plugged = True
+        self.unplugs = 0
+        """How often it was unplugged; a port that was open then is dead for good."""
         self._framer = Framer()
         self._goals: dict[int, int] = {}
         self._muted: set[int] = set()
@@ -102,6 +103,7 @@ class Emulator:
     def unplug(self) -> None:
         """Take the adapter out of its socket. The motors keep their power and go on doing what they were told."""
         self.plugged = False
+        self.unplugs += 1
 
     def plug(self) -> None:
         self.plugged = True
@@ -159,6 +161,8 @@ class Emulator:
             yield from self._status(motor_id, StatusError.ACCESS, level=1)
 
     def _sync_read(self, packet: Packet) -> Iterator[bytes]:
+        if len(packet.parameters) < 4:
+            return
         address, length = _words(packet.parameters)
         for motor_id in packet.parameters[4:]:
             yield from self._send(motor_id, address, length)
@@ -175,8 +179,8 @@ class Emulator:
         error = motor.write(address, data)
         if motor.id != motor_id:
             self.motors = {motor.id: motor for motor in self.motors.values()}
-        if not error and address <= _GOAL_POSITION and address + len(data) >= _GOAL_POSITION + 4:
-            start = _GOAL_POSITION - address
+        if not error and address <= GOAL_POSITION and address + len(data) >= GOAL_POSITION + 4:
+            start = GOAL_POSITION - address
             self._goals[motor_id] = int.from_bytes(data[start : start + 4], "little", signed=True)
         return error
 
@@ -196,14 +200,14 @@ class Emulator:
             return
         address = packet.parameters[0] | packet.parameters[1] << 8
         for motor in self._addressed(packet.id):
-            motor.registered = (address, packet.parameters[2:])
+            motor.prepare(address, packet.parameters[2:])
         yield from self._status(packet.id, StatusError.NONE)
 
     def _action(self, packet: Packet) -> Iterator[bytes]:
         for motor in list(self._addressed(packet.id)):
-            if motor.registered is not None:
-                self._store(motor.id, *motor.registered)
-                motor.registered = None
+            waiting = motor.act()
+            if waiting is not None:
+                self._store(motor.id, *waiting)
         yield from self._status(packet.id, StatusError.NONE)
 
     def _reboot(self, packet: Packet) -> Iterator[bytes]:
@@ -212,6 +216,8 @@ class Emulator:
             motor.reboot()
 
     def _sync_write(self, packet: Packet) -> Iterator[bytes]:
+        if len(packet.parameters) < 4:
+            return
         address, length = _words(packet.parameters)
         parameters = packet.parameters
         for start in range(4, len(parameters) - length, length + 1):

@@ -21,6 +21,11 @@ class MotorHealth:
     error_bits: int
     """Hardware Error Status as read; it keeps a fault until the motor reboots."""
 
+    torque: bool
+    """True while it holds or moves."""
+    watchdog_tripped: bool
+    """True after its bus watchdog has stopped it; it refuses goals until that is disarmed."""
+
     @property
     def errors(self) -> tuple[str, ...]:
         """The faults in words; empty when all is well."""
@@ -30,19 +35,3 @@ class MotorHealth:
 def explain(bits: int) -> tuple[str, ...]:
     """Hardware Error Status in words."""
     return tuple(_MEANINGS.get(bit, f"unknown fault bit {bit}") for bit in range(8) if bits >> bit & 1)
-
-
-_REFUSALS = {
-    1: "it failed, as after a shutdown that only a reboot clears",
-    2: "it does not know the instruction",
-    3: "the packet arrived damaged",
-    4: "the value is out of range, or the bus watchdog has stopped the motor",
-    5: "the length is wrong",
-    6: "the value is beyond a limit register",
-    7: "the register is read-only, or locked while torque is on",
-}
-
-
-def explain_refusal(error: int) -> str:
-    """The low seven bits of a status packet's error byte in words."""
-    return _REFUSALS.get(error & 0x7F, f"error {error & 0x7F}")

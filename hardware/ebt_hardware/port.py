@@ -12,6 +12,7 @@ from ebt_hardware.bus_errors import PortError
 from ebt_hardware.emulator import Emulator
 
 _CHUNK = 4096
+_WRITE_TIMEOUT_S = 0.5  # nobody takes the bytes: a pty whose server hangs
 _HINTS = {
     errno.ENOENT: "is it plugged in? list the ports with: ebt doctor",
     errno.EACCES: "add yourself to the port's group, e.g. sudo usermod -aG dialout $USER, and log in again",
@@ -41,7 +42,9 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         """
         self.closePort()
         try:
-            self.ser = serial.Serial(self.port_name, cflag_baud, timeout=0, exclusive=True)
+            self.ser = serial.Serial(
+                self.port_name, cflag_baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
+            )
         except ValueError as error:
             raise PortError(f"{self.port_name} does not take {cflag_baud} baud: {error}") from error
         except OSError as error:  # SerialException among them
@@ -119,6 +122,7 @@ class LoopbackPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         super().__init__(name)
         self.emulator = emulator
         self._buffer = b""
+        self._plugged_in = 0
 
     def openPort(self) -> bool:
         """Open it.
@@ -131,6 +135,7 @@ class LoopbackPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         self.is_open = True
         self.is_using = False
         self._buffer = b""
+        self._plugged_in = self.emulator.unplugs
         return True
 
     def closePort(self) -> None:
@@ -168,5 +173,5 @@ class LoopbackPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
     def _check(self) -> None:
         if not self.is_open:
             raise serial.SerialException(f"{self.port_name} is not open")
-        if not self.emulator.plugged:
+        if self._plugged_in != self.emulator.unplugs:
             raise serial.SerialException(f"{self.port_name} is gone")

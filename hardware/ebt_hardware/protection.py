@@ -29,7 +29,7 @@ class Protection:
         self.temperature_c = _AMBIENT_C
         self._strained_s = 0.0
 
-    def cool(self) -> None:
+    def rest(self) -> None:
         """Forget the strain, as a reboot does; the heat stays."""
         self._strained_s = 0.0
 
