@@ -73,9 +73,7 @@ def test_nothing_ahead_is_black_and_has_no_depth(scene: tuple[mujoco.MjModel, mu
     assert not depth[0].any()
 
 
-def test_pictures_of_any_size_come_from_one_renderer(
-    scene: tuple[mujoco.MjModel, mujoco.MjData], opengl: str
-) -> None:
+def test_pictures_of_any_size_come_from_one_renderer(scene: tuple[mujoco.MjModel, mujoco.MjData], opengl: str) -> None:
     model, data = scene
     renderer = Renderer(model, opengl)
     small = renderer.image(data, "above", 48, 64)
