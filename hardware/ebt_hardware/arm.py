@@ -107,6 +107,8 @@ class Arm:
             raise HardwareError(
                 f"{self.name}: no position from {', '.join(silent)}", hint="check the cables; ebt doctor"
             )
-        middle = self.calibration.ticks(np.add(self.calibration.low, self.calibration.high, dtype=np.float32) / 2)
+        middle = self.calibration.ticks(
+            self.calibration.low + (self.calibration.high - self.calibration.low) / np.float32(2)
+        )
         turns = np.rint((middle - state.position) / TURN).astype(np.int32)
         return np.where(many, turns * TURN, 0).astype(np.int32)

@@ -6,10 +6,11 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from ebt_data.errors import ConfigError
+from ebt_data.errors import ConfigError, HardwareError
 from ebt_data.step import CameraSpec, Joints
 from ebt_hardware.arm import Arm
 from ebt_hardware.calibration import Calibration, JointCalibration
+from ebt_hardware.control_table import load_table
 from ebt_hardware.followers import joint_names
 from ebt_hardware.rig import Motion
 from ebt_hardware.safety import Limits
@@ -45,12 +46,17 @@ class JointTable(Table):
     low: float
     """The end of its range; goals are kept inside."""
     high: float
-    registers: dict[str, int] = {}
+    registers: dict[str, int] = Field(default_factory=dict)
     """Control-table registers that are set before torque goes on, e.g. `{ position_p_gain = 1500 }`."""
 
     @model_validator(mode="after")
     def _is_a_motor(self) -> Self:
         self.uncalibrated()
+        try:
+            for register, value in self.registers.items():
+                load_table(self.model).register(register).encode(value)
+        except HardwareError as error:
+            raise ValueError(str(error)) from error
         return self
 
     def uncalibrated(self) -> JointCalibration:

@@ -1,0 +1,294 @@
+"""Keys from a terminal or from a desktop, and moving arms with them.
+
+| key | does |
+|---|---|
+| `1` to `9`, `0` | choose the joint of the arm, in the order of the bench file |
+| `up`, `down` | move it one step, +/- `STEP_RAD` |
+| `tab` | choose the other arm, where there are two |
+"""
+
+import os
+import re
+import select
+import signal
+import sys
+import termios
+import threading
+import time
+import tty
+from collections.abc import Callable, Collection
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from ebt_data.errors import HardwareError
+from ebt_data.step import Actor, BenchSpec, Decision, Joints, Observation
+
+STEP_RAD = 0.05
+AHEAD_RAD = 0.3  # how far the goal may run ahead of a joint that is stopped: a grip, not a push
+ESCAPE_S = 0.025  # an arrow's bytes come together; an Esc that stays alone so long is one
+_SEQUENCE = re.compile(rb"\x1b(?:\[[0-9;]*|O)([A-Za-z~])")
+_ARROWS = {b"A": "up", b"B": "down", b"C": "right", b"D": "left"}
+_NAMES = {
+    "\x1b": "esc",
+    " ": "space",
+    "\t": "tab",
+    "\r": "enter",
+    "\n": "enter",
+    "\x7f": "backspace",
+    "\x08": "backspace",
+}
+JOINT_KEYS = "1234567890"
+
+
+class Keys(Protocol):
+    """A source of key presses that several may read."""
+
+    def share(self, wanted: Collection[str]) -> Callable[[], str | None]:
+        """From now on give these keys to the returned reader only."""
+        ...
+
+
+class TerminalKeys:
+    """Key presses on the terminal, without echo and without waiting for Enter; Ctrl-C works as ever.
+
+    A terminal tells of no release: one press, one step. Ctrl-Z is off, since a stopped program feeds no watchdog.
+    Where stdin is not a terminal there are no keys: `active` is False and `notice` says so.
+    """
+
+    def __init__(self, file: int | None = None, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._file = _stdin() if file is None else file
+        self._monotonic_s = monotonic_s
+        self._saved: list[Any] | None = None
+        self._on_continue: Any = None
+        self._bytes = b""
+        self._escape_s = 0.0
+        self._keys: list[str] = []
+        self._shared: dict[str, list[str]] = {}
+
+    @property
+    def active(self) -> bool:
+        """True while keys are read."""
+        return self._saved is not None
+
+    @property
+    def notice(self) -> str:
+        """What to tell the person at the keyboard; empty when keys work."""
+        return "" if self.active else "stdin is not a terminal in the foreground: no keys; Ctrl-C still stops"
+
+    def poll(self) -> str | None:
+        """The next key that nobody else reads, or None; never waits.
+
+        `left`, `right`, `up`, `down`, `esc`, `space`, `tab`, `enter`, `backspace`, or the character itself.
+        """
+        self._pump()
+        return self._keys.pop(0) if self._keys else None
+
+    def share(self, wanted: Collection[str]) -> Callable[[], str | None]:
+        """From now on give these keys to the returned reader only."""
+        queue: list[str] = []
+        self._shared |= dict.fromkeys(wanted, queue)
+
+        def reader() -> str | None:
+            self._pump()
+            return queue.pop(0) if queue else None
+
+        return reader
+
+    def __enter__(self) -> Self:
+        if self._file is None or not os.isatty(self._file) or not _in_foreground(self._file):
+            return self
+        self._saved = termios.tcgetattr(self._file)
+        self._listen()
+        if threading.current_thread() is threading.main_thread():
+            self._on_continue = signal.signal(signal.SIGCONT, self._continued)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._on_continue is not None:
+            signal.signal(signal.SIGCONT, self._on_continue)
+            self._on_continue = None
+        if self._saved is not None and self._file is not None:
+            # FLUSH: keys meant for the arm must not reach the shell.
+            termios.tcsetattr(self._file, termios.TCSAFLUSH, self._saved)
+            self._saved = None
+
+    def _listen(self) -> None:
+        if self._file is None:
+            return
+        tty.setcbreak(self._file)
+        settings = termios.tcgetattr(self._file)
+        settings[6][termios.VSUSP] = b"\x00"
+        termios.tcsetattr(self._file, termios.TCSANOW, settings)
+
+    def _continued(self, number: int, frame: FrameType | None) -> None:
+        """The shell restores its own settings while a program is stopped."""
+        self._listen()
+
+    def _pump(self) -> None:
+        if self._file is None or not self.active:
+            return
+        while select.select([self._file], [], [], 0)[0]:
+            data = os.read(self._file, 1024)
+            if not data:
+                break
+            if not self._bytes:
+                self._escape_s = self._monotonic_s()
+            self._bytes += data
+        while self._bytes and (key := self._next()) is not None:
+            if key:
+                self._shared.get(key, self._keys).append(key)
+
+    def _next(self) -> str | None:
+        """Take a key off the bytes: None when it is not whole yet, empty when it is not one of ours."""
+        data = self._bytes
+        if sequence := _SEQUENCE.match(data):
+            self._bytes = data[sequence.end() :]
+            return _ARROWS.get(sequence.group(1), "")
+        if data[:1] == b"\x1b" and data[1:2] in (b"", b"[", b"O"):
+            if self._monotonic_s() - self._escape_s < ESCAPE_S:
+                return None
+            self._bytes = data[1:]
+            return "esc"
+        length = _utf8_length(data[0])
+        if len(data) < length:
+            return None
+        self._bytes = data[length:]
+        character = data[:length].decode("utf-8", "replace")
+        return _NAMES.get(character, character if character.isprintable() else "")
+
+
+class HeldKeys:
+    """Keys of the desktop for as long as they are held, by pynput. It hears what is typed in other windows too.
+
+    Raises:
+        HardwareError: there is no display that lets programs listen.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, None] = {}
+        self._listener: Any = None
+
+    def share(self, wanted: Collection[str]) -> Callable[[], str | None]:
+        """A reader that gives each held key of these once a round, then None."""
+        round_: list[str] = []
+        fresh = True
+
+        def reader() -> str | None:
+            nonlocal fresh
+            if fresh:
+                self._check()
+                round_[:] = [key for key in tuple(self._held) if key in wanted]
+            fresh = not round_
+            return round_.pop(0) if round_ else None
+
+        return reader
+
+    def __enter__(self) -> Self:
+        try:
+            from pynput import keyboard
+        except ImportError as error:
+            raise HardwareError(
+                f"no desktop to listen to: {error}", hint="use the keyboard of the terminal: leave --hold away"
+            ) from error
+        self._listener = keyboard.Listener(
+            on_press=lambda key: self._held.update({_desktop_name(key): None}),
+            on_release=lambda key: self._held.pop(_desktop_name(key), None),
+        )
+        self._listener.start()
+        self._listener.wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.stop()
+        self._listener.join()
+
+    def _check(self) -> None:
+        """A lost display ends the listener silently, and a key held then would be held for ever."""
+        if not self._listener.is_alive():
+            self._held.clear()
+            raise HardwareError("the desktop's keyboard is gone", hint="use the keyboard of the terminal")
+
+
+class KeyboardArm:
+    """An `Agent` that moves one joint at a time: digits choose it, up and down move it; see the module's table."""
+
+    def __init__(self, spec: BenchSpec, keys: Keys, step_rad: float = STEP_RAD) -> None:
+        self._step_rad = step_rad
+        arms: dict[str, list[int]] = {}
+        for place, name in enumerate(spec.joints):
+            arms.setdefault(name.rpartition("/")[0], []).append(place)
+        self._arms = list(arms.values())
+        most = max(len(arm) for arm in self._arms)
+        if most > len(JOINT_KEYS):
+            raise HardwareError(f"the keyboard reaches {len(JOINT_KEYS)} joints an arm, this one has {most}")
+        self._names = spec.joints
+        self._arm = 0
+        self._joint = 0
+        self._goal: Joints = np.zeros(len(spec.joints), np.float32)
+        self._read = keys.share(["up", "down", "tab", *JOINT_KEYS[:most]])
+
+    @property
+    def chosen(self) -> str:
+        """The joint that the keys move now."""
+        return self._names[self._place]
+
+    @property
+    def _place(self) -> int:
+        arm = self._arms[self._arm]
+        return arm[min(self._joint, len(arm) - 1)]
+
+    def reset(self, observation: Observation) -> None:
+        """Begin where the arm is; keys pressed before count for nothing."""
+        while self._read() is not None:
+            pass
+        self._goal = observation.position.copy()
+
+    def decide(self, observation: Observation) -> Decision:
+        """Every press since the last decision, one step each."""
+        while (key := self._read()) is not None:
+            if key == "tab":
+                self._arm = (self._arm + 1) % len(self._arms)
+            elif key in ("up", "down"):
+                self._goal[self._place] += self._step_rad if key == "up" else -self._step_rad
+            else:
+                self._joint = JOINT_KEYS.index(key)
+        near = np.clip(self._goal, observation.position - AHEAD_RAD, observation.position + AHEAD_RAD)
+        self._goal = near.astype(np.float32)
+        return Decision(self._goal.copy(), Actor.HUMAN)
+
+
+def _desktop_name(key: Any) -> str:
+    """pynput's name of a key in ours: a character, or a name like `up`."""
+    character = getattr(key, "char", None)
+    return str(character or getattr(key, "name", key))
+
+
+def _stdin() -> int | None:
+    """The file descriptor of stdin; None where it is closed or replaced."""
+    try:
+        return sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _in_foreground(file: int) -> bool:
+    """False for a job in the background, which changing the terminal's settings would stop."""
+    try:
+        return os.tcgetpgrp(file) == os.getpgrp()
+    except OSError:  # not our controlling terminal
+        return True
+
+
+def _utf8_length(first: int) -> int:
+    """Bytes of a character by its first one; 1 for what is no UTF-8."""
+    if first >= 0xF0:
+        return 4
+    if first >= 0xE0:
+        return 3
+    return 2 if first >= 0xC0 else 1
