@@ -22,10 +22,10 @@ class Descent:
         Raises:
             ConfigError: the run was trained for another bench; the message is a table of what differs.
         """
-        run.contract.check(spec)
+        run.check(spec)
         self._run = run
-        self._model = run.model.eval()
-        self._objective = run.recipe.objective.build()
+        self._model = run.model
+        self._objective = run.objective()
         self._rate_hz = spec.rate_hz
         self._tail = tail
 
@@ -39,7 +39,7 @@ class Descent:
     def __call__(self, request: Request) -> Plan:
         recipe = self._run.recipe
         observation, effort = request.observation, request.effort
-        seen = from_bench(observation, self._run.contract.cameras, recipe.encoder.image_size, recipe.observe.privileged)
+        seen = from_bench(observation, self._run.cameras, recipe.encoder.image_size, recipe.observe.privileged)
         context_1CD = self._model.encode(seen)
         position_1J = seen.joints["position"]
         generator = torch.Generator().manual_seed(request.seed)

@@ -83,7 +83,13 @@ class PlanFollower:
             latency_s=plan.latency_s,
         )
 
+    @property
+    def plan(self) -> Plan | None:
+        """The plan in use; None before the first."""
+        return self._plan
+
     def close(self) -> None:
+        """End the planner's thread, where it has one."""
         self._planner.close()
 
     def _forget(self, hold: Joints) -> None:

@@ -1,0 +1,60 @@
+"""Small real episodes: an arm that reaches for a square which only the camera sees, closes its gripper and lifts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ebt_data.meta import EpisodeMeta
+from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Frame, Observation, Outcome, Step
+from ebt_data.writer import EpisodeWriter
+
+SIDE = 32  # pixels
+REACH = BenchSpec("toy", ("pan", "lift", "gripper"), {"top": CameraSpec(SIDE, SIDE, 20.0)}, 20.0, True, "reach", True)
+
+
+def picture(place: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """[H, W, 3]: a red square at `place` (-1 .. 1 across, down) and a green one where the arm is."""
+    image = np.full((SIDE, SIDE, 3), 90, np.uint8)
+    for where, colour in ((place, (230, 40, 40)), (position[:2], (40, 230, 40))):
+        across, down = np.clip((where + 1) / 2 * (SIDE - 6), 0, SIDE - 6).astype(int)
+        image[down : down + 6, across : across + 6] = colour
+    return image
+
+
+def reach(place: np.ndarray, rows: int) -> np.ndarray:
+    """[rows, 3] rad: goals that go to `place`, close the gripper two thirds of the way through, and lift."""
+    part = np.linspace(0, 1, rows)[:, None]
+    goals = np.concatenate([place * np.clip(part * 2, 0, 1), np.where(part > 0.66, 0.0, 0.8)], axis=1)
+    goals[:, 1] += 0.3 * np.clip((part[:, 0] - 0.7) / 0.3, 0, 1)
+    return goals.astype(np.float32)
+
+
+def write_reach(folder: Path, seed: int, rows: int, outcome: Outcome = Outcome.SUCCESS) -> Path:
+    random = np.random.default_rng(seed)
+    place = random.uniform(-0.8, 0.8, 2).astype(np.float32)
+    goals = reach(place, rows)
+    calibration = {"follower": {"offset": [1, 2, 3]}}
+    writer = EpisodeWriter(folder, REACH, EpisodeMeta("demo", "reach", seed, calibration=calibration), reserve_bytes=0)
+    position = np.array([0, 0, 0.8], np.float32)
+    for row, goal in enumerate(goals):
+        frame = Frame(picture(place, position), row, row / 20, "global_time", row / 20, 0.0, False)
+        seen = Observation(row / 20, row / 20, position, 0 * goal, 0 * goal, {"top": frame}, {"cube": np.append(place, [0] * 5)})
+        writer.append(Step(seen, Decision(goal, Actor.HUMAN), goal, row / 20))
+        position = position + 0.7 * (goal - position)
+    return writer.commit(outcome)
+
+
+@pytest.fixture
+def record_reach(tmp_path: Path) -> Callable[..., list[Path]]:
+    """Writes this many successful demonstrations of so many rows."""
+
+    def write(count: int, rows: int = 24) -> list[Path]:
+        return [write_reach(tmp_path / "episodes", seed, rows) for seed in range(count)]
+
+    return write
+
+
+@pytest.fixture
+def reach_spec() -> BenchSpec:
+    return REACH
