@@ -1,0 +1,5 @@
+"""`python -m ebt_cli`, the same as `ebt`."""
+
+from ebt_cli.app import main
+
+main()

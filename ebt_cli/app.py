@@ -1,0 +1,91 @@
+"""The command, its verbs, and the one place where errors become words.
+
+Exit codes: 0 done · 1 the check or the task failed · 2 misuse · 3 configuration · 4 hardware missing or denied ·
+5 data invalid · 70 a bug · 130 interrupted, after a safe stop.
+"""
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from ebt_cli import collect, deploy, doctor, inspect, train
+from ebt_cli.console import plain, talk
+from ebt_data.errors import EbtError
+
+BUG, INTERRUPTED = 70, 130  # sysexits.h EX_SOFTWARE; 128 + SIGINT
+
+app = typer.Typer(
+    help="Collect, train, deploy and inspect energy-based robot policies on one bench.",
+    epilog="No arms at hand? `ebt demo` shows the whole loop on the digital twin.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (collect.collect, train.train, deploy.deploy, inspect.inspect, doctor.doctor):
+    app.command()(verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("ebt"))
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[  # read by its callback
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    # Whoever ends us gets the safe stop of a Ctrl-C: the arm parks before the process goes.
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, signal.default_int_handler)
+    sys.exit(run())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; the only place where an error is caught to be shown."""
+    try:
+        code = get_command(app)(arguments, prog_name="ebt", standalone_mode=False)
+    except EbtError as error:
+        _show(str(error), error.hint, getattr(error, "__notes__", ()))
+        return error.exit_code
+    except typer.TyperException as misuse:
+        _show(misuse.format_message(), f"{_path(misuse)} --help")
+        return misuse.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except Exception:
+        logging.getLogger("ebt").exception("this is a bug in ebt; please report it with the lines below")
+        return BUG
+    if code == INTERRUPTED:
+        talk().print("stopped", style="yellow")
+    return code if isinstance(code, int) else 0
+
+
+def _show(message: str, hint: str, notes: Sequence[str] = ()) -> None:
+    from rich.text import Text
+
+    console = talk()
+    lines = [("error: ", "bold red", message), *(("", "", note) for note in notes), ("hint: ", "cyan", hint)]
+    for label, style, text in lines:
+        if text:
+            console.print(Text.assemble((label, style), plain(text)), soft_wrap=True)
+
+
+def _path(misuse: typer.TyperException) -> str:
+    """The command that was misused, e.g. `ebt train`."""
+    context = getattr(misuse, "ctx", None)
+    return str(context.command_path) if context is not None else "ebt"

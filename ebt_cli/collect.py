@@ -1,0 +1,90 @@
+"""`ebt collect`: record demonstrations with a leader arm, the keyboard, or the twin's scripted operator."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ebt_cli.console import bell, result_table, say
+from ebt_cli.names import EPISODES, complete_bench
+
+if TYPE_CHECKING:
+    from ebt_data.agent import Agent
+    from ebt_hardware.bench import Bench
+    from ebt_hardware.config import DynamixelBench, TwinBench
+    from ebt_hardware.keyboard import TerminalKeys
+
+
+class Operator(StrEnum):
+    """Who shows how it is done."""
+
+    LEADER = "leader"
+    KEYBOARD = "keyboard"
+
+
+def collect(
+    bench: Annotated[str, typer.Option(help="Bench file, by name or path.", autocompletion=complete_bench)] = "twin",
+    operator: Annotated[
+        Operator, typer.Option(help="Who demonstrates. On the twin a script moves the leader arm.")
+    ] = Operator.LEADER,
+    episodes: Annotated[
+        int, typer.Option("--episodes", "-n", min=1, help="Good demonstrations that the folder shall hold.")
+    ] = 30,
+    out: Annotated[Path, typer.Option(help="Folder of the dataset; an unfinished one is continued.")] = EPISODES,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first scene, where a twin lays it out.")] = 0,
+    seconds: Annotated[float, typer.Option(min=1, help="Longest demonstration.")] = 30.0,
+    rate: Annotated[float | None, typer.Option(min=1, help="Ticks a second, instead of the bench file's.")] = None,
+) -> None:
+    """Record demonstrations until the folder holds enough good ones.
+
+    Keys while it runs: s save, d discard, r redo, q stop. What is thrown away lies in the folder's .trash.
+    Example: ebt collect --bench twin -n 30
+    """
+    from ebt_cli.live import Painter
+    from ebt_cli.screens import CollectView
+    from ebt_cli.session import Desk, hooks, repair_first, versions
+    from ebt_data.meta import EpisodeMeta
+    from ebt_data.recorder import Recorder
+    from ebt_hardware.config import load_bench
+    from ebt_hardware.keyboard import TerminalKeys
+    from ebt_recipes.collect import CollectPlan
+    from ebt_recipes.collect import collect as run
+    from ebt_recipes.recording import Limits
+
+    table = load_bench(bench)
+    if rate is not None:
+        table = table.model_copy(update={"rate_hz": rate})
+    out.mkdir(parents=True, exist_ok=True)
+    repair_first(out)
+    plan = CollectPlan(target=episodes, limits=Limits(max_seconds=seconds), first_seed=seed)
+    with TerminalKeys() as keys:
+        view = CollectView("ebt collect", table.spec, keys=keys.active)
+        with Painter(view) as painter, Recorder(out, table.spec) as recorder, table.open() as opened:
+            meta = EpisodeMeta(
+                kind="demo",
+                task=table.spec.task,
+                operator=_name(operator, table),
+                calibration=opened.calibration,
+                bench=bench,
+                versions=versions(),
+            )
+            bell()
+            agent = _agent(operator, table, opened, keys)
+            done = run(opened, agent, recorder, out, meta, plan, hooks(view, painter, Desk(keys.poll)))
+    result_table(("episode",), ([path] for path in done.kept))
+    say(f"{done.had + len(done.kept)} of {episodes} demonstrations in {out}; {done.discarded} thrown away")
+    if done.stopped:
+        say("stopped before the target; the same command goes on", "yellow")
+
+
+def _agent(operator: Operator, table: "TwinBench | DynamixelBench", opened: "Bench", keys: "TerminalKeys") -> "Agent":
+    if operator is Operator.LEADER:
+        return table.open_leader(opened)
+    from ebt_hardware.keyboard import KeyboardArm
+
+    return KeyboardArm(opened.spec, keys)
+
+
+def _name(operator: Operator, table: "TwinBench | DynamixelBench") -> str:
+    return "scripted" if operator is Operator.LEADER and table.spec.sim else str(operator)

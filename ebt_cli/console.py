@@ -1,0 +1,67 @@
+"""The two ways out: results on stdout, talk on stderr; and text from elsewhere made harmless on its way there.
+
+Rich honours NO_COLOR, FORCE_COLOR, COLUMNS and TERM=dumb.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def talk() -> "Console":
+    """A console on stderr: progress, notes and errors."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def say(text: str, style: str = "") -> None:
+    """One line of talk on stderr, never wrapped; nothing where there is nothing to say."""
+    if text:
+        talk().print(plain(text), style=style or None, soft_wrap=True)
+
+
+def bell() -> None:
+    """Ring: operators look at arms, not at screens."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\a")
+        sys.stderr.flush()
+
+
+def plain(text: str) -> str:
+    r"""`text` without the power to move a cursor or change a colour: control characters become \xNN."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def result_json(schema: str, content: dict[str, Any]) -> None:
+    """One JSON object on stdout; NaN becomes null, which every reader of JSON takes."""
+    sys.stdout.write(json.dumps({"schema": f"ebt.{schema}/1"} | _without_nan(content), default=str) + "\n")
+
+
+def result_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on stdout: ruled on a terminal, tab-separated with a header line otherwise."""
+    cells = [[plain(str(cell)).replace("\n", " ") for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        sys.stdout.writelines("\t".join(row) + "\n" for row in [list(columns), *cells])
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    Console(highlight=False).print(table)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and value != value else value

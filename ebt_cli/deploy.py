@@ -1,0 +1,151 @@
+"""`ebt deploy`: roll a policy out on a bench and watch its energy."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ebt_cli.console import bell, result_table, say
+from ebt_cli.names import ROLLOUTS, complete_bench, complete_run
+from ebt_cli.session import rate_line
+
+if TYPE_CHECKING:
+    from ebt_data.agent import Agent
+    from ebt_data.step import BenchSpec
+    from ebt_hardware.bench import Bench
+    from ebt_hardware.config import DynamixelBench, TwinBench
+    from ebt_recipes.deploy import DeploySummary
+    from ebt_recipes.policy import EnergyPolicy
+    from ebt_recipes.recording import Hooks
+
+CALIBRATION = "calibration.json"
+"""Beside the run's checkpoint; the rollouts it was made from lie in the folder `calibration` there."""
+LONGEST_S = 30.0
+"""Of a rollout; a demonstration of the twin's task takes about eight seconds, and a retry as long again."""
+
+
+def deploy(
+    run: Annotated[Path, typer.Argument(help="A trained run, e.g. data/runs/pick_place.", autocompletion=complete_run)],
+    bench: Annotated[str, typer.Option(help="Bench file, by name or path.", autocompletion=complete_bench)] = "twin",
+    episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Rollouts.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first scene, where a twin lays it out.")] = 100_000,
+    out: Annotated[Path, typer.Option(help="Folder the rollouts are saved to.")] = ROLLOUTS,
+    retry: Annotated[bool, typer.Option("--retry/--no-retry", help="Back off and try again when energy rises.")] = True,
+    calibrate: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Make N rollouts bare, learn the normal band from the successes, stop."),
+    ] = 0,
+    disturb: Annotated[
+        str, typer.Option(metavar="KIND", help="Twin only: disturb the scene once the object is lifted, e.g. knock.")
+    ] = "",
+) -> None:
+    """Roll a policy out, with its energy on screen, and try again when the energy rises.
+
+    Keys while it runs: s it worked, d it failed, r redo, q stop.
+    Example: ebt deploy data/runs/pick_place -n 10
+    """
+    from ebt_hardware.config import load_bench
+    from ebt_recipes.checkpoint import load_run
+    from ebt_recipes.policy import EnergyPolicy
+
+    table = load_bench(bench)
+    policy = EnergyPolicy(load_run(run), table.spec, seed=seed)
+    session = Session(table, run, disturb)
+    try:
+        if calibrate:
+            _calibrate(run, session.roll_out(policy, range(seed, seed + calibrate), run / "calibration"))
+        else:
+            agent = _watched(policy, run, table.spec, retry, session.veto)
+            _show(session.roll_out(agent, range(seed, seed + episodes), out))
+    finally:
+        policy.close()
+
+
+class Session:
+    """The deploy screen and the operator's keys around one call of the procedure."""
+
+    def __init__(self, table: "TwinBench | DynamixelBench", run: Path, disturb: str = "") -> None:
+        from ebt_cli.session import Desk
+        from ebt_hardware.keyboard import TerminalKeys
+
+        self._table, self._run, self._disturb = table, run, disturb
+        self._keys = TerminalKeys()
+        self._desk = Desk(self._keys.poll)
+
+    @property
+    def veto(self) -> Callable[[], bool] | None:
+        """Any key stops a retry on a real bench; on the twin nobody has to be asked."""
+        return None if self._table.spec.sim else self._desk.veto
+
+    def roll_out(self, agent: "Agent", seeds: range, out: Path) -> "DeploySummary":
+        """One recorded rollout a seed."""
+        from ebt_cli.live import Painter
+        from ebt_cli.screens import DeployView
+        from ebt_cli.session import hooks, repair_first, versions
+        from ebt_data.meta import EpisodeMeta
+        from ebt_data.recorder import Recorder
+        from ebt_recipes.deploy import DeployPlan
+        from ebt_recipes.deploy import deploy as procedure
+        from ebt_recipes.recording import Limits
+
+        spec = self._table.spec
+        out.mkdir(parents=True, exist_ok=True)
+        repair_first(out)
+        plan = DeployPlan(tuple(seeds) if spec.sim else (None,) * len(seeds), Limits(LONGEST_S))
+        meta = EpisodeMeta("rollout", spec.task, bench=spec.name, policy=str(self._run), versions=versions())
+        with self._keys:
+            view = DeployView("ebt deploy", spec, keys=self._keys.active)
+            with Painter(view) as painter, Recorder(out, spec) as recorder, self._table.open() as bench:
+                bell()
+                meta = replace(meta, calibration=bench.calibration)
+                obeyed = _disturbed(hooks(view, painter, self._desk), self._disturb, bench)
+                return procedure(bench, agent, recorder, meta, plan, obeyed)
+
+
+def _disturbed(hooks: "Hooks", kind: str, bench: "Bench") -> "Hooks":
+    from ebt_recipes.disturbance import Disturbance, DisturbanceRule, Lifted
+
+    return replace(hooks, on_step=Disturbance(DisturbanceRule(kind, Lifted("cube")), bench)) if kind else hooks
+
+
+def _watched(
+    policy: "EnergyPolicy", run: Path, spec: "BenchSpec", retry: bool, veto: Callable[[], bool] | None
+) -> "Agent":
+    """The policy under its monitor, and what to say about how far that is to be trusted."""
+    from ebt_recipes.calibrate import Calibration
+    from ebt_recipes.monitor import EnergyMonitor
+    from ebt_recipes.retry import Retrying, RetryRules
+
+    path = run / CALIBRATION
+    if path.is_file():
+        calibration = Calibration.load(path)
+        monitor = calibration.monitor()
+        say(calibration.warning, "yellow")
+    else:
+        monitor = EnergyMonitor(None)
+        say(f"no {path}: nothing is known of normal energy, so nothing is retried", "yellow")
+        say(f"hint: ebt deploy {run} --calibrate 30", "cyan")
+    return Retrying(policy, monitor, spec, RetryRules() if retry else RetryRules(retries=0), veto)
+
+
+def _calibrate(run: Path, done: "DeploySummary") -> None:
+    from ebt_recipes.calibrate import calibrate, streams
+
+    found = calibrate(streams([result.path for result in done.results if result.path is not None]))
+    found.save(run / CALIBRATION)
+    columns = ("successes", "of", "counted", "false_alarms_per_episode", "spreads_allowed", "file")
+    row = (found.n, done.judged, found.counted, f"{found.alpha:.0%}", f"{found.k:.3g}", run / CALIBRATION)
+    result_table(columns, [row])
+    say(found.warning, "yellow")
+
+
+def _show(done: "DeploySummary") -> None:
+    columns = ("rollout", "seed", "outcome", "why", "seconds", "attempts", "file")
+    result_table(
+        columns, ((r.episode, r.seed, r.outcome, r.why, f"{r.seconds:.1f}", r.attempts, r.path) for r in done.results)
+    )
+    say(rate_line(done.successes, done.judged, *done.interval))
+    if done.stopped:
+        say("stopped before the last rollout", "yellow")

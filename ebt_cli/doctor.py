@@ -1,0 +1,123 @@
+"""`ebt doctor`: look at this machine and say what stands in the way, and what puts it right."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ebt_cli.console import result_json, result_table
+from ebt_data.errors import TaskFailed
+
+PACKAGES = ("ebt", "torch", "mujoco", "h5py", "numpy", "dynamixel-sdk", "pyrealsense2")
+LEAST_DISK_GB = 2.0
+"""A demonstration of the twin takes about 1 MB; two RealSense colour streams as JPEG about 200 MB in ten minutes."""
+BEST_LATENCY_MS = 1
+"""Of the FTDI chip; its 16 ms default bounds the loop to 60 reads a second. https://emanual.robotis.com/docs/en/software/
+dynamixel/dynamixel_sdk/ names the setting."""
+OK, NOTE, FAULT = "ok", "note", "fault"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    check: str
+    state: str
+    """`ok`, `note` (works, could be better) or `fault`."""
+    found: str
+    fix: str = ""
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    """Check this machine: packages, renderer, cameras, ports, disk, timing. Exits with 1 where something is broken."""
+    findings = [finding for check in CHECKS for finding in check()]
+    if json:
+        result_json("doctor", {"findings": [vars(finding) for finding in findings]})
+    else:
+        result_table(("check", "state", "found", "fix"), [(f.check, f.state, f.found, f.fix) for f in findings])
+    faults = [finding for finding in findings if finding.state == FAULT]
+    if faults:
+        raise TaskFailed(f"{', '.join(f.check for f in faults)}: broken", hint=faults[0].fix)
+
+
+def _packages() -> Iterator[Finding]:
+    yield Finding("python", OK, sys.version.split()[0])
+    for name in PACKAGES:
+        try:
+            yield Finding(name, OK, version(name))
+        except PackageNotFoundError:
+            # The one that has no wheel everywhere: Apple and ARM machines do without.
+            state = NOTE if name == "pyrealsense2" else FAULT
+            yield Finding(name, state, "not installed", f"pip install {name}")
+
+
+def _renderer() -> Iterator[Finding]:
+    from ebt_hardware.twin.rendering import choose_renderer
+
+    renderer = choose_renderer()
+    slow = renderer == "rays"
+    fix = "apt-get install libegl1 libgl1 libgl1-mesa-dri" if slow else ""
+    words = "ray caster: no OpenGL here, pictures are slower and plainer" if slow else f"{renderer}, off screen"
+    yield Finding("twin renderer", NOTE if slow else OK, words, fix)
+
+
+def _realsense() -> Iterator[Finding]:
+    # In a child: a broken libusb takes the whole process with it.
+    code = "import pyrealsense2 as rs; print(len(rs.context().query_devices()))"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    if child.returncode:
+        why = (child.stderr.strip().splitlines() or ["it crashed"])[-1]
+        yield Finding(
+            "RealSense", FAULT, why, "apt-get install libusb-1.0-0; pip install --force-reinstall pyrealsense2"
+        )
+        return
+    yield Finding("RealSense", OK, f"{child.stdout.strip()} cameras plugged in")
+
+
+def _ports() -> Iterator[Finding]:
+    ports = sorted(port for pattern in ("ttyUSB*", "ttyACM*") for port in Path("/dev").glob(pattern))
+    if not ports:
+        yield Finding("serial ports", NOTE, "none: only the twin can be used", "plug in a U2D2 or OpenRB-150")
+    for port in ports:
+        if not os.access(port, os.R_OK | os.W_OK):
+            yield Finding(str(port), FAULT, "permission denied", "sudo usermod -aG dialout $USER, then log in again")
+            continue
+        yield _latency(port)
+
+
+def _latency(port: Path) -> Finding:
+    timer = Path("/sys/class/tty") / port.name / "device" / "latency_timer"
+    if not timer.is_file():
+        return Finding(str(port), OK, "usable")
+    latency_ms = int(timer.read_text())
+    slow = latency_ms > BEST_LATENCY_MS
+    fix = f"echo {BEST_LATENCY_MS} | sudo tee {timer}" if slow else ""
+    return Finding(str(port), NOTE if slow else OK, f"usable, latency timer {latency_ms} ms", fix)
+
+
+def _disk() -> Iterator[Finding]:
+    free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
+    short = free_gb < LEAST_DISK_GB
+    fix = "free some, or record elsewhere with --out" if short else ""
+    yield Finding("disk", FAULT if short else OK, f"{free_gb:.1f} GB free in {Path.cwd()}", fix)
+
+
+def _real_time() -> Iterator[Finding]:
+    import resource
+
+    allowed = resource.getrlimit(resource.RLIMIT_RTPRIO)[0] > 0 or os.geteuid() == 0
+    fix = "" if allowed else "add `@realtime - rtprio 50` to /etc/security/limits.d/ebt.conf and yourself to that group"
+    found = f"{'allowed' if allowed else 'not allowed: ticks may be late under load'}, {os.cpu_count()} cores"
+    yield Finding("real-time priority", OK if allowed else NOTE, found, fix)
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (_packages, _renderer, _realsense, _ports, _disk, _real_time)

@@ -1,0 +1,29 @@
+"""Completion: names of benches, recipes, episodes and runs, as the shell asks for them."""
+
+from pathlib import Path
+
+RUNS, EPISODES, ROLLOUTS = Path("data/runs"), Path("data/episodes"), Path("data/episodes/rollouts")
+
+
+def complete_bench(incomplete: str) -> list[str]:
+    from ebt_hardware.config import list_benches
+
+    return [name for name in list_benches() if name.startswith(incomplete)]
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    from ebt_recipes.recipe import list_recipes
+
+    return [name for name in list_recipes() if name.startswith(incomplete)]
+
+
+def complete_run(incomplete: str) -> list[str]:
+    return [name for name in map(str, sorted(RUNS.glob("*/"))) if name.startswith(incomplete)]
+
+
+def complete_data(incomplete: str) -> list[str]:
+    """Runs, folders of episodes and episodes; within a folder that is being typed, its own."""
+    typed = Path(incomplete)
+    folder = typed if incomplete.endswith("/") else typed.parent
+    near = [str(path) for path in (*folder.glob("*.h5"), *folder.glob("*/"))] if incomplete else []
+    return [name for name in sorted({*near, *map(str, RUNS.glob("*/")), str(EPISODES)}) if name.startswith(incomplete)]

@@ -1,0 +1,82 @@
+"""An episode as one picture: energy against its threshold, joints asked and measured, and what the cameras saw."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ebt_data.episode import Episode
+
+INK, ASKED, ENERGY, LIMIT, EVENT = "#222222", "#b8b8b8", "#1b6ca8", "#c1403d", "#d9902f"
+FRAMES = 8
+COLUMNS = 3
+WIDTH_IN = 12.0
+
+
+def plot_episode(episode: "Episode", name: str, out: Path) -> None:
+    """Write a PNG (or whatever `out` ends in) of the whole episode."""
+    cameras = list(episode.spec.cameras)
+    joints = episode.spec.joints
+    joint_rows = -(-len(joints) // COLUMNS)
+    has_energy = episode.energy is not None
+    heights = [1.6] * has_energy + [1.2] * joint_rows + [1.25] * len(cameras)
+    figure = Figure(figsize=(WIDTH_IN, sum(heights) * 1.15 + 0.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{name}   {episode.meta.task}   {episode.outcome}", x=0.01, ha="left", color=INK, fontsize=11)
+    rows = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
+    time_s = np.asarray(episode.time["tick"])
+    if has_energy:
+        _energy(next(rows).subplots(), episode, time_s)
+    for row in range(joint_rows):
+        axes = next(rows).subplots(1, COLUMNS, squeeze=False)[0]
+        _joints(axes, episode, time_s, range(row * COLUMNS, min((row + 1) * COLUMNS, len(joints))))
+    for camera in cameras:
+        _camera(next(rows).subplots(1, FRAMES, squeeze=False)[0], episode, camera, time_s)
+    figure.savefig(out, dpi=110)
+
+
+def _energy(axes: Axes, episode: "Episode", time_s: NDArray[np.float64]) -> None:
+    energy = episode.energy or {}
+    score, limit = np.asarray(energy["score"]), np.asarray(energy["threshold"])
+    axes.plot(time_s, score, color=ENERGY, lw=1.3, label="score")
+    if np.isfinite(limit).any():
+        axes.plot(time_s, limit, color=LIMIT, lw=1, ls="--", label="threshold")
+        axes.fill_between(time_s, limit, score, where=score > limit, color=LIMIT, alpha=0.25, lw=0)
+    for event in episode.events:
+        axes.axvline(event.time_s, color=EVENT, lw=0.7)
+        axes.text(event.time_s, 1.0, f" {event.kind}", transform=axes.get_xaxis_transform(), rotation=90,
+                  va="top", fontsize=6, color=EVENT)  # fmt: skip
+    axes.legend(loc="lower left", fontsize=7, frameon=False, ncols=2)
+    _dress(axes, "energy", time_s)
+
+
+def _joints(axes: Sequence[Axes], episode: "Episode", time_s: NDArray[np.float64], joints: range) -> None:
+    for panel, joint in zip(axes, joints, strict=False):
+        panel.plot(time_s, episode.action[:, joint], color=ASKED, lw=2.2, label="sent")
+        panel.plot(time_s, episode.qpos[:, joint], color=INK, lw=0.9, label="measured")
+        _dress(panel, f"{episode.spec.joints[joint]} (rad)", time_s)
+    if joints.start == 0:
+        axes[0].legend(loc="best", fontsize=7, frameon=False, ncols=2)
+    for empty in axes[len(joints) :]:
+        empty.set_axis_off()
+
+
+def _camera(axes: Sequence[Axes], episode: "Episode", camera: str, time_s: NDArray[np.float64]) -> None:
+    for panel, row in zip(axes, np.linspace(0, len(episode) - 1, FRAMES).round().astype(int), strict=True):
+        panel.imshow(episode.image(camera, int(row)), interpolation="nearest")
+        panel.set_title(f"{camera}  {time_s[row]:.1f} s", fontsize=7, color=INK, loc="left", pad=2)
+        panel.set_axis_off()
+
+
+def _dress(axes: Axes, title: str, time_s: NDArray[np.float64]) -> None:
+    axes.set_title(title, fontsize=8, loc="left", color=INK, pad=3)
+    axes.tick_params(labelsize=6, colors=INK, length=2)
+    axes.set_xlim(0, max(float(time_s[-1]), 1e-3))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", lw=0.3, alpha=0.6)

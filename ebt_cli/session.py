@@ -1,0 +1,91 @@
+"""What collect and deploy have in common: the operator's keys, what is said of each episode, and what is stamped on it."""
+
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ebt_cli.console import bell, say
+
+if TYPE_CHECKING:
+    from ebt_cli.live import Painter
+    from ebt_cli.screens import BenchView
+    from ebt_recipes.recording import Command, EpisodeResult, Hooks, Tick
+
+STAMPED = ("ebt", "torch", "mujoco", "numpy", "h5py", "dynamixel-sdk", "pyrealsense2")
+RINGING = ("hold", "give_up")
+"""Events that somebody who looks at the arm must hear of."""
+
+
+def versions() -> dict[str, str]:
+    """Version by package, of those that are installed."""
+    found = {}
+    for name in STAMPED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def repair_first(folder: Path) -> None:
+    """Mend what an earlier, killed session left in the folder, and say so."""
+    from ebt_data.repair import repair
+
+    if folder.is_dir():
+        for sentence in repair(folder):
+            say(sentence, "yellow")
+
+
+class Desk:
+    """What the operator's keys mean: commands while an episode runs, and any key at all against a retry.
+
+    A key is heard by whoever asks first; one that is no command counts against a retry for one tick, so that a key
+    pressed between the two questions is not lost, and an old one vetoes nothing.
+    """
+
+    def __init__(self, poll: Callable[[], str | None]) -> None:
+        self._poll = poll
+        self._stray = False
+
+    def command(self) -> "Command":
+        from ebt_recipes.recording import Command
+
+        key = self._poll()
+        keys = {"s": Command.SAVE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.STOP}
+        self._stray = key is not None and key not in keys
+        return keys.get(key or "", Command.NONE)
+
+    def veto(self) -> bool:
+        """True where a key was pressed since the tick before."""
+        return self._stray or self._poll() is not None
+
+
+def hooks(view: "BenchView", painter: "Painter", desk: Desk) -> "Hooks":
+    """Feed the screen, obey the keys, and ring for saved, redo, retry and fault."""
+    from ebt_recipes.recording import Hooks
+
+    def watch(tick: "Tick") -> None:
+        view.watch(tick)
+        if any(event.kind in RINGING for event in tick.step.events):
+            bell()
+
+    def report(result: "EpisodeResult") -> None:
+        view.report(result)
+        painter.note(sentence(result), "" if result.path else "yellow")
+        bell()
+
+    return Hooks(watch=watch, report=report, command=desk.command)
+
+
+def sentence(result: "EpisodeResult") -> str:
+    """E.g. `episode 3  seed 12  success (success held)  8.4 s  1 attempt  demo-0003.h5`."""
+    seed = "" if result.seed is None else f"  seed {result.seed}"
+    tries = "1 attempt" if result.attempts == 1 else f"{result.attempts} attempts"
+    kept = result.path.name if result.path else "not kept"
+    return f"episode {result.episode}{seed}  {result.outcome} ({result.why})  {result.seconds:.1f} s  {tries}  {kept}"
+
+
+def rate_line(successes: int, judged: int, low: float, high: float) -> str:
+    """E.g. `success 41/50 (69-90 %)`: the rate with its 95 % Wilson interval."""
+    return f"success {successes}/{judged} ({100 * low:.0f}-{100 * high:.0f} %)"
