@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ebt_data.errors import ConfigError
+from ebt_data.resize import shrink
 from ebt_data.step import Image, Observation
 
 
@@ -38,15 +38,6 @@ class Batch:
     """[B, J] rad, the pose at the next gripper event, or at the episode's end."""
 
 
-def shrink(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Images [N, H, W, 3] as [N, size, size, 3], each pixel the mean of what it covers; squeezed, not cropped."""
-    if images.shape[1:3] == (size, size):
-        return images
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
-    small = F.interpolate(pixels, size=(size, size), mode="area").round().to(torch.uint8)
-    return small.permute(0, 2, 3, 1).contiguous().numpy()
-
-
 def from_bench(
     observation: Observation, cameras: tuple[str, ...], size: int, privileged: tuple[str, ...]
 ) -> Observations:
@@ -66,7 +57,7 @@ def from_bench(
         return torch.from_numpy(np.array(values, dtype=np.float32))[None]
 
     def picture(image: Image) -> Tensor:
-        return torch.from_numpy(shrink(image[None], size).copy())
+        return torch.from_numpy(shrink(image, (size, size)).copy())[None]
 
     joints = {"position": observation.position, "velocity": observation.velocity, "effort": observation.effort}
     return Observations(

@@ -71,7 +71,8 @@ class ObservationEncoder(nn.Module):
         self.cameras = cameras
         self.inputs = inputs
         self.towers = nn.ModuleDict({name: VisionTower(recipe.channels) for name in cameras})
-        self.scales = nn.ModuleDict({name.replace(".", "_"): Standardise(spreads.inputs[name]) for name in inputs})
+        self.scales = nn.ModuleDict({_key(name): Standardise(spreads.inputs[name]) for name in inputs})
+        self.position = Standardise(spreads.inputs["position"])
         self.sizes = [3 * recipe.channels[-1]] * len(cameras) + [self._width(name, spreads) for name in inputs]
         self.tokens = nn.ModuleList(
             nn.Sequential(nn.Linear(size, 2 * width), nn.GELU(), nn.Linear(2 * width, width)) for size in self.sizes
@@ -93,25 +94,30 @@ class ObservationEncoder(nn.Module):
         for name in self.inputs:
             values = observations.joints.get(name)
             values = observations.privileged[name] if values is None else values
-            parts.append(self.scales[name.replace(".", "_")](values))
+            parts.append(self.scales[_key(name)](values))
             if name == "position":
                 parts.append(self._zoom(values))
         return torch.cat(parts, dim=-1)
 
     def embed(self, features_BF: Tensor) -> Tensor:
         """Context tokens [B, C, D] of these features."""
-        parts = features_BF.split(self.sizes, dim=-1)
+        parts = torch.split(features_BF, self.sizes, dim=-1)
         tokens = [token(part) for token, part in zip(self.tokens, parts, strict=True)]
         return torch.stack(tokens, dim=1) + self.kinds
 
     def standard_position(self, position_BJ: Tensor) -> Tensor:
         """Poses as the position reading is standardised."""
-        pose: Tensor = self.scales["position"](position_BJ)
+        pose: Tensor = self.position(position_BJ)
         return pose
 
     def _zoom(self, position_BJ: Tensor) -> Tensor:
         """Magnifies around the mean pose; asinh keeps far poses finite. Measured to matter near a tolerance."""
-        return torch.asinh((position_BJ - self.scales["position"].mean) / self.recipe.zoom_rad) / 2
+        return torch.asinh((position_BJ - self.position.mean) / self.recipe.zoom_rad) / 2
+
+
+def _key(name: str) -> str:
+    """Module names may hold no dot."""
+    return name.replace(".", "_")
 
 
 def _pixels(image: Tensor) -> Tensor:
@@ -129,5 +135,5 @@ def _augment(image_BSSC: Tensor, recipe: EncoderRecipe, generator: torch.Generat
     shift = torch.randint(-recipe.shift_px, recipe.shift_px + 1, (2, rows, 1), generator=generator)
     down, across = (torch.arange(side) + shift).clamp(0, side - 1)
     moved = image_BSSC[torch.arange(rows)[:, None, None], down[:, :, None], across[:, None, :]].float() / 255
-    gain, offset = recipe.jitter * (2 * torch.rand((2, rows, 1, 1, 1), generator=generator) - 1)
-    return moved * (1 + gain) + offset
+    light = recipe.jitter * (2 * torch.rand((2, rows, 1, 1, 1), generator=generator) - 1)
+    return moved * (1 + light[0]) + light[1]

@@ -41,10 +41,12 @@ class Block(nn.Module):
         value = self._split(torch.cat([value, seen_value], dim=1))
         attention = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).softmax(dim=-1)
         x_BHD = x_BHD + self.out((attention @ value).transpose(1, 2).flatten(2))
-        return x_BHD + self.narrow(F.gelu(self.widen(self.before_feed(x_BHD))))
+        fed: Tensor = x_BHD + self.narrow(F.gelu(self.widen(self.before_feed(x_BHD))))
+        return fed
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def _split(self, x_BTD: Tensor) -> Tensor:
+        rows, tokens, width = x_BTD.shape
+        return x_BTD.view(rows, tokens, self.heads, width // self.heads).transpose(1, 2)
 
 
 class ChunkTransformer(nn.Module):
@@ -102,8 +104,12 @@ class EnergyModel(nn.Module):
         return context
 
     def energy(self, context_BCD: Tensor, x_BHJ: Tensor) -> Tensor:
-        """[B], lower is surer; `x_BHJ` as `normalise` gives it."""
-        return self.body(x_BHJ, context_BCD).sum(dim=(1, 2)) + 0.5 * x_BHJ.square().sum(dim=(1, 2))
+        """[B], lower is surer; `x_BHJ` as `normalise` gives it.
+
+        The bowl |x|^2 / 2 is what the energy of pure noise must be; with it the network has less to learn.
+        """
+        learnt: Tensor = self.body(x_BHJ, context_BCD).sum(dim=(1, 2))
+        return learnt + 0.5 * x_BHJ.square().sum(dim=(1, 2))
 
     def gradient(self, context_BCD: Tensor, x_BHJ: Tensor, create_graph: bool = False) -> tuple[Tensor, Tensor]:
         """Energy [B] and its slope along the chunk [B, H, J].

@@ -240,8 +240,17 @@ def _explain(item: dict[str, Any]) -> str:
 
 def _section(where: list[str]) -> type[BaseModel]:
     """The model whose keys stand at this place; pydantic names a union's member after its section."""
-    kinds = {"equilibrium_matching": EquilibriumMatchingRecipe, "unrolled_ebt": UnrolledRecipe}
+    kinds: dict[str, type[BaseModel]] = {
+        "equilibrium_matching": EquilibriumMatchingRecipe,
+        "unrolled_ebt": UnrolledRecipe,
+    }
     if len(where) > 1:
         return kinds[where[1]]
-    annotation = Recipe.model_fields[where[0]].annotation if where else Recipe
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else Recipe
+    sections: dict[str, type[BaseModel]] = {
+        "model": ModelRecipe,
+        "encoder": EncoderRecipe,
+        "observe": ObserveRecipe,
+        "act": ActRecipe,
+        "training": TrainingRecipe,
+    }
+    return sections[where[0]] if where else Recipe

@@ -39,7 +39,9 @@ def write_reach(folder: Path, seed: int, rows: int, outcome: Outcome = Outcome.S
     position = np.array([0, 0, 0.8], np.float32)
     for row, goal in enumerate(goals):
         frame = Frame(picture(place, position), row, row / 20, "global_time", row / 20, 0.0, False)
-        seen = Observation(row / 20, row / 20, position, 0 * goal, 0 * goal, {"top": frame}, {"cube": np.append(place, [0] * 5)})
+        seen = Observation(
+            row / 20, row / 20, position, 0 * goal, 0 * goal, {"top": frame}, {"cube": np.append(place, [0] * 5)}
+        )
         writer.append(Step(seen, Decision(goal, Actor.HUMAN), goal, row / 20))
         position = position + 0.7 * (goal - position)
     return writer.commit(outcome)

@@ -1,0 +1,108 @@
+"""The moving parts of training: weights, their average, the optimiser; saved and loaded as plain tensors."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ebt_data.errors import DataError
+from ebt_recipes.batch import Batch
+from ebt_recipes.checkpoint import load_tensors, save_tensors
+from ebt_recipes.dataset import seeded
+from ebt_recipes.energy import EnergyModel
+from ebt_recipes.recipe import Recipe
+
+
+class Learner:
+    """One update at a time; the same updates after a resume as without one."""
+
+    def __init__(self, recipe: Recipe, model: EnergyModel) -> None:
+        training = recipe.training
+        self.recipe = training
+        self.objective = recipe.objective.build()
+        self.model = model
+        average = get_ema_multi_avg_fn(training.ema)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(model, multi_avg_fn=average)
+        self.optimiser = torch.optim.AdamW(
+            model.parameters(),
+            training.learning_rate,
+            betas=training.betas,
+            weight_decay=training.weight_decay,
+            fused=True,
+        )
+        self.step = 0
+        """Updates done."""
+
+    @property
+    def averaged(self) -> EnergyModel:
+        """The model with averaged weights."""
+        return cast(EnergyModel, self.average.module)
+
+    def update(self, batch: Batch, done: float) -> dict[str, Tensor]:
+        """Descend once; `done` is the fraction of training that has passed. The loss and its parts, detached."""
+        self.set_rate(done)
+        loss = self.objective(self.model, batch, seeded(self.recipe.seed, self.step, stream=0))
+        self.optimiser.zero_grad()
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.optimiser.step()
+        self.average.update_parameters(self.model)
+        self.step += 1
+        return {"loss": loss.total.detach(), **loss.parts, "gradient_norm": norm.detach()}
+
+    def set_rate(self, done: float) -> None:
+        """Linear warm-up by steps, then half a cosine by the fraction of training that has passed."""
+        warm = min(1.0, (self.step + 1) / max(self.recipe.warmup_steps, 1))
+        rate = self.recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the last update."""
+        return float(self.optimiser.param_groups[0]["lr"])
+
+    def save(self, run: Path, facts: Mapping[str, str]) -> None:
+        """Write what resuming needs, whole in one file, then what deploying needs."""
+        names = [name for name, _ in self.model.named_parameters()]
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.averaged.state_dict().items()}
+        for index, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{key}.{names[index]}": value for key, value in state.items()}
+        facts = {**facts, "step": str(self.step)}
+        save_tensors(run / "resume.safetensors", tensors, facts)
+        save_tensors(run / "model.safetensors", self.averaged.state_dict(), {"step": str(self.step)})
+
+    def load(self, run: Path) -> dict[str, str]:
+        """Take up where `save` left off; the facts that it was given.
+
+        Raises:
+            DataError: missing, damaged, or of a network of another shape.
+        """
+        tensors, facts = load_tensors(run / "resume.safetensors")
+        try:
+            self.model.load_state_dict(_under("model.", tensors))
+            self.averaged.load_state_dict(_under("average.", tensors))
+        except RuntimeError as error:
+            raise DataError(f"{run} does not fit its recipe: {error}") from error
+        self.step = int(facts["step"])
+        self.average.n_averaged.fill_(self.step)
+        state: dict[int, dict[str, Tensor]] = {}
+        for index, (name, _) in enumerate(self.model.named_parameters()):
+            keys = {
+                key: tensors[f"adam.{key}.{name}"]
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"adam.{key}.{name}" in tensors
+            }
+            if keys:
+                state[index] = keys
+        self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
+        return facts
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

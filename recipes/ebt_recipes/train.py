@@ -1,0 +1,223 @@
+"""Trains a policy from episodes, within a number of updates or minutes, and can be taken up again exactly."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from ebt_data.episode import Episode
+from ebt_data.errors import ConfigError, DataError, MisuseError
+from ebt_data.windows import split
+from ebt_recipes.checkpoint import Contract, calibration_hash, load_contract, save_contract
+from ebt_recipes.dataset import Dataset, Prefetch, action_error, seeded
+from ebt_recipes.energy import EnergyModel
+from ebt_recipes.learner import Learner
+from ebt_recipes.recipe import Recipe
+
+REPORT_EVERY = 20  # updates
+VALIDATION_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How training stands."""
+
+    step: int
+    """Updates done."""
+    total_steps: int
+    """At most."""
+    done: float
+    """0 .. 1, by updates or by time, whichever is further."""
+    losses: Mapping[str, float]
+    """`loss` and its unweighted parts, mean since the report before."""
+    validation: Mapping[str, float] = field(default_factory=dict)
+    """The last: `loss`, its parts, and `action_error_rad`; empty before the first, or without held-out episodes."""
+    learning_rate: float = 0.0
+    data_wait: float = 0.0
+    """Fraction of the time spent waiting for batches."""
+    elapsed_s: float = 0.0
+    eta_s: float = 0.0
+
+
+Report = Callable[[Progress], None]
+
+
+def train(
+    recipe: Recipe,
+    episodes: Sequence[Path],
+    out: Path,
+    report: Report,
+    resume: bool = False,
+    time_limit_s: float | None = None,
+) -> Path:
+    """Train into the folder `out` and return it; a Ctrl-C saves first, and `resume` goes on from there.
+
+    `time_limit_s` overrides the recipe's; time already spent before a resume counts. Cut off by time, the learning
+    rate still ends at 0. Only successful, complete episodes are learnt from.
+
+    Raises:
+        MisuseError: `out` holds a run and `resume` is off, or the other way round.
+        ConfigError: the recipe or the episodes are not those of the run to resume, or do not fit each other.
+        DataError: an episode or checkpoint cannot be read.
+    """
+    if time_limit_s is not None:
+        recipe = recipe.model_copy(
+            update={"training": recipe.training.model_copy(update={"time_limit_s": time_limit_s})}
+        )
+    _check_folder(out, resume)
+    if recipe.training.threads:
+        torch.set_num_threads(recipe.training.threads)
+    learning, held = split(episodes, recipe.training.validation_fraction, recipe.training.seed)
+    data = Dataset(recipe, learning)
+    validation = _held_out(recipe, held, data)
+    contract = _contract(data, recipe)
+    if resume:
+        _check_same(out, recipe, contract)
+    save_contract(out, recipe, contract, data.statistics())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.training.seed)
+        model = EnergyModel(recipe, data.cameras, len(contract.joints), data.statistics())
+    _Training(recipe, Learner(recipe, model), data, validation, out).run(report, resume)
+    return out
+
+
+class _Training:
+    """The loop over updates, with its clock, curves and checkpoints."""
+
+    def __init__(self, recipe: Recipe, learner: Learner, data: Dataset, validation: Dataset | None, out: Path) -> None:
+        self.recipe = recipe.training
+        self.execute = recipe.act.execute
+        self.learner, self.data, self.validation, self.out = learner, data, validation, out
+        self.validated: dict[str, float] = {}
+        self.spent_s = 0.0
+        self.began_s = time.perf_counter()
+
+    @property
+    def elapsed_s(self) -> float:
+        return self.spent_s + time.perf_counter() - self.began_s
+
+    @property
+    def done(self) -> float:
+        by_time = self.elapsed_s / self.recipe.time_limit_s if self.recipe.time_limit_s else 0.0
+        return min(1.0, max(self.learner.step / self.recipe.max_steps, by_time))
+
+    def run(self, report: Report, resume: bool) -> None:
+        if resume:
+            self.spent_s = float(self.learner.load(self.out)["elapsed_s"])
+        first = self.learner.step
+        curves = SummaryWriter(str(self.out / "tensorboard"), purge_step=first or None)
+        try:
+            with Prefetch(self.data.training_batch, first) as batches:
+                self._loop(batches, report, curves)
+        finally:
+            # Also on Ctrl-C, which Python delivers between two statements of the loop.
+            self._save()
+            curves.close()
+
+    def _loop(self, batches: Prefetch, report: Report, curves: SummaryWriter) -> None:
+        learner, recipe = self.learner, self.recipe
+        recent: list[dict[str, Tensor]] = []
+        loop_s = time.perf_counter()
+        while self.done < 1:
+            recent.append(learner.update(batches.take(), self.done))
+            last = self.done >= 1
+            if self.validation is not None and (last or learner.step % recipe.validate_every == 0):
+                self.validated = self._validate(self.validation)
+                _plot(curves, "validation", self.validated, learner.step)
+            if last or learner.step % REPORT_EVERY == 0:
+                wait = batches.waited_s / (time.perf_counter() - loop_s)
+                progress = self._progress(recent, wait)
+                _plot(curves, "training", progress.losses, learner.step)
+                _plot(curves, "run", {"learning_rate": learner.rate, "data_wait": wait}, learner.step)
+                recent.clear()
+                report(progress)
+            if learner.step % recipe.checkpoint_every == 0:
+                self._save()
+
+    def _progress(self, recent: Sequence[Mapping[str, Tensor]], wait: float) -> Progress:
+        done = self.done
+        return Progress(
+            step=self.learner.step,
+            total_steps=self.recipe.max_steps,
+            done=done,
+            losses={name: float(torch.stack([parts[name] for parts in recent]).mean()) for name in recent[0]},
+            validation=self.validated,
+            learning_rate=self.learner.rate,
+            data_wait=wait,
+            elapsed_s=self.elapsed_s,
+            eta_s=self.elapsed_s * (1 - done) / done,
+        )
+
+    def _validate(self, held: Dataset) -> dict[str, float]:
+        """The averaged weights on fixed rows and fixed noise of the held-out episodes."""
+        learner, model = self.learner, self.learner.averaged.eval()
+        batch = held.batch(held.even_rows(VALIDATION_ROWS))
+        with torch.no_grad():
+            loss = learner.objective(model, batch, seeded(self.recipe.seed, 0, stream=2))
+            context = model.encode(batch.observations)
+            samples = learner.objective.sample(model, context, None, seeded(self.recipe.seed, 0, stream=3))
+            chunk = model.denormalise(samples.x, batch.observations.joints["position"])
+        parts = {name: float(part) for name, part in loss.parts.items()}
+        error = action_error(chunk, batch, self.execute)
+        return {"loss": float(loss.total), **parts, "action_error_rad": error}
+
+    def _save(self) -> None:
+        self.learner.save(self.out, {"elapsed_s": repr(self.elapsed_s)})
+
+
+def _plot(curves: SummaryWriter, group: str, values: Mapping[str, float], step: int) -> None:
+    for name, value in values.items():
+        curves.add_scalar(f"{group}/{name}", value, step)
+
+
+def _held_out(recipe: Recipe, paths: Sequence[Path], data: Dataset) -> Dataset | None:
+    """The validation episodes; None where there are none, or none of them ended in success."""
+    try:
+        return Dataset(recipe, paths, data.middle) if paths else None
+    except DataError:
+        return None
+
+
+def _contract(data: Dataset, recipe: Recipe) -> Contract:
+    windows, spec = data.windows, data.windows.spec
+    hashes = set()
+    for path in windows.paths:
+        with Episode(path) as episode:
+            hashes.add(calibration_hash(episode.meta.calibration))
+    return Contract(
+        joints=spec.joints,
+        cameras={name: (spec.cameras[name].height, spec.cameras[name].width) for name in data.cameras},
+        rate_hz=spec.rate_hz,
+        privileged=recipe.observe.privileged,
+        task=spec.task,
+        bench=spec.name,
+        sim=spec.sim,
+        calibration=",".join(sorted(hashes - {""})),
+        episodes=tuple(path.name for path in windows.paths),
+    )
+
+
+def _check_folder(out: Path, resume: bool) -> None:
+    there = (out / "run.json").exists()
+    if there and not resume:
+        raise MisuseError(f"{out} already holds a run", hint="choose another --out, or add --resume")
+    if resume and not (out / "resume.safetensors").exists():
+        raise MisuseError(f"{out} holds nothing to resume", hint="leave out --resume")
+
+
+def _check_same(out: Path, recipe: Recipe, contract: Contract) -> None:
+    """A run goes on with the recipe and the data that it began with; only its length may change."""
+    before, told, _ = load_contract(out)
+    free = {"max_steps", "time_limit_s", "threads", "validate_every", "checkpoint_every"}
+    one, other = (each.model_dump(mode="json", exclude={"training": free, "name": True}) for each in (before, recipe))
+    changed = [
+        f"{section}.{key}" for section, keys in one.items() for key in keys if keys[key] != other[section].get(key)
+    ]
+    if changed:
+        raise ConfigError(f"{out} was begun with other values of {', '.join(changed)}", hint="train into a new folder")
+    if told != contract:
+        raise ConfigError(f"{out} was begun with other episodes, or another bench", hint="train into a new folder")
