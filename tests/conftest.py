@@ -1,0 +1,56 @@
+"""What tests of several rooms share: the lock-step twin, and a run on it that was never trained."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from ebt_data.step import BenchSpec
+
+# Imported inside the fixtures: most tests need neither torch nor MuJoCo, and should not wait for them.
+if TYPE_CHECKING:
+    from ebt_hardware.bench import Bench
+    from ebt_recipes.checkpoint import Run
+
+
+@pytest.fixture(scope="session")
+def twin_spec() -> BenchSpec:
+    from ebt_hardware.config import load_bench
+
+    return load_bench("twin").spec
+
+
+@pytest.fixture
+def twin() -> Iterator["Bench"]:
+    from ebt_hardware.config import load_bench
+
+    with load_bench("twin").open() as bench:
+        yield bench
+
+
+@pytest.fixture(scope="session")
+def untrained(twin_spec: BenchSpec, tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A small run for the twin with weights from a fixed seed; its chunks stay within a few hundredths of a radian."""
+    import torch
+
+    from ebt_recipes.checkpoint import Contract, load_run, save_contract, save_tensors
+    from ebt_recipes.energy import EnergyModel
+    from ebt_recipes.normalise import Spread, Statistics
+    from ebt_recipes.recipe import parse_recipe
+
+    recipe = parse_recipe({"name": "untrained", "model": {"width": 16}, "act": {"latency_s": 0.1}}, "test")
+    cameras = {name: (camera.height, camera.width) for name, camera in twin_spec.cameras.items()}
+    joints = len(twin_spec.joints)
+    one = Spread(np.zeros(joints, np.float32), np.ones(joints, np.float32))
+    chunk = np.zeros((recipe.act.horizon, joints), np.float32)
+    spreads = {name: one for name in ("position", "velocity", "effort")}
+    statistics = Statistics(spreads, Spread(chunk, np.full_like(chunk, 0.02)))
+    folder = tmp_path_factory.mktemp("run")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = EnergyModel(recipe, tuple(cameras), joints, statistics)
+    contract = Contract(twin_spec.joints, cameras, twin_spec.rate_hz, sim=True)
+    save_contract(folder, recipe, contract, statistics)
+    save_tensors(folder / "model.safetensors", model.state_dict(), {"step": "0"})
+    return load_run(folder)
