@@ -43,6 +43,7 @@ class Emulator:
         """How often it was unplugged; a port that was open then is dead for good."""
         self._framer = Framer()
         self._goals: dict[int, int] = {}
+        self._renamed = False
         self._muted: set[int] = set()
         self._corrupt = 0
         self._drop = 0.0
@@ -121,6 +122,9 @@ class Emulator:
         for motor in self._addressed(packet.id):
             motor.hear()
         yield from answer(packet)
+        if self._renamed:  # only now: a motor acknowledges its new id under the old one
+            self.motors = {motor.id: motor for motor in self.motors.values()}
+            self._renamed = False
         if self._goals:
             self.log.append(GoalWrite(self.clock(), self._goals))
             self._goals = {}
@@ -178,7 +182,7 @@ class Emulator:
             return StatusError.NONE
         error = motor.write(address, data)
         if motor.id != motor_id:
-            self.motors = {motor.id: motor for motor in self.motors.values()}
+            self._renamed = True
         if not error and address <= GOAL_POSITION and address + len(data) >= GOAL_POSITION + 4:
             start = GOAL_POSITION - address
             self._goals[motor_id] = int.from_bytes(data[start : start + 4], "little", signed=True)

@@ -12,6 +12,7 @@ from dynamixel_sdk import COMM_RX_TIMEOUT, COMM_SUCCESS, GroupSyncRead, Protocol
 
 from ebt_hardware.packets import crc16, stuff, unstuff
 
+_BARE_LENGTH = 4  # of a status packet without data: instruction, error, checksum
 _BODY = 7  # header, id and length lie before the instruction
 
 
@@ -35,7 +36,7 @@ class SyncRead(GroupSyncRead):  # type: ignore[misc]  # the SDK ships no types
     def __init__(self, port: object, handler: PacketHandler, address: int, length: int, ids: list[int]) -> None:
         super().__init__(port, handler, address, length)
         self.answers: dict[int, tuple[int, bytes]] = {}
-        """Error byte and data by id; motors that did not answer are missing."""
+        """Error byte and data by id; no data where the motor refused. Motors that did not answer are missing."""
         self.corrupt = 0
         """Replies of the last read that were damaged."""
         for motor_id in ids:
@@ -55,11 +56,13 @@ class SyncRead(GroupSyncRead):  # type: ignore[misc]  # the SDK ships no types
                 self.corrupt += 1
                 continue
             motor_id, length = packet[4], packet[5] | packet[6] << 8
-            # A reply to an earlier question may come late; it has another length, or else the same registers.
-            if motor_id in wanted and length == whole_length:
+            if motor_id not in wanted:
+                continue
+            if length == whole_length:
                 self.answers[motor_id] = (packet[8], bytes(packet[9 : 9 + self.data_length]))
-            elif motor_id in wanted:
+            elif length == _BARE_LENGTH and packet[8]:
                 self.answers[motor_id] = (packet[8], b"")
+            # Any other length is a reply to an earlier question that comes late.
         return int(COMM_SUCCESS)
 
 

@@ -2,6 +2,8 @@
 
 import math
 
+_TINY = 1e-6  # far below a tick; absorbs rounding at the end of a ramp
+
 
 class Profile:
     """Follows a goal at limited speed and acceleration; units are the caller's (ticks here), and seconds."""
@@ -51,7 +53,7 @@ class Profile:
         wanted = math.copysign(min(self.speed, allowed), gap)
         self.velocity += max(-step, min(step, wanted - self.velocity))
         move = self.velocity * dt_s
-        if abs(self.velocity) <= step and abs(move) >= abs(gap):
+        if abs(self.velocity) <= step + _TINY and abs(move) >= abs(gap) - _TINY:
             self.stand(self.goal)
         else:
             self.position += move

@@ -49,7 +49,7 @@ class PtyPort:
             self.close()
         if self._master < 0:
             return
-        while request := self._receive():
+        if request := self._receive():  # once, so that a busy client leaves time for the others
             self._unsent = (self._unsent + self.emulator.handle(request))[-_UNREAD:]
         self._send()
 

@@ -91,20 +91,22 @@ class Registers:
         if end > END:
             return StatusError.ACCESS, []
         touched = [register for register in self._in_order if register.address < end and register.end > address]
+        if not all(self._open(register) for register in touched):
+            return StatusError.ACCESS, []
+        if any(register.address < address or register.end > end for register in touched):
+            return StatusError.LENGTH, []
         for register in touched:
-            if register.address < address or register.end > end:
-                return StatusError.LENGTH, []
             value = register.decode(data[register.address - address : register.end - address])
-            error = self._refusal(register, value)
+            error = self._refusal(register.name, value)
             if error:
                 return error, []
         self.memory[address:end] = data
         return StatusError.NONE, [register.name for register in touched]
 
-    def _refusal(self, register: Register, value: int) -> StatusError:
-        name = register.name
-        if not register.writable or (register.address < EEPROM_END and self.torque):
-            return StatusError.ACCESS
+    def _open(self, register: Register) -> bool:
+        return register.writable and not (register.address < EEPROM_END and self.torque)
+
+    def _refusal(self, name: str, value: int) -> StatusError:
         if name in _GOAL_LIMITS:
             return self._goal_refusal(name, value)
         if name == "torque_enable" and value and self.tripped:
