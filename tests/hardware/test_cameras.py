@@ -9,7 +9,7 @@ from ebt_data.step import CameraSpec, Frame
 from ebt_hardware.clock import LockstepClock
 from ebt_hardware.device import Camera
 from ebt_hardware.twin import cameras as module
-from ebt_hardware.twin.cameras import DirectCamera, Shutter, TwinCameras, has_realsense
+from ebt_hardware.twin.cameras import DirectCamera, TwinCameras, has_realsense
 from ebt_hardware.twin.rendering import Renderer
 
 SCENE = """
@@ -193,12 +193,3 @@ def test_a_person_gets_a_picture_from_their_own_side() -> None:
 def test_an_unknown_camera_is_named_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="no camera 'left'; there are top, wrist, person"):
         TwinCameras(SlidingBall(), {"left": TOP})
-
-
-def test_a_shutter_fires_once_a_period_and_skips_what_it_missed() -> None:
-    shutter = Shutter(rate_hz=30, start_s=0.0)
-    fired = [tick for tick in range(31) if shutter.fires(tick * 0.01)]
-    assert fired == [0, 4, 7, 10, 14, 17, 20, 24, 27, 30]
-    assert shutter.fires(10.0)
-    assert not shutter.fires(10.0)
-    assert shutter.fires(10.034)

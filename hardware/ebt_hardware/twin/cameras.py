@@ -4,16 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import mujoco
-import numpy as np
 
 from ebt_data.errors import ConfigError, HardwareError
 from ebt_data.step import CameraSpec, Frame, Image
 from ebt_hardware.device import Camera, Clock
 from ebt_hardware.realsense import STALL_S, FrameSource, RealSenseCamera, import_realsense
+from ebt_hardware.twin.exposure import Photographer, Reel, State, check_camera, remember
 from ebt_hardware.twin.rendering import Renderer, explain
 from ebt_hardware.twin.software_device import Shot, SoftwareCamera
-
-_STATE = mujoco.mjtState.mjSTATE_INTEGRATION.value
 
 
 class Filmed(Protocol):
@@ -26,63 +24,11 @@ class Filmed(Protocol):
     def on_step(self, subscriber: Callable[[float], None]) -> None: ...
 
 
-class Shutter:
-    """When a camera exposes: at the first look at or after each period's end, never twice for being late."""
+class _Film(Reel):
+    """What has been exposed and not read, and what was read last."""
 
-    def __init__(self, rate_hz: float, start_s: float) -> None:
-        self._period_s = 1 / rate_hz
-        self._due_s = start_s
-
-    def fires(self, time_s: float) -> bool:
-        """True once a period; missed periods are skipped."""
-        if time_s < self._due_s - 1e-6:
-            return False
-        self._due_s += self._period_s * (1 + (time_s - self._due_s + 1e-6) // self._period_s)
-        return True
-
-
-class Photographer:
-    """Takes shots of a world as it is, or as it was in a saved state."""
-
-    def __init__(self, model: mujoco.MjModel, renderer: Renderer) -> None:
-        self._model = model
-        self._renderer = renderer
-        self._then = mujoco.MjData(model)
-
-    def remember(self, data: mujoco.MjData) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Everything a picture of this moment needs; microseconds, where rendering takes a millisecond."""
-        state = np.empty(mujoco.mj_stateSize(self._model, _STATE))
-        mujoco.mj_getState(self._model, data, state, _STATE)
-        return state
-
-    def recall(self, state: np.ndarray[Any, np.dtype[np.float64]]) -> mujoco.MjData:
-        """The world as it was in `state`, good for rendering until the next recall."""
-        mujoco.mj_setState(self._model, self._then, state, _STATE)
-        mujoco.mj_kinematics(self._model, self._then)
-        mujoco.mj_comPos(self._model, self._then)
-        mujoco.mj_camlight(self._model, self._then)
-        return self._then
-
-    def shoot(self, data: mujoco.MjData, camera: str, spec: CameraSpec, number: int, stamp_s: float) -> Shot:
-        """Render what the model's `camera` of that name sees."""
-        if spec.depth_unit_m is None:
-            return Shot(number, stamp_s, self._renderer.image(data, camera, spec.height, spec.width))
-        image, depth_m = self._renderer.image_and_depth(data, camera, spec.height, spec.width)
-        counts = np.rint(depth_m / spec.depth_unit_m)
-        return Shot(number, stamp_s, image, np.where(counts <= 65535, counts, 0).astype(np.uint16))
-
-
-class _Film:
-    """One camera's exposures."""
-
-    def __init__(self, spec: CameraSpec, start_s: float) -> None:
-        self.spec = spec
-        self.shutter = Shutter(spec.rate_hz, start_s)
-        self.number = 0
-        self.exposed: tuple[int, float, np.ndarray[Any, np.dtype[np.float64]]] | None = None
-        self.shot: Shot | None = None
-        self.stalled = False
-        self.to_drop = 0
+    exposed: tuple[int, float, State] | None = None
+    shot: Shot | None = None
 
 
 class TwinCameras:
@@ -94,7 +40,7 @@ class TwinCameras:
 
     def __init__(self, world: Filmed, specs: Mapping[str, CameraSpec], renderer: Renderer | None = None) -> None:
         for name in specs:
-            _check_camera(world.model, name)
+            check_camera(world.model, name)
         self._world = world
         self._renderer = renderer or Renderer(world.model)
         self._portraitist: Renderer | None = None
@@ -155,23 +101,18 @@ class TwinCameras:
         now_s = self._world.time_s
         state = None
         for film in self._films.values():
-            if not film.shutter.fires(now_s):
+            number = film.expose(now_s)
+            if not number:
                 continue
-            film.number += 1
-            if film.stalled:
-                continue
-            if film.to_drop:
-                film.to_drop -= 1
-                continue
-            state = self._photographer.remember(self._world.data) if state is None else state
-            film.exposed = (film.number, now_s, state)
+            state = remember(self._world.model, self._world.data) if state is None else state
+            film.exposed = (number, now_s, state)
 
     def _deliver(self, name: str) -> int:
         """Render and push the newest exposure if nobody has seen it yet; its number, -1 before the first."""
         film = self._films[name]
         if film.exposed is not None:
             number, stamp_s, state = film.exposed
-            film.shot = self._photographer.shoot(self._photographer.recall(state), name, film.spec, number, stamp_s)
+            film.shot = self._photographer.shoot(state, name, film.spec, number, stamp_s)
             film.exposed = None
             if name in self._devices:
                 self._devices[name].push(film.shot, arrival_s=self._world.time_s)
@@ -226,9 +167,3 @@ class DirectCamera:
 
     def close(self) -> None:
         """Nothing to close."""
-
-
-def _check_camera(model: mujoco.MjModel, name: str) -> None:
-    known = [model.camera(index).name for index in range(model.ncam)]
-    if name not in known:
-        raise ConfigError(f"the twin has no camera {name!r}; there are {', '.join(known)}")
