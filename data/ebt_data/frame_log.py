@@ -33,7 +33,8 @@ class FrameLog:
         Raises:
             DataError: the frame is not of the size that the bench promised.
         """
-        new = frame.image.size > 0 and not dropped
+        same = self._kept is not None and (frame.number, frame.device_s) == (self._kept.number, self._kept.device_s)
+        new = frame.image.size > 0 and not dropped and not same
         if new:
             self._store(frame, tick_s)
         return self._values(frame, tick_s, repeated=not new and self._kept is not None, dropped=dropped)

@@ -125,13 +125,14 @@ class Recorder:
                 what was kept is kept then too.
         """
         process, known = self._recording(faulty=True), self._fault
-        part, self._part = self._part, None
         process.post("finish", outcome)
         try:
             final = Path(self._answer("done"))
         except WriterDied as died:
-            final = self._salvage(part)
-            self._fault = self._fault or self._described(died, part)
+            final = self._salvage()
+            self._fault = self._fault or self._described(died)
+        finally:
+            self._part = None
         if self._fault is not known and self._fault is not None:
             raise self._fault
         return final
@@ -209,18 +210,18 @@ class Recorder:
         return bool(replies)
 
     def _fail(self, error: DataError) -> NoReturn:
-        self._fault = self._described(error, self._part)
+        self._fault = self._described(error)
         raise self._fault from error
 
-    def _described(self, error: DataError, part: Path | None) -> DataError:
-        name = "the episode" if part is None else part.stem
-        return DataError(f"{error}: {self.kept} rows of {name} are kept", error.hint)
+    def _described(self, error: DataError) -> DataError:
+        name = "the episode" if self._part is None else self._part.stem
+        return DataError(f"{error} (rows kept of {name}: {self.kept})", error.hint)
 
-    def _salvage(self, part: Path | None) -> Path:
+    def _salvage(self) -> Path:
         """Repair what a dead writer left."""
         from ebt_data.repair import repair_part  # brings h5py, which a recording process does not need otherwise
 
-        repaired = None if part is None else repair_part(part)
+        repaired = None if self._part is None else repair_part(self._part)
         if repaired is None:
             raise DataError("the writer process died before it had written a row")
         return repaired.path
@@ -232,5 +233,5 @@ class Recorder:
                 self.kept = reply["kept"]
                 self._bytes -= self._under_way.popleft()[1]
             if "fault" in reply and self._fault is None:
-                self._fault = self._described(DataError(reply["fault"], reply["hint"]), self._part)
+                self._fault = self._described(DataError(reply["fault"], reply["hint"]))
         return replies

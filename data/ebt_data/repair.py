@@ -1,7 +1,6 @@
 """Turns what a killed recording left behind into an episode again."""
 
 import fcntl
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from ebt_data import format as layout
 from ebt_data.errors import DataError
 from ebt_data.hdf5 import tree
 from ebt_data.step import Outcome
+
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,16 @@ def repair(folder: Path) -> list[str]:
             said.append(str(error))
             continue
         if repaired is None:
-            said.append(f"{part.name} was cut off before its first row and is removed.")
+            said.append(f"{part.name} was cut off before its first row; there was nothing to keep.")
         elif repaired.complete:
-            said.append(f"{repaired.path.name} was cut off after its last row; all {repaired.rows} rows are kept.")
+            said.append(f"{repaired.path.name} was cut off after its last row; it is whole, with {repaired.rows} rows.")
         else:
-            said.append(f"{repaired.path.name} was cut off; {repaired.rows} rows are kept, marked as aborted.")
+            said.append(f"{repaired.path.name} was cut off; rows kept: {repaired.rows}, marked as aborted.")
     return said
 
 
 def repair_part(part: Path) -> Repaired | None:
-    """Repair one `.part` in place and commit it; None where it held no row and is removed.
+    """Repair one `.part` in place and commit it; None where it held no row and is gone.
 
     Raises:
         BlockingIOError: a live process is writing it.
@@ -59,10 +60,10 @@ def repair_part(part: Path) -> Repaired | None:
     try:
         with part.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(file.fileno()).st_size == 0:
+            if superblock.is_cut(file):
                 part.unlink()
                 return None
-            if not superblock.clear_flags(file):
+            if not superblock.settle(file):
                 raise DataError(f"{part} is not an episode that ebt was recording; it is left as it is")
             rows, complete = _level(part)
             if rows == 0:
@@ -82,6 +83,8 @@ def _level(part: Path) -> tuple[int, bool]:
         datasets = tree(file)
         per_row = {path: data for path, data in datasets.items() if layout.grows_by_row(path)}
         rows = min(len(data) for data in per_row.values())
+        while rows and not _is_whole(datasets, rows - 1):
+            rows -= 1
         for data in per_row.values():
             _cut(data, rows)
         events = [data for path, data in datasets.items() if path.startswith("/events/")]
@@ -93,6 +96,21 @@ def _level(part: Path) -> tuple[int, bool]:
         if not complete:
             attributes.mark(file, Outcome.ABORTED.value, complete=False)
     return rows, complete
+
+
+def _is_whole(datasets: dict[str, h5py.Dataset], row: int) -> bool:
+    """False where a failed write left zeros in the row: time stands still, or a picture is none."""
+    ticks = datasets["/time/tick"]
+    if row > 0 and not ticks[row] > ticks[row - 1]:
+        return False
+    for path, pixels in datasets.items():
+        if path.startswith("/images/") and path.endswith("/bytes"):
+            camera = path.removesuffix("bytes")
+            start, length = int(datasets[camera + "offset"][row]), int(datasets[camera + "length"][row])
+            blob = pixels[start : start + length].tobytes()
+            if length > 0 and not (blob.startswith(_JPEG_START) and blob.endswith(_JPEG_END)):
+                return False
+    return True
 
 
 def _cut(data: Any, length: int) -> None:

@@ -1,27 +1,50 @@
-"""Clears the "being written" mark that a killed writer leaves in an HDF5 file's superblock.
+"""Puts right the superblock of an HDF5 file whose writer was killed, so that HDF5 opens it again.
 
 Layout of superblock versions 2 and 3: https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html, "Disk
 Format: Level 0A". 48 bytes where offsets take 8 bytes: signature 8, version 1, sizes 2, consistency flags 1, four
 addresses 32, checksum 4.
 """
 
+import os
 import struct
 from typing import BinaryIO
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LENGTH = 48
 _FLAGS = 11
+_END = 28  # where the end-of-file address lies
+_LAYOUT_LIMIT = 1 << 20  # bytes; far more than an episode without rows takes
+_MISSING_LIMIT = 64 << 20  # bytes; what one flush can leave out, and some
 _MASK = 0xFFFFFFFF
 
 
-def clear_flags(file: BinaryIO) -> bool:
-    """Clear the consistency flags in place; False where this is not a superblock that we write (version 3)."""
+def is_cut(file: BinaryIO) -> bool:
+    """True where the file ends within the layout, which is written as a whole before the first row: it holds none."""
+    size = os.fstat(file.fileno()).st_size
+    file.seek(0)
+    block = file.read(_LENGTH)
+    if size < _LENGTH:
+        return SIGNATURE.startswith(block[:8])
+    closed = block[:9] == SIGNATURE + b"\x03" and block[_FLAGS] == 0
+    return bool(closed and size < _LAYOUT_LIMIT and size < struct.unpack_from("<Q", block, _END)[0])
+
+
+def settle(file: BinaryIO) -> bool:
+    """Clear the "being written" flags in place; False where this is not a superblock that we write (version 3).
+
+    A write that failed (a full disk) leaves a file shorter than its superblock says, which HDF5 refuses: such a file is
+    lengthened with zeros. SWMR's order of writes sees to it that no row in the file's extent lies there.
+    """
     file.seek(0)
     block = bytearray(file.read(_LENGTH))
     if len(block) < _LENGTH or block[:8] != SIGNATURE or block[8] != 3 or block[9] != 8:
         return False
     if struct.unpack_from("<I", block, _LENGTH - 4)[0] != lookup3(bytes(block[:-4])):
         return False
+    end = struct.unpack_from("<Q", block, _END)[0]
+    size = os.fstat(file.fileno()).st_size
+    if size < end <= size + _MISSING_LIMIT:
+        file.truncate(end)
     if block[_FLAGS] == 0:
         return True
     block[_FLAGS] = 0

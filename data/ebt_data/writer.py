@@ -45,6 +45,7 @@ class EpisodeWriter:
         self._spec, self._meta, self._quality, self._reserve = spec, meta, quality, reserve_bytes
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._check_space(folder)
             self.path, self._handle = commit.reserve(folder)
         except OSError as error:
             raise DataError(f"cannot record into {folder}: {error.strerror}") from error
@@ -69,9 +70,7 @@ class EpisodeWriter:
             OSError, RuntimeError: HDF5 could not write. The file is beyond use for this process, which should end with
                 `os._exit` (HDF5 2.0 may crash when it closes such a file); `repair` finds every row before.
         """
-        disk = os.fstatvfs(self._handle)
-        if disk.f_bavail * disk.f_frsize < self._reserve:
-            raise DiskFull(f"the disk of {self.path.parent} is full", "free some space, or record elsewhere")
+        self._check_space(self.path.parent)
         if self._file is None:
             self._file = self._create(step)
         tick_s = step.observation.time_s
@@ -91,18 +90,27 @@ class EpisodeWriter:
     def _create(self, step: Step) -> h5py.File:
         observation, spec = step.observation, self._spec
         self._check(step)
-        file = h5py.File(self.path, "w", libver=layout.LIBVER, locking=False)
         shapes = {name: np.shape(value) for name, value in observation.privileged.items()}
         rows = layout.row_columns(spec, self._meta.kind, shapes)
         events = layout.event_columns()
         frames = [c for camera, shape in spec.cameras.items() for c in layout.frame_columns(camera, shape)]
-        datasets = {column.path: layout.create(file, column) for column in (*rows, *events, *frames)}
-        attributes.create(file, spec, self._meta)
+        # Built in memory and written as a whole: a kill leaves an empty file, a cut one or the whole layout, and each
+        # can be told from the others. HDF5's own writes before SWMR begins can leave anything.
+        image = _empty_file([*rows, *events, *frames], spec, self._meta)
+        with open(self._handle, "wb", closefd=False) as raw:
+            raw.write(image)
+        file = h5py.File(self.path, "r+", libver=layout.LIBVER, locking=False)
         file.swmr_mode = True
+        datasets = {column.path: file[column.path] for column in (*rows, *events)}
         self._columns = {column.path: Growing(datasets[column.path]) for column in rows}
         self._events = [Growing(datasets[column.path]) for column in events]
         self._logs = {name: FrameLog(file, name, shape, self._quality) for name, shape in spec.cameras.items()}
         return file
+
+    def _check_space(self, folder: Path) -> None:
+        disk = os.statvfs(folder)
+        if disk.f_bavail * disk.f_frsize < self._reserve:
+            raise DiskFull(f"the disk of {folder} is full", "free some space, or record elsewhere")
 
     def _check(self, step: Step) -> None:
         missing = set(self._spec.cameras) - set(step.observation.frames)
@@ -185,6 +193,17 @@ class EpisodeWriter:
             self._file.flush()
             self._file.close()
             self._file = None
+
+
+def _empty_file(columns: list[layout.Column], spec: BenchSpec, meta: EpisodeMeta) -> bytes:
+    """An HDF5 file with every dataset and attribute and no row."""
+    with h5py.File("image", "w", driver="core", backing_store=False, libver=layout.LIBVER) as file:
+        for column in columns:
+            layout.create(file, column)
+        attributes.create(file, spec, meta)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+        return image
 
 
 def clip(text: str, length: int) -> bytes:

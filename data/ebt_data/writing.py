@@ -7,6 +7,7 @@ the user that a recording was cut off.
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -89,7 +90,10 @@ class Writing:
     def _end(self, error: Exception) -> NoReturn:
         """Say why and stop at once: HDF5 2.0 may crash when it closes a file that it failed to write."""
         name = "" if self._writer is None else self._writer.path.stem
-        self._reply(fault=f"cannot write {name} on ({error})", hint="free some space on the disk, or record elsewhere")
+        # HDF5 wraps the system's words in a page of its own.
+        found = re.search(r"error message = '([^']+)'", str(error))
+        why = found[1] if found else " ".join(str(error).split())
+        self._reply(fault=f"cannot write on {name} ({why})", hint="free some space on the disk, or record elsewhere")
         os._exit(1)
 
 

@@ -1,0 +1,157 @@
+import contextlib
+import fcntl
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from ebt_data import superblock
+from ebt_data.episode import Episode, list_episodes
+from ebt_data.meta import EpisodeMeta
+from ebt_data.repair import repair
+from ebt_data.step import BenchSpec, Event, Outcome, Step
+from ebt_data.writer import EpisodeWriter
+
+SCRIPT = Path(__file__).parent / "record_until_killed.py"
+KILLS = int(os.environ.get("EBT_KILLS", "4"))  # `EBT_KILLS=100 pytest tests/data/test_repair.py` for a longer look
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_kill_minus_nine_loses_no_row_that_was_said_to_be_kept(
+    tmp_path: Path, make_step: Callable[..., Step], spec: BenchSpec, seed: int
+) -> None:
+    chance = random.Random(seed)
+    recording = subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert recording.stdout is not None
+    writer = int(recording.stdout.readline())
+    goal, line = chance.randrange(200), ""
+    while not line or int(line.split()[1]) < goal:
+        line = recording.stdout.readline()
+    # The recorder, the writer, or both in either order: what the kill of a whole session looks like from inside.
+    victims = chance.choice([[recording.pid], [writer, recording.pid], [recording.pid, writer]])
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    rest, _ = recording.communicate()
+    appended, kept = (int(word) for word in (line + rest).splitlines()[-1].split())
+    wait_for_writer(tmp_path)
+    (said,) = repair(tmp_path)
+    if kept == 0 and said == "episode_0000.part was cut off before its first row; there was nothing to keep.":
+        return
+    (path,) = list_episodes(tmp_path)
+    with Episode(path) as episode:
+        assert kept <= len(episode) <= appended + 1
+        assert said == f"{path.name} was cut off; rows kept: {len(episode)}, marked as aborted."
+        assert (episode.outcome, episode.complete) == (Outcome.ABORTED, False)
+        steps = [make_step(row, spec) for row in range(len(episode))]
+        np.testing.assert_array_equal(episode.qpos, [step.observation.position for step in steps])
+        np.testing.assert_array_equal(episode.time["tick"], [step.observation.time_s for step in steps])
+        for camera in spec.cameras:
+            images = [step.observation.frames[camera].image for step in steps]
+            assert np.abs(episode.images(camera).astype(int) - images).mean(axis=(1, 2, 3)).max() < 2
+        assert episode.verify()
+    assert list(tmp_path.glob("*.part")) == []
+
+
+def wait_for_writer(folder: Path) -> None:
+    """Until a writer that outlived its recorder has let its file go."""
+    for part in folder.glob("*.part"):
+        with part.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def test_a_recording_that_a_live_process_writes_is_left_alone_and_can_be_read(
+    tmp_path: Path, spec: BenchSpec, make_step: Callable[..., Step], meta: EpisodeMeta
+) -> None:
+    writer = EpisodeWriter(tmp_path, spec, meta)
+    for row in range(3):
+        writer.append(make_step(row, spec))
+    assert repair(tmp_path) == []
+    with Episode(writer.path) as episode:
+        assert (len(episode), episode.complete) == (3, False)
+    writer.append(make_step(3, spec))
+    with Episode(writer.commit(Outcome.SUCCESS)) as episode:
+        assert (len(episode), episode.complete) == (4, True)
+
+
+def test_rows_and_events_that_only_some_datasets_have_are_cut(
+    tmp_path: Path, spec: BenchSpec, make_step: Callable[..., Step], meta: EpisodeMeta
+) -> None:
+    writer = EpisodeWriter(tmp_path, spec, meta)
+    for row in range(5):
+        writer.append(make_step(row, spec, (Event("note", str(row)),)))
+    writer.leave()
+    with h5py.File(writer.path, "r+") as file:
+        file["/time/tick"].resize(4, axis=0)
+        file["/events/text"].resize(4, axis=0)
+    assert repair(tmp_path) == ["episode_0000.h5 was cut off; rows kept: 4, marked as aborted."]
+    with Episode(tmp_path / "episode_0000.h5") as episode:
+        assert len(episode.qpos) == len(episode) == 4
+        assert [event.text for event in episode.events] == ["0", "1", "2", "3"]
+
+
+def test_a_recording_cut_off_before_its_first_row_is_removed(
+    tmp_path: Path, spec: BenchSpec, meta: EpisodeMeta
+) -> None:
+    EpisodeWriter(tmp_path, spec, meta).leave()
+    assert repair(tmp_path) == ["episode_0000.part was cut off before its first row; there was nothing to keep."]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [1, 30, 100, 20_000])
+def test_a_layout_of_which_a_part_was_written_is_removed(record: Callable[..., Path], size: int) -> None:
+    committed = record(1)
+    (committed.parent / "torn.part").write_bytes(committed.read_bytes()[:size])
+    assert repair(committed.parent) == ["torn.part was cut off before its first row; there was nothing to keep."]
+    assert list_episodes(committed.parent) == [committed]
+
+
+def test_a_recording_cut_off_within_its_commit_keeps_its_outcome(record: Callable[..., Path]) -> None:
+    path = record(3)
+    path.chmod(0o644)
+    path.rename(path.with_suffix(".part"))
+    assert repair(path.parent) == ["episode_0000.h5 was cut off after its last row; it is whole, with 3 rows."]
+    assert (Episode(path).outcome, Episode(path).complete) == (Outcome.SUCCESS, True)
+
+
+def test_a_stranger_named_part_is_left_as_it_is(tmp_path: Path) -> None:
+    stranger = tmp_path / "film.part"
+    stranger.write_bytes(b"half a download")
+    (said,) = repair(tmp_path)
+    assert said == f"{stranger} is not an episode that ebt was recording; it is left as it is"
+    assert stranger.read_bytes() == b"half a download"
+
+
+def test_the_superblock_checksum_is_the_one_that_hdf5_writes(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", libver=("v110", "v110")):
+        pass
+    block = path.read_bytes()[:48]
+    assert superblock.lookup3(block[:44]) == int.from_bytes(block[44:], "little")
+    # The values that Bob Jenkins gives in lookup3.c.
+    assert superblock.lookup3(b"") == 0xDEADBEEF
+    assert superblock.lookup3(b"Four score and seven years ago") == 0x17770551
+
+
+def test_clearing_the_flag_of_a_killed_file_lets_hdf5_open_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        file["x"] = [1, 2, 3]
+    block = bytearray(path.read_bytes())
+    block[11] = 5  # written by SWMR, as after a kill
+    block[44:48] = superblock.lookup3(bytes(block[:44])).to_bytes(4, "little")
+    path.write_bytes(block)
+    with pytest.raises(OSError, match="already open"), contextlib.closing(h5py.File(path)):
+        pass
+    with path.open("r+b") as raw:
+        assert superblock.settle(raw)
+    with h5py.File(path) as file:
+        assert list(file["x"]) == [1, 2, 3]
