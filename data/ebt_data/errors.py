@@ -1,11 +1,11 @@
 """The errors a person is meant to read. Anything else that is raised is a bug and keeps its traceback.
 
-    EbtError            base; never raised itself
-    ├── TaskFailed      1   the check or the task failed          `ebt doctor` found a fault
-    ├── MisuseError     2   the command line asks for nonsense    `--episodes -3`
-    ├── ConfigError     3   a bench or recipe file is wrong       unknown key in koch.toml
-    ├── HardwareError   4   a device is missing or denied         motor 3 is silent
-    └── DataError       5   an episode or a run is not readable   a truncated file
+EbtError            base; never raised itself
+├── TaskFailed      1   the check or the task failed          `ebt doctor` found a fault
+├── MisuseError     2   the command line asks for nonsense    `--episodes -3`
+├── ConfigError     3   a bench or recipe file is wrong       unknown key in koch.toml
+├── HardwareError   4   a device is missing or denied         motor 3 is silent
+└── DataError       5   an episode or a run is not readable   a truncated file
 """
 
 
