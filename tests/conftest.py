@@ -47,6 +47,7 @@ def untrained(twin_spec: BenchSpec, tmp_path_factory: pytest.TempPathFactory) ->
     spreads = {name: one for name in ("position", "velocity", "effort")}
     statistics = Statistics(spreads, Spread(chunk, np.full_like(chunk, 0.02)))
     folder = tmp_path_factory.mktemp("run")
+    torch.set_num_threads(1)  # a batch of one gains nothing from more, and on a busy machine loses a lot
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = EnergyModel(recipe, tuple(cameras), joints, statistics)

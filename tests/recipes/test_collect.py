@@ -1,0 +1,130 @@
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain, repeat
+from pathlib import Path
+
+import pytest
+
+from ebt_data.episode import Episode, list_episodes
+from ebt_data.errors import TaskFailed
+from ebt_data.meta import EpisodeMeta
+from ebt_data.recorder import Recorder
+from ebt_data.step import Actor, Decision, Observation, Outcome
+from ebt_hardware.bench import Bench
+from ebt_hardware.config import load_bench
+from ebt_recipes.collect import CollectPlan, CollectSummary, collect
+from ebt_recipes.recording import Command, EpisodeResult, Hooks, Limits, Tick
+
+META = EpisodeMeta(kind="demo", task="pick_place", bench="twin")
+SHORT = CollectPlan(target=2, limits=Limits(max_seconds=0.5), first_seed=10)
+
+
+class Still:
+    """Somebody at the leader arm who does nothing; the operator's keys decide how that is judged."""
+
+    def reset(self, observation: Observation) -> None:
+        self.start = observation.position
+
+    def decide(self, observation: Observation) -> Decision:
+        return Decision(self.start, Actor.HUMAN)
+
+
+def keys(*pressed: Command) -> Callable[[], Command]:
+    """One key in each episode, on its third tick."""
+    stream: Iterator[Command] = chain.from_iterable((Command.NONE, Command.NONE, key) for key in pressed)
+    endless = chain(stream, repeat(Command.NONE))
+    return lambda: next(endless)
+
+
+def session(
+    twin: Bench, folder: Path, plan: CollectPlan, *pressed: Command
+) -> tuple[CollectSummary, list[EpisodeResult]]:
+    results: list[EpisodeResult] = []
+    hooks = Hooks(report=results.append, command=keys(*pressed))
+    with Recorder(folder, twin.spec) as recorder:
+        return collect(twin, Still(), recorder, folder, META, plan, hooks), results
+
+
+def test_saved_demonstrations_are_whole_files(twin: Bench, tmp_path: Path) -> None:
+    summary, results = session(twin, tmp_path, SHORT, Command.SAVE, Command.SAVE)
+    assert list(summary.kept) == list_episodes(tmp_path)
+    assert [result.seed for result in results] == [10, 11]
+    with Episode(summary.kept[0]) as episode:
+        assert (episode.outcome, len(episode), episode.meta.seed) == (Outcome.SUCCESS, 3, 10)
+        assert episode.complete
+        assert episode.energy is None
+
+
+def test_a_discarded_demonstration_makes_way_for_a_fresh_scene(twin: Bench, tmp_path: Path) -> None:
+    summary, results = session(twin, tmp_path, SHORT, Command.SAVE, Command.DISCARD, Command.SAVE)
+    assert [result.seed for result in results] == [10, 11, 12]
+    assert (len(list_episodes(tmp_path)), summary.discarded) == (2, 1)
+
+
+def test_redo_lays_the_same_scene_again(twin: Bench, tmp_path: Path) -> None:
+    _, results = session(twin, tmp_path, SHORT, Command.REDO, Command.SAVE, Command.SAVE)
+    assert [result.seed for result in results] == [10, 10, 11]
+
+
+def test_stop_ends_the_session_and_keeps_what_was_saved(twin: Bench, tmp_path: Path) -> None:
+    summary, _ = session(twin, tmp_path, SHORT, Command.SAVE, Command.STOP)
+    assert summary.stopped
+    assert len(list_episodes(tmp_path)) == 1
+
+
+def test_a_later_session_counts_what_is_there_and_lays_new_scenes(twin: Bench, tmp_path: Path) -> None:
+    session(twin, tmp_path, SHORT, Command.SAVE, Command.STOP)
+    summary, results = session(twin, tmp_path, SHORT, Command.SAVE)
+    assert (summary.had, len(summary.kept)) == (1, 1)
+    assert [result.seed for result in results] == [11]
+    assert results[0].episode == 2
+
+
+def test_a_full_folder_needs_no_more(twin: Bench, tmp_path: Path) -> None:
+    session(twin, tmp_path, SHORT, Command.SAVE, Command.SAVE)
+    summary, results = session(twin, tmp_path, SHORT)
+    assert (summary.had, summary.kept, results) == (2, (), [])
+
+
+def test_a_demonstration_that_runs_out_of_time_failed_and_is_thrown_away(twin: Bench, tmp_path: Path) -> None:
+    with pytest.raises(TaskFailed, match="2 demonstrations in a row"):
+        session(twin, tmp_path, replace(SHORT, patience=2))
+    assert list_episodes(tmp_path) == []
+
+
+def test_failures_are_kept_on_request_and_do_not_count(twin: Bench, tmp_path: Path) -> None:
+    plan = replace(SHORT, target=1, keep_failures=True)
+    summary, results = session(twin, tmp_path, plan, Command.DISCARD, Command.SAVE)
+    assert [result.outcome for result in results] == [Outcome.FAILURE, Outcome.SUCCESS]
+    assert (len(summary.kept), summary.failures, len(list_episodes(tmp_path))) == (1, 1, 2)
+
+
+def test_the_screen_sees_every_tick(twin: Bench, tmp_path: Path) -> None:
+    ticks: list[Tick] = []
+    hooks = Hooks(watch=ticks.append, command=keys(Command.SAVE))
+    with Recorder(tmp_path, twin.spec) as recorder:
+        collect(twin, Still(), recorder, tmp_path, META, replace(SHORT, target=1), hooks)
+    assert [(tick.episode, tick.target, tick.seed) for tick in ticks] == [(1, 1, 10)] * 3
+
+
+def test_an_interrupted_episode_is_kept_as_aborted(twin: Bench, tmp_path: Path) -> None:
+    def interrupt(tick: Tick) -> None:
+        if tick.step.observation.time_s > 0.1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Recorder(tmp_path, twin.spec) as recorder:
+        collect(twin, Still(), recorder, tmp_path, META, SHORT, Hooks(watch=interrupt))
+    with Episode(list_episodes(tmp_path)[0]) as episode:
+        assert episode.outcome is Outcome.ABORTED
+        assert len(episode) >= 2
+
+
+@pytest.mark.slow
+def test_the_scripted_operator_brings_good_demonstrations(twin: Bench, tmp_path: Path) -> None:
+    leader = load_bench("twin").open_leader(twin)
+    plan = CollectPlan(target=2, limits=Limits(max_seconds=30.0))
+    with Recorder(tmp_path, twin.spec) as recorder:
+        summary = collect(twin, leader, recorder, tmp_path, META, plan)
+    with Episode(summary.kept[0]) as episode:
+        assert episode.outcome is Outcome.SUCCESS
+        assert episode.privileged["cube"][-1, 1] > 0.1  # in the bin
