@@ -151,11 +151,24 @@ class DynamixelBus:
 
         Raises:
             MotorSilent: motors do not answer; lists all of them.
+            Refused: motors do not have it, as with old firmware; lists all of them.
         """
-        values = self._read_those_that_answer(register)
-        missing = [motor_id for motor_id in self.ids if motor_id not in values]
+        places: dict[Register, list[int]] = {}
+        for motor_id in self.ids:
+            places.setdefault(self.tables[motor_id].register(register), []).append(motor_id)
+        values: dict[int, int] = {}
+        refused: dict[int, int] = {}
+        for place, ids in places.items():
+            for motor_id, (error, data) in self._ask(self._sync_read(place.address, place.size, ids), ids).items():
+                if data:
+                    values[motor_id] = place.decode(data)
+                else:
+                    refused[motor_id] = error & ~ALERT
+        missing = [motor_id for motor_id in self.ids if motor_id not in values and motor_id not in refused]
         if missing:
-            raise MotorSilent(self.port.port_name, missing, list(values))
+            raise MotorSilent(self.port.port_name, missing, sorted({*values, *refused}))
+        if refused:
+            raise Refused(self.port.port_name, register, refused)
         return {motor_id: values[motor_id] for motor_id in self.ids}
 
     def health(self, ids: Sequence[int] | None = None) -> dict[int, MotorHealth]:
@@ -240,16 +253,6 @@ class DynamixelBus:
         if lost:
             found = [motor_id for motor_id in self.ids if not self._misses[motor_id]]
             raise MotorSilent(self.port.port_name, lost, found, f" ({self._tolerated} reads in a row)")
-
-    def _read_those_that_answer(self, register: str) -> dict[int, int]:
-        places: dict[Register, list[int]] = {}
-        for motor_id in self.ids:
-            places.setdefault(self.tables[motor_id].register(register), []).append(motor_id)
-        values = {}
-        for place, ids in places.items():
-            answers = self._ask(self._sync_read(place.address, place.size, ids), ids)
-            values.update({motor_id: place.decode(data) for motor_id, (_, data) in answers.items() if data})
-        return values
 
     def _sync_read(self, address: int, length: int, ids: Sequence[int]) -> SyncRead:
         return SyncRead(self.port, self._handler, address, length, list(ids))

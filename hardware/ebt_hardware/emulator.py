@@ -38,7 +38,7 @@ class Emulator:
         self.log: deque[GoalWrite] = deque(maxlen=_LOGGED)
         self.requests: Counter[Instruction] = Counter()
         """Whole packets received, by instruction."""
-        self.plugged = True
+        self._plugged = True
         self.unplugs = 0
         """How often it was unplugged; a port that was open then is dead for good."""
         self._framer = Framer()
@@ -101,10 +101,18 @@ class Emulator:
         """Let a motor detect a fault; `bits` as in Hardware Error Status."""
         self.motors[motor_id].raise_error(bits)
 
+    @property
+    def plugged(self) -> bool:
+        """False while the adapter is out of its socket. The motors keep their power and do what they were told."""
+        return self._plugged
+
+    @plugged.setter
+    def plugged(self, plugged: bool) -> None:
+        self.unplugs += self._plugged and not plugged
+        self._plugged = plugged
+
     def unplug(self) -> None:
-        """Take the adapter out of its socket. The motors keep their power and go on doing what they were told."""
         self.plugged = False
-        self.unplugs += 1
 
     def plug(self) -> None:
         self.plugged = True

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ebt_hardware.emulator import Emulator
 
-_CHUNK = 4096
+_CHUNK = 256  # bytes answered at a time, several ticks of one arm: a busy client leaves time for the others
 _UNREAD = 65_536  # bytes kept for a client that does not read; the rest is lost, as on a wire
 
 
@@ -42,14 +42,14 @@ class PtyPort:
         return self._master
 
     def service(self) -> None:
-        """Answer what has come in, without ever waiting."""
+        """Answer some of what has come in, without ever waiting."""
         if self.emulator.plugged and self._master < 0:
             self._open()
         elif not self.emulator.plugged and self._master >= 0:
             self.close()
         if self._master < 0:
             return
-        if request := self._receive():  # once, so that a busy client leaves time for the others
+        if request := self._receive():
             self._unsent = (self._unsent + self.emulator.handle(request))[-_UNREAD:]
         self._send()
 

@@ -136,6 +136,17 @@ def test_a_register_that_a_model_lacks_is_named_with_those_it_has(rig: Rig) -> N
         rig.bus.write("goal_current", 100)
 
 
+def test_a_register_that_only_newer_firmware_has_is_not_called_silence(rig: Rig) -> None:
+    rig.bus.close()
+    bus = DynamixelBus(rig.open_port(), {1: "XM540-W270", 2: "XM540-W270"})
+    bus.port.openPort()  # not `connect`: these are other motors, without external ports
+    with pytest.raises(
+        Refused, match=r"external_port_data_1 was refused on .*: motors 1, 2: the register is read-only"
+    ):
+        bus.read_register("external_port_data_1")
+    bus.close()
+
+
 def test_a_silent_motor_hides_no_other_and_ends_the_read_only_after_five(rig: Rig) -> None:
     before = rig.bus.read().position
     rig.emulator.mute(2)

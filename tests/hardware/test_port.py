@@ -15,6 +15,7 @@ from dynamixel_sdk import COMM_RX_TIMEOUT, COMM_SUCCESS, GroupSyncRead, PortHand
 
 from ebt_hardware.bus_errors import PortError
 from ebt_hardware.emulator import EmulatedMotor, Emulator, FreeShaft
+from ebt_hardware.packets import frame
 from ebt_hardware.port import LoopbackPort, SerialPort
 from ebt_hardware.pty_port import PtyPort, serve_pty
 
@@ -153,8 +154,7 @@ def test_a_client_that_never_reads_does_not_stop_the_server() -> None:
     deaf, fine = PtyPort(make_emulator()), PtyPort(make_emulator())
     with served(deaf, fine), opened(deaf.path) as one, opened(fine.path) as other:
         for _ in range(100):
-            SDK.syncReadTx(one, 0, 140, [1, 2] * 10, 20, False)
-            one.is_using = False
+            one.writePort(list(frame(0xFE, b"\x82\x00\x00\x8c\x00\x01\x02")))  # sync read of nearly everything
         assert SDK.ping(other, 2)[1] == COMM_SUCCESS
 
 
