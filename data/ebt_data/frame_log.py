@@ -44,6 +44,8 @@ class FrameLog:
         if frame.image.shape != expected or frame.image.dtype != np.uint8:
             found = f"{frame.image.shape} {frame.image.dtype}"
             raise DataError(f"camera {self._camera} gave {found}, but its bench says {expected} uint8")
+        if frame.depth is not None and frame.depth.shape != expected[:2]:
+            raise DataError(f"camera {self._camera} gave depth {frame.depth.shape}, but its bench says {expected[:2]}")
         blob = simplejpeg.encode_jpeg(np.ascontiguousarray(frame.image), self._quality, "RGB", self._chroma)
         pixels = self._growing["bytes"]
         self._offset, self._length = pixels.length, len(blob)

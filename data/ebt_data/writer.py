@@ -22,6 +22,9 @@ SYNC_PERIOD_S = 1.0  # a power cut loses at most this much and what the disk its
 RESERVE_BYTES = 64 << 20  # left free on the disk, so that an episode can still be closed and committed
 
 
+_to_disk = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
+
+
 class DiskFull(DataError):
     """Too little space for another row; every row so far is kept and the episode can be committed."""
 
@@ -47,9 +50,9 @@ class EpisodeWriter:
             folder.mkdir(parents=True, exist_ok=True)
             self._check_space(folder)
             self.path, self._handle = commit.reserve(folder)
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
         except OSError as error:
             raise DataError(f"cannot record into {folder}: {error.strerror}") from error
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
         self.rows = 0
         self._file: h5py.File | None = None
         self._columns: dict[str, Growing] = {}
@@ -71,6 +74,7 @@ class EpisodeWriter:
                 `os._exit` (HDF5 2.0 may crash when it closes such a file); `repair` finds every row before.
         """
         self._check_space(self.path.parent)
+        self._check(step)
         if self._file is None:
             self._file = self._create(step)
         tick_s = step.observation.time_s
@@ -89,7 +93,6 @@ class EpisodeWriter:
 
     def _create(self, step: Step) -> h5py.File:
         observation, spec = step.observation, self._spec
-        self._check(step)
         shapes = {name: np.shape(value) for name, value in observation.privileged.items()}
         rows = layout.row_columns(spec, self._meta.kind, shapes)
         events = layout.event_columns()
@@ -116,8 +119,10 @@ class EpisodeWriter:
         missing = set(self._spec.cameras) - set(step.observation.frames)
         if missing:
             raise DataError(f"no frame from {', '.join(sorted(missing))}, which the bench {self._spec.name} promises")
-        if step.sent.shape != (len(self._spec.joints),):
-            raise DataError(f"{step.sent.shape} joints sent, but {self._spec.name} has {len(self._spec.joints)}")
+        observation, joints = step.observation, (len(self._spec.joints),)
+        for array in (observation.position, observation.velocity, observation.effort, step.decision.action, step.sent):
+            if array.shape != joints:
+                raise DataError(f"a row has {array.shape} joints where {self._spec.name} has {joints}")
 
     def _values(self, step: Step) -> dict[str, Any]:
         observation, decision = step.observation, step.decision
@@ -150,7 +155,7 @@ class EpisodeWriter:
         if self._sync is not None:
             self._sync.result()
         # In a thread: a slow disk can take seconds, and rows go on into the page cache meanwhile.
-        self._sync = self._syncer.submit(os.fdatasync, self._handle)
+        self._sync = self._syncer.submit(_to_disk, self._handle)
         self._synced_s = now_s
 
     def commit(self, outcome: Outcome) -> Path:

@@ -71,16 +71,18 @@ class WriterProcess:
             return []
         data = os.read(self._replies, 1 << 16)
         if not data:
-            raise WriterDied(self._death())
+            raise self._death()
         *lines, self._partial = (self._partial + data).split(b"\n")
         return [json.loads(line) for line in lines]
 
-    def _death(self) -> str:
+    def _death(self) -> WriterDied:
         code = self._child.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         self._stderr.seek(0)
-        said = self._stderr.read()[-2000:].decode(errors="replace").strip().splitlines()
-        return f"the writer process {how}" + (f" ({said[-1]})" if said else "")
+        said = self._stderr.read()[-10_000:].decode(errors="replace").strip()
+        died = WriterDied(f"the writer process {how}" + (f" ({said.splitlines()[-1]})" if said else ""))
+        died.add_note(said)  # its traceback, where it was a bug
+        return died
 
     def close(self) -> None:
         """Let the child write what was posted and end; kill it where it does not within ten seconds."""

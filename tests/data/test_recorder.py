@@ -233,7 +233,7 @@ def test_a_killed_writer_is_told_at_once_and_its_rows_are_kept(
 def test_a_disk_that_runs_full_ends_the_episode_with_every_row_kept(
     small_disk: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
 ) -> None:
-    with Recorder(small_disk, spec, reserve_bytes=1 << 20) as recorder:
+    with Recorder(small_disk, spec, reserve_bytes=3 << 20) as recorder:
         recorder.start(meta)
         with pytest.raises(DataError, match=r"disk of .* is full \(rows kept of episode_0000: \d+\)"):
             for row in range(10**9):

@@ -56,7 +56,7 @@ def test_a_step_that_does_not_fit_the_bench_is_refused(
     step = make_step(0, spec)
     cases = {
         "no frame from top, wrist": replace(step, observation=replace(step.observation, frames={})),
-        r"\(3,\) joints sent, but twin has 6": replace(step, sent=np.zeros(3, np.float32)),
+        r"\(3,\) joints where twin has \(6,\)": replace(step, sent=np.zeros(3, np.float32)),
     }
     writer = EpisodeWriter(tmp_path, spec, meta)
     for message, bad in cases.items():
