@@ -9,9 +9,11 @@ from multiprocessing.synchronize import Semaphore
 import mujoco
 
 from ebt_data.step import CameraSpec, Image
-from ebt_hardware.twin.exposure import Photographer, State
+from ebt_hardware.twin.exposure import Photographer, State, remember
 from ebt_hardware.twin.frame_ring import FrameRing
 from ebt_hardware.twin.rendering import Renderer
+
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Darkroom:
         self._exposed: dict[str, tuple[int, float, State]] = {}
         self._portraits: list[_Portrait] = []
         self._closing = False
+        self._ready = threading.Event()
         self._thread = threading.Thread(target=self._work, name="darkroom", daemon=True)
         self._thread.start()
 
@@ -48,6 +51,11 @@ class Darkroom:
     def working(self) -> bool:
         """False once rendering has failed; its traceback is on stderr."""
         return self._thread.is_alive()
+
+    def warm_up(self) -> None:
+        """Return when whatever takes long at first is done, where there are cameras, so that it delays no motor later."""
+        while not self._ready.wait(_LOOK_S) and self.working:
+            pass
 
     def develop(self, camera: str, number: int, stamp_s: float, state: State) -> None:
         """Hand in an exposure."""
@@ -70,22 +78,30 @@ class Darkroom:
 
     def _work(self) -> None:
         with ExitStack() as closers:  # renderers are made here, since a GL context belongs to one thread
-            plain: Photographer | None = None
-            smooth: Photographer | None = None
+            makers: dict[bool, Photographer] = {}
+
+            def photographer(smooth: bool) -> Photographer:
+                if smooth not in makers:
+                    makers[smooth] = self._photographer(closers, smooth)
+                return makers[smooth]
+
+            if self._cameras:
+                photographer(False)
+                photographer(True)
+            self._ready.set()
             while (job := self._next()) is not None:
                 exposed, portraits = job
                 if exposed:
-                    plain = plain or self._photographer(closers, smooth=False)
-                    self._develop(plain, exposed)
-                if portraits:
-                    smooth = smooth or self._photographer(closers, smooth=True)
-                    for wish in portraits:
-                        wish.deliver(smooth.portrait(wish.state, wish.height, wish.width))
+                    self._develop(photographer(False), exposed)
+                for wish in portraits:
+                    wish.deliver(photographer(True).portrait(wish.state, wish.height, wish.width))
 
     def _photographer(self, closers: ExitStack, smooth: bool) -> Photographer:
         renderer = Renderer(self._model, self._backend, smooth)
         closers.callback(renderer.close)
-        return Photographer(self._model, renderer)
+        photographer = Photographer(self._model, renderer)
+        photographer.portrait(remember(self._model, mujoco.MjData(self._model)), 48, 64)  # the first takes long
+        return photographer
 
     def _next(self) -> tuple[dict[str, tuple[int, float, State]], list[_Portrait]] | None:
         with self._wake:

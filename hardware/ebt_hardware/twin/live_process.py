@@ -68,6 +68,7 @@ class _LiveWorld:
         rings = {name: (spec, FrameRing(spec, memory[name])) for name, spec in order.cameras.items()}
         self._darkroom = Darkroom(world.model, rings, order.backend, fresh)
         closers.callback(self._darkroom.close)
+        self._darkroom.warm_up()
         self._lost_s = 0.0
         self._calls: Mapping[str, Callable[..., Any]] = {
             "reset": world.reset,

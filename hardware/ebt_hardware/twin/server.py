@@ -60,10 +60,10 @@ class LiveTwin:
         calls, child_calls = context.Pipe()
         pictures, child_pictures = context.Pipe()
         order = Order(task, motors, self._specs, backend, links or {})
-        self._process = context.Process(
+        self.process = context.Process(
             target=run, args=(order, memory, fresh, child_calls, child_pictures), name="ebt twin", daemon=True
         )
-        self._process.start()
+        self.process.start()  # public, so that a test may kill it
         child_calls.close()  # or its end would never be seen
         child_pictures.close()
         self._closers = ExitStack()
@@ -108,11 +108,11 @@ class LiveTwin:
 
     def _reap(self) -> None:
         """The closed pipes have told the child to go; insist where it does not."""
-        self._process.join(ANSWER_S)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        self._process.close()
+        self.process.join(ANSWER_S)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.process.close()
 
 
 @contextmanager
