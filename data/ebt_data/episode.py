@@ -1,6 +1,7 @@
 """Reads an episode file, which may be damaged, foreign or still being written."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,8 @@ from ebt_data.step import Depth, Image, Outcome
 
 __all__ = ["Episode", "EpisodeEvent", "EpisodeMeta", "list_episodes"]
 
+_JPEG_LIMIT = 1 << 26  # bytes of one picture
+_STATE_LIMIT = 10_000  # numbers in one privileged state
 _ROW_LIMIT = 10_000_000  # a day at 100 Hz
 
 
@@ -69,8 +72,9 @@ class Episode:
         self._check_datasets()
         # A file that is being written, or was cut off, may have one row more in some datasets than in others.
         self._rows = min(len(data) for path, data in self._data.items() if layout.grows_by_row(path))
-        if self._rows > _ROW_LIMIT:
-            raise DataError(f"{self.path} claims {self._rows} rows; no episode has more than {_ROW_LIMIT}")
+        claimed = max(self._rows, len(self._data["/events/row"]))
+        if claimed > _ROW_LIMIT:
+            raise DataError(f"{self.path} claims {claimed} rows or events; no episode has more than {_ROW_LIMIT}")
 
     def _check_datasets(self) -> None:
         expected = layout.row_columns(self.spec, self.meta.kind, {})
@@ -82,10 +86,16 @@ class Episode:
             raise DataError(f"{self.path} lacks {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}")
         for column in expected:
             data = self._data[column.path]
-            if data.shape[1:] != column.tail or data.dtype.kind != np.dtype(column.dtype).kind:
+            if data.shape[1:] != column.tail or data.dtype.str != np.dtype(column.dtype).str:
                 raise DataError(
                     f"{self.path} has {data.shape} {data.dtype} in {column.path}, not {(*column.tail,)} a row"
                 )
+
+        for path, data in self._data.items():
+            if path.startswith("/privileged/") and (
+                data.dtype.str != "<f4" or math.prod(data.shape[1:]) > _STATE_LIMIT
+            ):
+                raise DataError(f"{self.path} has {data.shape} {data.dtype} in {path}, which is no object's state")
 
     def __len__(self) -> int:
         return self._rows
@@ -175,7 +185,7 @@ class Episode:
         offset, length = (int(column[row]) for column in self._frames[camera])
         with self._reading():
             data = self._data[f"/images/{camera}/bytes"]
-            if length <= 0 or offset < 0 or offset + length > len(data):
+            if not 0 < length <= _JPEG_LIMIT or offset < 0 or offset + length > len(data):
                 raise DataError(f"{self.path} has no picture of {camera} in row {row}")
             return bytes(data[offset : offset + length].tobytes())
 

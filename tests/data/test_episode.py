@@ -116,6 +116,19 @@ def test_data_that_would_come_from_elsewhere_are_refused(record: Callable[..., P
     assert message_of(path).endswith(("an episode holds its data itself", "with a filter that no episode uses"))
 
 
+def test_absurd_sizes_are_refused_before_memory_is_taken(record: Callable[..., Path]) -> None:
+    path = copy_to_edit(record(2))
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("privileged/huge", (2, 1 << 40), "f4", chunks=(1, 1 << 10))
+    assert message_of(path).endswith("which is no object's state")
+    path.write_bytes(path.with_name("episode_0000.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["images/top/bytes"].resize(1 << 44, axis=0)
+        file["images/top/length"][1] = 1 << 44
+    with Episode(path) as episode, pytest.raises(DataError, match="no picture of top in row 1"):
+        episode.image("top", 1)
+
+
 def test_a_damaged_picture_and_an_unknown_camera_are_named(record: Callable[..., Path]) -> None:
     path = copy_to_edit(record(2))
     with h5py.File(path, "r+") as file:
