@@ -1,5 +1,6 @@
 """`ebt collect`: record demonstrations with a leader arm, the keyboard, or the twin's scripted operator."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ebt_hardware.bench import Bench
     from ebt_hardware.config import DynamixelBench, TwinBench
     from ebt_hardware.keyboard import TerminalKeys
+    from ebt_recipes.collect import CollectPlan, CollectSummary
 
 
 class Operator(StrEnum):
@@ -41,41 +43,42 @@ def collect(
     Keys while it runs: s save, d discard, r redo, q stop. What is thrown away lies in the folder's .trash.
     Example: ebt collect --bench twin -n 30
     """
-    from ebt_cli.live import Painter
-    from ebt_cli.screens import CollectView
-    from ebt_cli.session import Desk, hooks, repair_first, versions
-    from ebt_data.meta import EpisodeMeta
-    from ebt_data.recorder import Recorder
     from ebt_hardware.config import load_bench
-    from ebt_hardware.keyboard import TerminalKeys
     from ebt_recipes.collect import CollectPlan
-    from ebt_recipes.collect import collect as run
     from ebt_recipes.recording import Limits
 
     table = load_bench(bench)
     if rate is not None:
         table = table.model_copy(update={"rate_hz": rate})
-    out.mkdir(parents=True, exist_ok=True)
-    repair_first(out)
-    plan = CollectPlan(target=episodes, limits=Limits(max_seconds=seconds), first_seed=seed)
-    with TerminalKeys() as keys:
-        view = CollectView("ebt collect", table.spec, keys=keys.active)
-        with Painter(view) as painter, Recorder(out, table.spec) as recorder, table.open() as opened:
-            meta = EpisodeMeta(
-                kind="demo",
-                task=table.spec.task,
-                operator=_name(operator, table),
-                calibration=opened.calibration,
-                bench=bench,
-                versions=versions(),
-            )
-            bell()
-            agent = _agent(operator, table, opened, keys)
-            done = run(opened, agent, recorder, out, meta, plan, hooks(view, painter, Desk(keys.poll)))
+    done = record(table, operator, out, CollectPlan(episodes, Limits(seconds), first_seed=seed))
     result_table(("episode",), ([path] for path in done.kept))
     say(f"{done.had + len(done.kept)} of {episodes} demonstrations in {out}; {done.discarded} thrown away")
     if done.stopped:
         say("stopped before the target; the same command goes on", "yellow")
+
+
+def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, plan: "CollectPlan") -> "CollectSummary":
+    """The collect screen and the operator's keys around the procedure."""
+    from ebt_cli.live import Painter
+    from ebt_cli.screens import CollectView
+    from ebt_cli.session import Desk, hooks, repair_first, versions
+    from ebt_data.meta import EpisodeMeta
+    from ebt_data.recorder import Recorder
+    from ebt_hardware.keyboard import TerminalKeys
+    from ebt_recipes.collect import collect as procedure
+
+    spec = table.spec
+    out.mkdir(parents=True, exist_ok=True)
+    repair_first(out)
+    who = "scripted" if operator is Operator.LEADER and spec.sim else str(operator)
+    meta = EpisodeMeta("demo", spec.task, operator=who, bench=spec.name, versions=versions())
+    with TerminalKeys() as keys:
+        view = CollectView("ebt collect", spec, keys=keys.active)
+        with Painter(view) as painter, Recorder(out, spec) as recorder, table.open() as bench:
+            bell()
+            meta = replace(meta, calibration=bench.calibration)
+            agent = _agent(operator, table, bench, keys)
+            return procedure(bench, agent, recorder, out, meta, plan, hooks(view, painter, Desk(keys.poll)))
 
 
 def _agent(operator: Operator, table: "TwinBench | DynamixelBench", opened: "Bench", keys: "TerminalKeys") -> "Agent":
@@ -84,7 +87,3 @@ def _agent(operator: Operator, table: "TwinBench | DynamixelBench", opened: "Ben
     from ebt_hardware.keyboard import KeyboardArm
 
     return KeyboardArm(opened.spec, keys)
-
-
-def _name(operator: Operator, table: "TwinBench | DynamixelBench") -> str:
-    return "scripted" if operator is Operator.LEADER and table.spec.sim else str(operator)

@@ -1,5 +1,6 @@
 """`ebt deploy`: roll a policy out on a bench and watch its energy."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,8 @@ def deploy(
     Keys while it runs: s it worked, d it failed, r redo, q stop.
     Example: ebt deploy data/runs/pick_place -n 10
     """
+    # So small a network is slower on several threads, and they would take the loop's core. Read when torch is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from ebt_hardware.config import load_bench
     from ebt_recipes.checkpoint import load_run
     from ebt_recipes.policy import EnergyPolicy
@@ -57,7 +60,7 @@ def deploy(
         if calibrate:
             _calibrate(run, session.roll_out(policy, range(seed, seed + calibrate), run / "calibration"))
         else:
-            agent = _watched(policy, run, table.spec, retry, session.veto)
+            agent = watched(policy, run, table.spec, retry, session.veto)
             _show(session.roll_out(agent, range(seed, seed + episodes), out))
     finally:
         policy.close()
@@ -66,11 +69,15 @@ def deploy(
 class Session:
     """The deploy screen and the operator's keys around one call of the procedure."""
 
-    def __init__(self, table: "TwinBench | DynamixelBench", run: Path, disturb: str = "") -> None:
+    def __init__(
+        self, table: "TwinBench | DynamixelBench", run: Path, disturb: str = "", longest_s: float = LONGEST_S
+    ) -> None:
         from ebt_cli.session import Desk
         from ebt_hardware.keyboard import TerminalKeys
+        from ebt_recipes.recording import Limits
 
         self._table, self._run, self._disturb = table, run, disturb
+        self._limits = Limits(longest_s)
         self._keys = TerminalKeys()
         self._desk = Desk(self._keys.poll)
 
@@ -88,12 +95,11 @@ class Session:
         from ebt_data.recorder import Recorder
         from ebt_recipes.deploy import DeployPlan
         from ebt_recipes.deploy import deploy as procedure
-        from ebt_recipes.recording import Limits
 
         spec = self._table.spec
         out.mkdir(parents=True, exist_ok=True)
         repair_first(out)
-        plan = DeployPlan(tuple(seeds) if spec.sim else (None,) * len(seeds), Limits(LONGEST_S))
+        plan = DeployPlan(tuple(seeds) if spec.sim else (None,) * len(seeds), self._limits)
         meta = EpisodeMeta("rollout", spec.task, bench=spec.name, policy=str(self._run), versions=versions())
         with self._keys:
             view = DeployView("ebt deploy", spec, keys=self._keys.active)
@@ -110,8 +116,8 @@ def _disturbed(hooks: "Hooks", kind: str, bench: "Bench") -> "Hooks":
     return replace(hooks, on_step=Disturbance(DisturbanceRule(kind, Lifted("cube")), bench)) if kind else hooks
 
 
-def _watched(
-    policy: "EnergyPolicy", run: Path, spec: "BenchSpec", retry: bool, veto: Callable[[], bool] | None
+def watched(
+    policy: "EnergyPolicy", run: Path, spec: "BenchSpec", retry: bool = True, veto: Callable[[], bool] | None = None
 ) -> "Agent":
     """The policy under its monitor, and what to say about how far that is to be trusted."""
     from ebt_recipes.calibrate import Calibration

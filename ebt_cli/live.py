@@ -63,8 +63,6 @@ class Painter:
         if self._shows:
             self._paint()
             self._live.stop()
-        else:
-            self._say()
 
     def _run(self) -> None:
         while not self._stop.wait(PAINT_EVERY_S if self._shows else LINE_EVERY_S):

@@ -91,7 +91,7 @@ class BenchView:
             rate += f" (lock-step, {sensors.time_s / wall_s:.1f} x real time)"
         else:
             rate += f" of {self.spec.rate_hz:g}"
-        ages = "  ".join(f"{name} {1000 * frame.age_s:.0f} ms" for name, frame in sensors.frames.items())
+        ages = "  ".join(f"{name} {abs(1000 * frame.age_s):.0f} ms" for name, frame in sensors.frames.items())
         return f"{rate}  late ticks {self.skipped}  camera ages {ages}"
 
 
