@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+NEAR_S = 1e-6  # not worth another sleep
 LATE = 0.25  # of a period; a tick that would begin later than this is skipped and counted
 
 
@@ -34,7 +35,7 @@ class WallClock:
     def wait(self) -> int:
         """Return at the next tick that can begin in time, with how many could not."""
         missed = self._skip_late()
-        while (ahead_s := self._tick * self._period_s - self.now()) > 0:
+        while (ahead_s := self._tick * self._period_s - self.now()) > NEAR_S:
             self._sleep_s(ahead_s)
             missed += self._skip_late()  # the sleep itself may have overslept
         self._tick += 1
