@@ -5,28 +5,24 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ebt_data.errors import ConfigError, HardwareError
-from ebt_data.step import CameraSpec, Image
+from ebt_data.errors import ConfigError
+from ebt_data.step import CameraSpec
 from ebt_hardware.device import Camera, Clock
-from ebt_hardware.emulator import GoalWrite
 from ebt_hardware.realsense import FrameSource, RealSenseCamera
 from ebt_hardware.twin.cameras import NO_REALSENSE, DirectCamera, has_realsense
 from ebt_hardware.twin.frame_ring import FrameRing, frame_memory
 from ebt_hardware.twin.live_process import Order, run
+from ebt_hardware.twin.live_scene import LiveScene, Talk
 from ebt_hardware.twin.rendering import choose_renderer, explain
 from ebt_hardware.twin.software_device import SoftwareCamera
 from ebt_hardware.twin.wiring import KOCH, Motors
 
 START_S = 60.0  # a spawned interpreter imports mujoco; seconds on a busy machine
-ANSWER_S = 10.0
+END_S = 10.0
 _PUMP_S = 0.1
 
 
@@ -63,20 +59,21 @@ class LiveTwin:
         self.process = context.Process(
             target=run, args=(order, memory, fresh, child_calls, child_pictures), name="ebt twin", daemon=True
         )
-        self.process.start()  # public, so that a test may kill it
+        """The child."""
+        self.process.start()
         child_calls.close()  # or its end would never be seen
         child_pictures.close()
         self._closers = ExitStack()
         self._closers.callback(self._reap)
         self._closers.callback(calls.close)
         self._closers.callback(pictures.close)
-        talk = _Talk(calls)
+        talk = Talk(calls)
         try:
             self.paths: Mapping[str, str] = talk.hear(START_S)
         except BaseException:
             self._closers.close()
             raise
-        self.scene = LiveScene(talk, _Talk(pictures))
+        self.scene = LiveScene(talk, Talk(pictures))
         self._pump = _Pump(rings, fresh)
         self._closers.callback(self._pump.close)
 
@@ -108,7 +105,7 @@ class LiveTwin:
 
     def _reap(self) -> None:
         """The closed pipes have told the child to go; insist where it does not."""
-        self.process.join(ANSWER_S)
+        self.process.join(END_S)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
@@ -120,112 +117,6 @@ def serve(task: str = "pick_place", links: Mapping[str, Path] | None = None) -> 
     """Pty path by arm, for other programs, while the `with` lasts."""
     with LiveTwin(task, links=links) as twin:
         yield twin.paths
-
-
-class _Talk:
-    """One call at a time over a pipe, from any thread."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
-
-    def ask(self, question: Any) -> Any:
-        """The child's answer.
-
-        Raises:
-            EbtError: what the child raised; HardwareError where it is gone or silent.
-        """
-        with self._lock:
-            try:
-                self._connection.send(question)
-            except OSError as error:
-                raise _gone() from error
-            return self.hear(ANSWER_S)
-
-    def hear(self, timeout_s: float) -> Any:
-        try:
-            if not self._connection.poll(timeout_s):
-                raise HardwareError(f"the live twin has not answered for {timeout_s:g} s", hint="start it again")
-            error, answer = self._connection.recv()
-        except (EOFError, OSError) as trouble:
-            raise _gone() from trouble
-        if error is not None:
-            raise error
-        return answer
-
-
-def _gone() -> HardwareError:
-    return HardwareError("the live twin has stopped", hint="start it again; what it said last is above")
-
-
-class LiveScene:
-    """The live twin's `Scene`, and its faults."""
-
-    def __init__(self, talk: _Talk, pictures: _Talk) -> None:
-        self._talk = talk
-        self._pictures = pictures  # a pipe of their own, so that a picture never delays the loop
-
-    def reset(self, seed: int) -> None:
-        """Lay the objects out anew, the same for the same seed."""
-        self._call("reset", seed)
-
-    def succeeded(self) -> bool:
-        """True while the task's success test holds."""
-        return bool(self._call("succeeded"))
-
-    def privileged(self) -> Mapping[str, NDArray[np.float32]]:
-        """Object poses by name: [7] = position m, quaternion wxyz, in the world frame."""
-        poses: Mapping[str, NDArray[np.float32]] = self._call("privileged")
-        return poses
-
-    def disturb(self, kind: str) -> None:
-        """Physically disturb the scene.
-
-        Raises:
-            MisuseError: the task knows no such disturbance; the message lists them.
-        """
-        self._call("disturb", kind)
-
-    def demonstrate(self) -> None:
-        """Let the scripted operator take the leader arm and do the task once, from the next tick on."""
-        self._call("demonstrate")
-
-    def demonstrating(self) -> bool:
-        """False once the scripted operator has let go of the leader arm."""
-        return bool(self._call("demonstrating"))
-
-    def picture(self, height: int, width: int) -> Image:
-        """A third-person view for people, never for policies."""
-        image: Image = self._pictures.ask((height, width))
-        return image
-
-    def log(self, arm: str) -> list[GoalWrite]:
-        """Goal positions that the arm's motors were sent, stamped with `time.monotonic`."""
-        writes: list[GoalWrite] = self._call("log", arm)
-        return writes
-
-    def stall(self, camera: str) -> None:
-        """Let a camera hang."""
-        self._call("stall", camera, True)
-
-    def resume(self, camera: str) -> None:
-        """Let a hung camera go on."""
-        self._call("stall", camera, False)
-
-    def drop_next(self, camera: str, count: int) -> None:
-        """Lose a camera's next `count` frames."""
-        self._call("drop_next", camera, count)
-
-    def unplug(self, arm: str) -> None:
-        """Hang up an arm's pty, as pulling the adapter out does."""
-        self._call("plug", arm, False)
-
-    def lost_s(self) -> float:
-        """Seconds for which the twin stood still because the machine could not keep up."""
-        return float(self._call("lost_s"))
-
-    def _call(self, name: str, *arguments: Any) -> Any:
-        return self._talk.ask((name, arguments))
 
 
 class _Pump:
