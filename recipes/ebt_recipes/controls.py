@@ -40,7 +40,7 @@ class ReplayMean:
             raise DataError("There is no demonstration to replay")
         longest = max(len(actions) for actions in demonstrations)
         padded = [np.pad(actions, ((0, longest - len(actions)), (0, 0)), mode="edge") for actions in demonstrations]
-        self._mean: NDArray[np.float32] = np.mean(padded, axis=0, dtype=np.float64).astype(np.float32)
+        self._mean = np.stack(padded).astype(np.float64).mean(axis=0).astype(np.float32)
         self._rate_hz = rate_hz
 
     @classmethod

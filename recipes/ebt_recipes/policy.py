@@ -50,6 +50,10 @@ class PlanFollower:
         self._seed = seed
         self._score = SCORES[score]
         self._episode = -1
+        self._asked = 0
+        self._due_s = 0.0
+        self._plan: Plan | None = None
+        self._hold: Joints = np.zeros(0, dtype=np.float32)
 
     def reset(self, observation: Observation) -> None:
         """Forget every plan; until the first new one, hold the pose measured now."""
@@ -94,7 +98,7 @@ class PlanFollower:
 
     def _forget(self, hold: Joints) -> None:
         self._planner.reset()
-        self._plan: Plan | None = None
+        self._plan = None
         self._hold = hold.copy()
 
     def _ask(self, observation: Observation, effort: Effort) -> None:

@@ -14,7 +14,8 @@ TIMES_S = 0.4 * np.arange(30)
 
 
 def noisy(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    return np.sin(TIMES_S) + rng.normal(size=(n, 30)) * (0.2 + TIMES_S / 12)
+    scores: NDArray[np.float64] = np.sin(TIMES_S) + rng.normal(size=(n, 30)) * (0.2 + TIMES_S / 12)
+    return scores
 
 
 def wandering(rng: np.random.Generator, n: int) -> NDArray[np.float64]:

@@ -118,7 +118,8 @@ def test_a_disturbance_comes_once_an_episode_and_is_recorded(twin: Bench, untrai
     for path in list_episodes(tmp_path):
         with Episode(path) as episode:
             (event,) = [event for event in episode.events if event.kind == "disturbance"]
-            assert (event.text, event.time_s) == ("nudge", pytest.approx(0.3))
+            assert event.text == "nudge"
+            assert event.time_s == pytest.approx(0.3)
             cube = episode.privileged["cube"]
             assert np.abs(cube[-1, :2] - cube[0, :2]).max() > 0.01
 

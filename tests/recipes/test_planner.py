@@ -14,7 +14,7 @@ def request(time_s: float) -> Request:
 
 def planned(asked: Request) -> Plan:
     """Row h of the chunk is h hundredths."""
-    chunk = np.repeat(np.arange(10, dtype=np.float32)[:, None] / 100, 2, axis=1)
+    chunk = np.repeat(np.arange(10)[:, None] / 100, 2, axis=1).astype(np.float32)
     return Plan(chunk, 1.0, (2.0, 1.0), asked.observation.time_s)
 
 

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 from ebt_data.step import Actor, BenchSpec, Decision, Joints, Observation
+from ebt_hardware.bench import Bench
+from ebt_hardware.config import load_bench
 from ebt_recipes.back_off import BackOffRules
+from ebt_recipes.loop import run_episode
 from ebt_recipes.monitor import Band, EnergyMonitor, MonitorRules
 from ebt_recipes.planner import Effort
 from ebt_recipes.retry import Retrying, RetryRules
@@ -165,6 +168,45 @@ def test_back_to_low_stops_where_the_score_was_lowest() -> None:
 def test_decisions_carry_the_score_and_its_threshold() -> None:
     decision = run(Retrying(Mover(lambda _: 0.25), watcher(), SPEC, RULES), 3)[-1]
     assert (decision.score, decision.threshold) == (0.25, 1.0)
+
+
+class Replay:
+    """Replays actions from the start of every attempt; its first attempt turns bad at `bad_s`."""
+
+    def __init__(self, actions: list[Joints], bad_s: float) -> None:
+        self.actions, self.bad_s = actions, bad_s
+
+    def reset(self, observation: Observation) -> None:
+        self.start_s, self.attempt = observation.time_s, 1
+
+    def replan(self, observation: Observation, hold: Joints, effort: Effort) -> None:
+        self.start_s, self.attempt = observation.time_s, self.attempt + 1
+
+    def decide(self, observation: Observation) -> Decision:
+        since_s = observation.time_s - self.start_s
+        score = 5.0 if self.attempt == 1 and since_s > self.bad_s else 0.0
+        action = self.actions[min(round(since_s * 20), len(self.actions) - 1)]
+        return Decision(action, Actor.POLICY, energy=score, score=score, trace=(score,))
+
+
+def test_an_arm_with_a_cube_in_its_grip_puts_it_down_and_comes_home(twin: Bench) -> None:
+    leader = load_bench("twin").open_leader(twin)
+    demonstration = list(run_episode(twin, leader, 100, seed=0))
+    lifted = next(s.observation.time_s for s in demonstration if s.observation.privileged["cube"][2] > 0.05)
+    agent = Retrying(Replay([s.sent for s in demonstration], lifted), watcher(), twin.spec)
+    steps = list(run_episode(twin, agent, 150, seed=0))
+    assert [k for k in kinds([s.decision for s in steps]) if k != "limit"] == [
+        "rise",
+        "hold",
+        "back_off",
+        "replan",
+        "resume",
+    ]
+    held = next(s.observation for s in steps if s.decision.actor is Actor.RETRY)
+    home = next(s.observation for s in steps if s.decision.attempt == 2)
+    assert held.privileged["cube"][2] > 0.04
+    assert home.privileged["cube"][2] < 0.03
+    assert home.position == pytest.approx(steps[0].observation.position, abs=0.03)
 
 
 def test_an_episode_starts_afresh_after_a_reset() -> None:

@@ -25,17 +25,19 @@ class Dying:
         os._exit(9)
 
 
+@pytest.mark.slow
 def test_the_answer_does_not_depend_on_the_number_of_workers(untrained: Run) -> None:
     trial = Trial("twin", Trained(untrained.path), SHORT)
     heard: list[Rollout] = []
-    alone = rollouts(trial, [5, 3, 4], workers=1)
-    together = rollouts(trial, [3, 4, 5], workers=2, report=heard.append)
-    assert [rollout.seed for rollout in together] == [3, 4, 5]
+    alone = rollouts(trial, [4, 3], workers=1)
+    together = rollouts(trial, [3, 4], workers=2, report=heard.append)
+    assert [rollout.seed for rollout in together] == [3, 4]
     assert sorted(alone, key=lambda rollout: rollout.seed) == together
-    assert len({rollout.plans for rollout in together}) == 3
-    assert sorted(rollout.seed for rollout in heard) == [3, 4, 5]
+    assert len({rollout.plans for rollout in together}) == 2
+    assert sorted(rollout.seed for rollout in heard) == [3, 4]
 
 
+@pytest.mark.slow
 def test_the_controls_and_the_watched_policy_roll_out(untrained: Run, tmp_path: Path) -> None:
     bare, blind, idle = (
         rollouts(Trial("twin", make, SHORT), [1], workers=1)[0]
