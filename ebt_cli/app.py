@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from ebt_cli import collect, demo, deploy, doctor, inspect, train
+from ebt_cli import collect, demo, deploy, doctor, inspect, train, twin
 from ebt_cli.console import plain, talk
 from ebt_data.errors import EbtError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     epilog="No arms at hand? `ebt demo` shows the whole loop on the digital twin.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (collect.collect, train.train, deploy.deploy, inspect.inspect, demo.demo, doctor.doctor):
+for verb in (collect.collect, train.train, deploy.deploy, inspect.inspect, demo.demo, doctor.doctor, twin.twin):
     app.command()(verb)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ebt_hardware.keyboard import TerminalKeys
     from ebt_recipes.collect import CollectPlan, CollectSummary
 
+SCRIPTED = "scripted"
+
 
 class Operator(StrEnum):
     """Who shows how it is done."""
@@ -70,7 +72,7 @@ def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, p
     spec = table.spec
     out.mkdir(parents=True, exist_ok=True)
     repair_first(out)
-    who = "scripted" if operator is Operator.LEADER and spec.sim else str(operator)
+    who = SCRIPTED if operator is Operator.LEADER and spec.sim else str(operator)
     meta = EpisodeMeta("demo", spec.task, operator=who, bench=spec.name, versions=versions())
     with TerminalKeys() as keys:
         view = CollectView("ebt collect", spec, keys=keys.active)
@@ -78,7 +80,8 @@ def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, p
             bell()
             meta = replace(meta, calibration=bench.calibration)
             agent = _agent(operator, table, bench, keys)
-            return procedure(bench, agent, recorder, out, meta, plan, hooks(view, painter, Desk(keys.poll)))
+            obeyed = hooks(view, painter, Desk(keys.poll), attended=who != SCRIPTED)
+            return procedure(bench, agent, recorder, out, meta, plan, obeyed)
 
 
 def _agent(operator: Operator, table: "TwinBench | DynamixelBench", opened: "Bench", keys: "TerminalKeys") -> "Agent":

@@ -40,6 +40,7 @@ def plain(text: str) -> str:
 def result_json(schema: str, content: dict[str, Any]) -> None:
     """One JSON object on stdout; NaN becomes null, which every reader of JSON takes."""
     sys.stdout.write(json.dumps({"schema": f"ebt.{schema}/1"} | _without_nan(content), default=str) + "\n")
+    sys.stdout.flush()
 
 
 def result_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -47,6 +48,7 @@ def result_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     cells = [[plain(str(cell)).replace("\n", " ") for cell in row] for row in rows]
     if not sys.stdout.isatty():
         sys.stdout.writelines("\t".join(row) + "\n" for row in [list(columns), *cells])
+        sys.stdout.flush()
         return
     from rich import box
     from rich.console import Console

@@ -77,7 +77,7 @@ class Session:
         from ebt_recipes.recording import Limits
 
         self._table, self._run, self._disturb = table, run, disturb
-        self._limits = Limits(longest_s)
+        self._limits = Limits(LONGEST_S if longest_s is None else longest_s)
         self._keys = TerminalKeys()
         self._desk = Desk(self._keys.poll)
 

@@ -61,8 +61,11 @@ class Desk:
         return self._stray or self._poll() is not None
 
 
-def hooks(view: "BenchView", painter: "Painter", desk: Desk) -> "Hooks":
-    """Feed the screen, obey the keys, and ring for saved, redo, retry and fault."""
+def hooks(view: "BenchView", painter: "Painter", desk: Desk, attended: bool = True) -> "Hooks":
+    """Feed the screen, obey the keys, and ring for saved, redo, retry and fault.
+
+    Where nobody attends, as when a script demonstrates, only what was not kept is said.
+    """
     from ebt_recipes.recording import Hooks
 
     def watch(tick: "Tick") -> None:
@@ -72,8 +75,9 @@ def hooks(view: "BenchView", painter: "Painter", desk: Desk) -> "Hooks":
 
     def report(result: "EpisodeResult") -> None:
         view.report(result)
-        painter.note(sentence(result), "" if result.path else "yellow")
-        bell()
+        if attended or result.path is None:
+            painter.note(sentence(result), "" if result.path else "yellow")
+            bell()
 
     return Hooks(watch=watch, report=report, command=desk.command)
 

@@ -1,0 +1,37 @@
+"""`ebt twin`: serve the twin's arms, live, on pseudo-terminals for any program that speaks to Dynamixel motors."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ebt_cli.console import result_table, say
+from ebt_data.errors import HardwareError
+
+
+def twin(
+    task: Annotated[str, typer.Option(help="What lies on the table.")] = "pick_place",
+    links: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep symlinks with fixed names to the ports here.")
+    ] = None,
+) -> None:
+    """Serve the twin's arms on serial ports until Ctrl-C, in real time.
+
+    Each port speaks Dynamixel Protocol 2.0 at any baud rate and belongs to you alone. Any program may open it.
+    Example: ebt twin --links /tmp/twin
+    """
+    from ebt_hardware.twin.server import LiveTwin
+    from ebt_hardware.twin.wiring import KOCH
+
+    if links is not None:
+        links.mkdir(parents=True, exist_ok=True)
+    with LiveTwin(task, links={arm: links / arm for arm in KOCH} if links else None) as live:
+        motors = {arm: " ".join(f"{number}:{model}" for number, model in wired.items()) for arm, wired in KOCH.items()}
+        shown = ((arm, links / arm if links else port, motors[arm]) for arm, port in live.paths.items())
+        result_table(("arm", "port", "motors"), shown)
+        say("Ctrl-C ends it", "dim")
+        try:
+            live.process.join()
+        except KeyboardInterrupt:
+            return  # the way it is meant to end
+        raise HardwareError("the live twin has stopped by itself", hint="what it said last is above")
