@@ -79,10 +79,6 @@ class Arm:
         self.bus.write_goal(ticks - self._branch)
         return self.calibration.radians(ticks)
 
-    def recover(self) -> None:
-        """Make the bus usable after a Ctrl-C that may have cut a transaction short; the SDK would call it busy."""
-        self.bus.port.is_using = False
-
     def _configure(self) -> None:
         wanted: dict[str, dict[int, int]] = {}
         for joint, registers in self._registers.items():

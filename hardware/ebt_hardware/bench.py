@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ebt_data.errors import HardwareError, TaskFailed
 from ebt_data.step import BenchSpec, Event, Joints, Observation
@@ -16,12 +15,11 @@ from ebt_hardware.arm import ArmState
 from ebt_hardware.bus_errors import MotorSilent
 from ebt_hardware.device import Scene
 from ebt_hardware.followers import Followers
+from ebt_hardware.health import MotorHealth
 from ebt_hardware.rig import Motion, Rig
 from ebt_hardware.safety import RELEASE_HINT, Limits, MotorFault, Supervisor, ramp
 
-# Looked at in turn, one short transaction every quarter second, so that no tick gets long.
-SLOW_REGISTERS = ("hardware_error_status", "torque_enable", "present_temperature", "present_input_voltage")
-SLOW_EVERY_S = 0.25
+HEALTH_EVERY_S = 0.25  # one motor in turn, one short packet, so that no tick gets long
 SETTLE_S = 0.3  # after home: the arm stops swinging and every camera has seen the new scene
 # Ways out of `with` that are no trouble: the arm parks. A second Ctrl-C while it does releases it.
 CALM = (KeyboardInterrupt, GeneratorExit, SystemExit, TaskFailed)
@@ -49,8 +47,8 @@ class Bench:
         self.rig = rig
         self.motion = motion
         self.limits = limits
-        self.slow: dict[str, NDArray[np.int64]] = {}
-        """The last look at each of `SLOW_REGISTERS`, [J] in the register's unit."""
+        self.health: dict[str, MotorHealth] = {}
+        """Joint to the last look at its motor; one every quarter second."""
         self.held = ""
         """Why the bench holds; empty while it doesn't."""
         self._followers = Followers(rig.followers)
@@ -58,8 +56,8 @@ class Bench:
         self._supervisor = Supervisor(self._followers.joints, limits, 1 / spec.rate_hz)
         self._pending: list[Event] = []
         self._packet_s = 0.0
-        self._slow_s = 0.0
-        self._slow_turn = cycle(SLOW_REGISTERS)
+        self._health_s = 0.0
+        self._health_turn = cycle(range(len(self._followers.joints)))
         self._released = False
 
     @property
@@ -162,7 +160,6 @@ class Bench:
         with self.rig.closers:
             if self._released:
                 return
-            self._followers.recover()
             if error is not None and not isinstance(error, CALM):
                 self._hold(str(error) or type(error).__name__)
                 error.add_note(f"{self.spec.name}: {RELEASE_HINT}")
@@ -213,9 +210,9 @@ class Bench:
         if state.alert.any():
             raise MotorFault(self._followers.explain(state.alert), hint=RELEASE_HINT)
         self._pending += self._supervisor.check(state, now_s)
-        if now_s - self._slow_s >= SLOW_EVERY_S:
-            self._slow_s = now_s
-            self._look(next(self._slow_turn), now_s)
+        if now_s - self._health_s >= HEALTH_EVERY_S:
+            self._health_s = now_s
+            self._look_at_motor(next(self._health_turn), now_s)
         return state
 
     def _send(self, goal: Joints) -> Joints:
@@ -223,22 +220,23 @@ class Bench:
         self._supervisor.note_sent(goal)
         return sent
 
-    def _look(self, register: str, now_s: float) -> None:
-        """Read one of the slow registers of every motor, and judge it."""
+    def _look_at_motor(self, place: int, now_s: float) -> None:
+        """Judge what one motor says about itself."""
+        joint = self._followers.joints[place]
         try:
-            values = self.slow[register] = self._followers.read_register(register)
+            health = self.health[joint] = self._followers.health(place)
         except MotorSilent:
             return  # the next reads count how often; see Limits.stale_ticks
-        if register == "hardware_error_status" and values.any():
-            raise MotorFault(self._followers.explain(values > 0), hint=RELEASE_HINT)
-        if register == "present_temperature":
-            self._pending += self._supervisor.judge_temperature(values, now_s)
-        if register == "torque_enable" and not values.all():
-            names = ", ".join(self._followers.joints[j] for j in np.flatnonzero(values == 0))
+        if health.errors:
+            raise MotorFault(f"{joint}: {', '.join(health.errors)}", hint=RELEASE_HINT)
+        if not health.torque:
             raise MotorFault(
-                f"{names} lost torque by itself: a power dip, or the motor shut itself down",
+                f"{joint} lost its torque: a power dip, or the motor shut itself down",
                 hint="support the arm, check the supply, then start again; torque is never given back by itself",
             )
+        self._pending += self._supervisor.judge_temperature(joint, health.temperature_c, now_s)
+        if health.watchdog_tripped:
+            self._restart_watchdog("a motor's watchdog had stopped it")
 
     def _revive_watchdog(self) -> None:
         """After a silence of ours the motors have stopped and take no goals: clear that, and begin where they are."""
@@ -246,9 +244,12 @@ class Bench:
         silent_s = self._clock.now() - self._packet_s
         if watchdog_s is None or silent_s < watchdog_s:
             return
-        self._followers.arm_watchdog(watchdog_s)
+        self._restart_watchdog(f"nothing was sent for {silent_s:.1f} s")
+
+    def _restart_watchdog(self, why: str) -> None:
+        self._followers.arm_watchdog(self.motion.watchdog_s)
         self._match(self._followers.read().position)
-        self._pending.append(Event("gap", f"nothing was sent for {silent_s:.1f} s; the motors' watchdog was re-armed"))
+        self._pending.append(Event("gap", f"{why}; the watchdog was re-armed"))
 
     def _match(self, position: Joints) -> None:
         """Goal := present, so that nothing jumps."""
@@ -294,7 +295,7 @@ class Bench:
     def _start_clock(self) -> None:
         self._clock.start()
         self._packet_s = 0.0
-        self._slow_s = 0.0
+        self._health_s = 0.0
         self._pending.clear()
         self._supervisor.restart()
 

@@ -107,9 +107,9 @@ class TwinBench(BenchFile):
             ConfigError: the twin has no such task.
             HardwareError: a device does not open.
         """
-        from ebt_hardware.opening import lockstep_bench
+        from ebt_hardware.opening import live_bench, lockstep_bench
 
-        return lockstep_bench(self)
+        return lockstep_bench(self) if self.clock == "lockstep" else live_bench(self)
 
     def open_leader(self, bench: Bench) -> Agent:
         """The leader arm of a bench that `open` made; use it inside the bench's `with`."""

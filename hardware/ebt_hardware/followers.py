@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from ebt_data.errors import HardwareError
 from ebt_data.step import Joints
 from ebt_hardware.arm import Arm, ArmState
+from ebt_hardware.bus_errors import MotorSilent
+from ebt_hardware.health import MotorHealth
 
 
 class Followers:
@@ -23,11 +25,6 @@ class Followers:
     def connect(self) -> None:
         """Open every bus; gather what is wrong with all of them into one HardwareError."""
         self._each(lambda arm: arm.connect())
-
-    def recover(self) -> None:
-        """Forget a transaction that a Ctrl-C cut short."""
-        for arm in self.arms:
-            arm.recover()
 
     def read(self) -> ArmState:
         """All joints [J]."""
@@ -56,22 +53,23 @@ class Followers:
         """Let the motors stop by themselves after this long without a packet; None disarms. Clears a tripped one."""
         self._each(lambda arm: arm.bus.arm_watchdog(timeout_s))
 
-    def read_register(self, register: str) -> NDArray[np.int64]:
-        """[J] a register of every motor: one short transaction an arm."""
-        return np.array([value for arm in self.arms for value in arm.bus.read_register(register).values()], np.int64)
+    def health(self, place: int) -> MotorHealth:
+        """What the motor of one joint says about itself: one short transaction."""
+        for arm, part in zip(self.arms, self._parts, strict=True):
+            if place < part.stop:
+                motor = tuple(arm.calibration.motors)[place - part.start]
+                return arm.bus.health([motor])[motor]
+        raise IndexError(place)
 
     def explain(self, faulty: NDArray[np.bool_]) -> str:
         """What the motors of these joints [J] say is wrong; slow."""
         said = []
-        names = iter(self.joints)
-        wanted = iter(faulty)
-        for arm in self.arms:
-            health = arm.bus.health()
-            for motor in arm.calibration.motors:
-                name = next(names)
-                if next(wanted):
-                    faults = ", ".join(health[motor].errors) if motor in health else "no answer"
-                    said.append(f"{name} (motor {motor}): {faults}")
+        for place in np.flatnonzero(faulty):
+            try:
+                faults = ", ".join(self.health(int(place)).errors) or "an alert that is gone again"
+            except MotorSilent:
+                faults = "an alert, and now no answer"
+            said.append(f"{self.joints[place]}: {faults}")
         return "; ".join(said)
 
     def _each(self, action: Callable[[Arm], None]) -> None:

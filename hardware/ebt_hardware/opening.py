@@ -15,6 +15,7 @@ from ebt_hardware.bench import Bench
 from ebt_hardware.calibration import load_calibration
 from ebt_hardware.clock import LockstepClock, WallClock
 from ebt_hardware.config import DynamixelBench, LeaderTable, TwinBench, WiredFollower, WiredLeader
+from ebt_hardware.device import Camera, Clock, Scene
 from ebt_hardware.dynamixel import DynamixelBus
 from ebt_hardware.leader import Demonstrated, Lead, LeaderArm
 from ebt_hardware.port import LoopbackPort, SerialPort
@@ -65,30 +66,32 @@ class TwinScene:
 def lockstep_bench(file: TwinBench) -> Bench:
     """The twin in this process, in simulated time."""
     from ebt_hardware.twin.cameras import TwinCameras
+    from ebt_hardware.twin.wiring import emulators
     from ebt_hardware.twin.world import TwinWorld
 
     world = TwinWorld(file.task)
     clock = LockstepClock(world, file.rate_hz)
-    joints: dict[str, Mapping[str, JointTable]] = {name: table.joints for name, table in file.followers.items()}
-    joints |= {name: table.joints for name, table in file.leaders.items()}
-    arms = {name: _emulated_arm(world, name, table, file.safety) for name, table in joints.items()}
     with ExitStack() as closers:
-        for arm in arms.values():
-            closers.callback(arm.bus.close)
+        arms = {}
+        for name, emulator in emulators(world, _motors(file), lambda: world.time_s).items():
+            arms[name] = _twin_arm(file, name, LoopbackPort(emulator, f"twin/{name}"))
         films = TwinCameras(world, {name: camera.spec for name, camera in file.cameras.items()})
         closers.callback(films.close)
-        cameras = {name: films.open(name, clock) for name in file.cameras}
-        for camera in cameras.values():
-            closers.callback(camera.close)
-        rig = Rig(
-            followers=[arms[name] for name in file.followers],
-            cameras=cameras,
-            clock=clock,
-            leaders={table.leads: arms[name] for name, table in file.leaders.items()},
-            scene=TwinScene(world, films),
-            closers=closers.pop_all(),
-        )
-    return _bench(file, rig)
+        cameras = {name: _closed_later(films.open(name, clock), closers) for name in file.cameras}
+        return _twin_bench(file, arms, cameras, clock, TwinScene(world, films), closers)
+
+
+def live_bench(file: TwinBench) -> Bench:
+    """The twin in a process of its own, in real time: serial ports are ptys, and everything else is as on real arms."""
+    from ebt_hardware.twin.server import LiveTwin
+
+    clock = WallClock(file.rate_hz)
+    with ExitStack() as closers:
+        specs = {name: camera.spec for name, camera in file.cameras.items()}
+        twin = closers.enter_context(LiveTwin(file.task, _motors(file), specs))
+        arms = {name: _twin_arm(file, name, SerialPort(path)) for name, path in twin.paths.items()}
+        cameras = {name: _closed_later(twin.open(name, clock), closers) for name in file.cameras}
+        return _twin_bench(file, arms, cameras, clock, twin.scene, closers)
 
 
 def real_bench(file: DynamixelBench) -> Bench:
@@ -101,10 +104,10 @@ def real_bench(file: DynamixelBench) -> Bench:
     with ExitStack() as closers:
         for arm in (*followers, *leaders.values()):
             closers.callback(arm.bus.close)
-        cameras = {}
-        for name, table in file.cameras.items():
-            cameras[name] = RealSenseCamera(find_device(table.serial), table.spec, clock, name)
-            closers.callback(cameras[name].close)
+        cameras = {
+            name: _closed_later(RealSenseCamera(find_device(table.serial), table.spec, clock, name), closers)
+            for name, table in file.cameras.items()
+        }
         rig = Rig(followers, cameras, clock, leaders, closers=closers.pop_all())
     return _bench(file, rig)
 
@@ -128,6 +131,21 @@ def open_leader(bench: Bench, tables: Mapping[str, LeaderTable]) -> Agent:
     return leader if bench.scene is None else Demonstrated(leader, bench.scene)
 
 
+def _twin_bench(
+    file: TwinBench,
+    arms: Mapping[str, Arm],
+    cameras: Mapping[str, Camera],
+    clock: Clock,
+    scene: Scene,
+    closers: ExitStack,
+) -> Bench:
+    for arm in arms.values():
+        closers.callback(arm.bus.close)
+    followers = [arms[name] for name in file.followers]
+    leaders = {table.leads: arms[name] for name, table in file.leaders.items()}
+    return _bench(file, Rig(followers, cameras, clock, leaders, scene, closers.pop_all()))
+
+
 def _bench(file: TwinBench | DynamixelBench, rig: Rig) -> Bench:
     tables = {name: table.joints for name, table in file.followers.items()}
     arms = {arm.name: arm for arm in rig.followers}
@@ -138,20 +156,25 @@ def _bench(file: TwinBench | DynamixelBench, rig: Rig) -> Bench:
         raise
 
 
-def _emulated_arm(world: "TwinWorld", name: str, joints: Mapping[str, JointTable], safety: SafetyTable) -> Arm:
-    from ebt_hardware.emulator import EmulatedMotor, Emulator
+def _closed_later(camera: Camera, closers: ExitStack) -> Camera:
+    closers.callback(camera.close)
+    return camera
 
-    if name not in world.arms:
-        raise ConfigError(f"the twin has no arm {name!r}; it has {', '.join(world.arms)}")
-    shafts = world.arms[name].shafts
-    if len(joints) != len(shafts):
-        raise ConfigError(f"the twin's {name} has {len(shafts)} joints, the bench file names {len(joints)}")
-    motors = [EmulatedMotor(joint.model, joint.id, shaft) for joint, shaft in zip(joints.values(), shafts, strict=True)]
-    emulator = Emulator(motors, clock=lambda: world.time_s)
-    world.on_step(emulator.update)
+
+def _motors(file: TwinBench) -> dict[str, dict[int, str]]:
+    """Model by id by arm."""
+    joints = {name: table.joints.values() for name, table in file.followers.items()}
+    return {name: {joint.id: joint.model for joint in arm} for name, arm in joints.items()} | {
+        name: {joint.id: joint.model for joint in table.joints.values()} for name, table in file.leaders.items()
+    }
+
+
+def _twin_arm(file: TwinBench, name: str, port: SerialPort | LoopbackPort) -> Arm:
+    joints: Mapping[str, JointTable] = (
+        file.followers[name].joints if name in file.followers else file.leaders[name].joints
+    )
     calibration = uncalibrated(joints)
-    bus = DynamixelBus(LoopbackPort(emulator, f"twin/{name}"), calibration.motors, _misses(safety))
-    return Arm(name, bus, calibration, registers(joints))
+    return Arm(name, DynamixelBus(port, calibration.motors, _misses(file.safety)), calibration, registers(joints))
 
 
 def _wired_arm(file: DynamixelBench, name: str, table: WiredFollower | WiredLeader) -> Arm:

@@ -133,19 +133,17 @@ class Supervisor:
         self._check_tracking(state, now_s)
         return events
 
-    def judge_temperature(self, temperature_c: NDArray[np.int64], now_s: float) -> tuple[Event, ...]:
+    def judge_temperature(self, joint: str, temperature_c: float, now_s: float) -> tuple[Event, ...]:
         """Say when a motor is warm; stop while it can still hold.
 
         Raises:
-            MotorFault: one is hotter than `hot_c`.
+            MotorFault: it is hotter than `hot_c`.
         """
-        hot = np.flatnonzero(temperature_c >= self.limits.hot_c)
-        if hot.size:
-            names = ", ".join(f"{self._joints[j]} is at {temperature_c[j]} C" for j in hot)
-            raise MotorFault(f"{names}; the bench stops at {self.limits.hot_c:.0f} C", hint=RELEASE_HINT)
-        warm = np.flatnonzero(temperature_c >= self.limits.warm_c)
-        if warm.size and self._due("warm", now_s):
-            return (Event("warm", ", ".join(f"{self._joints[j]} is at {temperature_c[j]} C" for j in warm)),)
+        text = f"{joint} is at {temperature_c:.0f} C"
+        if temperature_c >= self.limits.hot_c:
+            raise MotorFault(f"{text}; the bench stops at {self.limits.hot_c:.0f} C", hint=RELEASE_HINT)
+        if temperature_c >= self.limits.warm_c and self._due(f"warm {joint}", now_s):
+            return (Event("warm", text),)
         return ()
 
     def _check_fresh(self, fresh: NDArray[np.bool_], now_s: float) -> tuple[Event, ...]:

@@ -138,11 +138,11 @@ def test_a_stale_position_does_not_count_as_astray(supervisor: Supervisor) -> No
 
 
 def test_a_warm_motor_is_said_and_a_hot_one_stops_the_bench(supervisor: Supervisor) -> None:
-    assert supervisor.judge_temperature(np.array([30, 40, 59]), 0.0) == ()
-    (event,) = supervisor.judge_temperature(np.array([30, 61, 59]), 1.0)
+    assert supervisor.judge_temperature("flex", 59.0, 0.0) == ()
+    (event,) = supervisor.judge_temperature("flex", 61.0, 1.0)
     assert (event.kind, event.text) == ("warm", "flex is at 61 C")
     with pytest.raises(MotorFault, match=r"gripper is at 69 C.*stops at 68 C"):
-        supervisor.judge_temperature(np.array([30, 61, 69]), 2.0)
+        supervisor.judge_temperature("gripper", 69.0, 2.0)
 
 
 def test_a_ramp_ends_exactly_at_its_target_and_keeps_its_speed() -> None:
