@@ -91,6 +91,8 @@ def test_the_ptys_belong_to_this_user_alone(twin: LiveTwin) -> None:
 def test_frames_arrive_through_the_pipeline_with_honest_ages(twin: LiveTwin) -> None:
     clock = WallClock(20.0)
     cameras = {name: twin.open(name, clock) for name in CAMERAS}
+    for camera in cameras.values():
+        camera.latest(clock.now())  # waits for a first frame, which is then younger than the tick
     frames: list[Frame] = []
 
     def ten_new() -> bool:

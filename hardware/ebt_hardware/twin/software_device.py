@@ -62,5 +62,7 @@ class SoftwareCamera:
         frame.profile = sensor.get_stream_profiles()[0].as_video_stream_profile()
         if pixels.ndim == 2:
             frame.depth_units = self._spec.depth_unit_m
-        sensor.set_metadata(rs.frame_metadata_value.time_of_arrival, round(arrival_s * 1000))
+        sensor.set_metadata(
+            rs.frame_metadata_value.time_of_arrival, int(arrival_s * 1000)
+        )  # down: nothing arrives in the future
         sensor.on_video_frame(frame)
