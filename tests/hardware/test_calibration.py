@@ -105,5 +105,5 @@ def test_the_snapshot_is_plain_and_carries_the_hash(calibration: Calibration) ->
 
 
 def test_the_hash_tells_one_build_from_another(calibration: Calibration) -> None:
-    swapped = Calibration(dict(reversed(calibration.joints.items())))
+    swapped = Calibration(dict(reversed(list(calibration.joints.items()))))
     assert swapped.hash != calibration.hash
