@@ -7,6 +7,7 @@
 | `tab` | choose the other arm, where there are two |
 """
 
+import codecs
 import os
 import re
 import select
@@ -28,8 +29,8 @@ from ebt_data.step import Actor, BenchSpec, Decision, Joints, Observation
 STEP_RAD = 0.05
 AHEAD_RAD = 0.3  # how far the goal may run ahead of a joint that is stopped: a grip, not a push
 ESCAPE_S = 0.025  # an arrow's bytes come together; an Esc that stays alone so long is one
-_SEQUENCE = re.compile(rb"\x1b(?:\[[0-9;]*|O)([A-Za-z~])")
-_ARROWS = {b"A": "up", b"B": "down", b"C": "right", b"D": "left"}
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;]*|O)([A-Za-z~])")
+_ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 _NAMES = {
     "\x1b": "esc",
     " ": "space",
@@ -62,7 +63,8 @@ class TerminalKeys:
         self._monotonic_s = monotonic_s
         self._saved: list[Any] | None = None
         self._on_continue: Any = None
-        self._bytes = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._typed = ""
         self._escape_s = 0.0
         self._keys: list[str] = []
         self._shared: dict[str, list[str]] = {}
@@ -135,30 +137,23 @@ class TerminalKeys:
             data = os.read(self._file, 1024)
             if not data:
                 break
-            if not self._bytes:
+            if not self._typed:
                 self._escape_s = self._monotonic_s()
-            self._bytes += data
-        while self._bytes and (key := self._next()) is not None:
+            self._typed += self._decoder.decode(data)
+        while self._typed and (key := self._next()) is not None:
             if key:
                 self._shared.get(key, self._keys).append(key)
 
     def _next(self) -> str | None:
-        """Take a key off the bytes: None when it is not whole yet, empty when it is not one of ours."""
-        data = self._bytes
-        if sequence := _SEQUENCE.match(data):
-            self._bytes = data[sequence.end() :]
+        """Take a key off what was typed: None when it is not whole yet, empty when it is not one of ours."""
+        typed = self._typed
+        if sequence := _SEQUENCE.match(typed):
+            self._typed = typed[sequence.end() :]
             return _ARROWS.get(sequence.group(1), "")
-        if data[:1] == b"\x1b" and data[1:2] in (b"", b"[", b"O"):
-            if self._monotonic_s() - self._escape_s < ESCAPE_S:
-                return None
-            self._bytes = data[1:]
-            return "esc"
-        length = _utf8_length(data[0])
-        if len(data) < length:
+        if typed[0] == "\x1b" and typed[1:2] in ("", "[", "O") and self._monotonic_s() - self._escape_s < ESCAPE_S:
             return None
-        self._bytes = data[length:]
-        character = data[:length].decode("utf-8", "replace")
-        return _NAMES.get(character, character if character.isprintable() else "")
+        self._typed = typed[1:]
+        return _NAMES.get(typed[0], typed[0] if typed[0].isprintable() else "")
 
 
 class HeldKeys:
@@ -283,12 +278,3 @@ def _in_foreground(file: int) -> bool:
         return os.tcgetpgrp(file) == os.getpgrp()
     except OSError:  # not our controlling terminal
         return True
-
-
-def _utf8_length(first: int) -> int:
-    """Bytes of a character by its first one; 1 for what is no UTF-8."""
-    if first >= 0xF0:
-        return 4
-    if first >= 0xE0:
-        return 3
-    return 2 if first >= 0xC0 else 1
