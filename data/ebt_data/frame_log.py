@@ -26,6 +26,10 @@ class FrameLog:
         self._kept: Frame | None = None
         self._kept_tick_s = np.nan  # when the last kept frame was first shown
         self._offset, self._length, self._depth_index = 0, 0, -1
+        if len(file[f"/images/{camera}/length"]):  # going on with an episode
+            self._offset, self._length = (int(file[f"/images/{camera}/{name}"][-1]) for name in ("offset", "length"))
+            if "frames" in self._growing:
+                self._depth_index = int(file[f"/depth/{camera}/index"][-1])
 
     def row(self, frame: Frame, tick_s: float, dropped: bool) -> dict[str, Any]:
         """Values by dataset path. A frame without pixels repeats the one before, as does one that was dropped.
@@ -37,7 +41,7 @@ class FrameLog:
         new = frame.image.size > 0 and not dropped and not same
         if new:
             self._store(frame, tick_s)
-        return self._values(frame, tick_s, repeated=not new and self._kept is not None, dropped=dropped)
+        return self._values(frame, tick_s, repeated=not new and self._length > 0, dropped=dropped)
 
     def _store(self, frame: Frame, tick_s: float) -> None:
         expected = (self._spec.height, self._spec.width, 3)

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -20,6 +20,16 @@ FRAME_BYTES = 64 << 20  # frames under way; about 1.2 s of two 640x480 cameras a
 LOCKSTEP_ROWS = 64  # rows under way before a simulated loop waits
 STALL_S = 3.0  # a live loop goes on this long without hearing from the writer
 ANSWER_S = 60.0  # to start, to commit: a disk may have to write out all that it holds back
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row on its way to the writer."""
+
+    posted_s: float  # monotonic
+    size: int  # bytes of pixels
+    step: Step
+    dropped: frozenset[str]
 
 
 class Recorder:
@@ -55,11 +65,12 @@ class Recorder:
         self._frame_bytes, self._stall_s = frame_bytes, stall_s
         self._process: WriterProcess | None = None
         self._part: Path | None = None  # the episode under way
+        self._meta: EpisodeMeta | None = None
         self._reset()
 
     def _reset(self) -> None:
         self._gate = FrameGate()
-        self._under_way: deque[tuple[float, int]] = deque()  # (when, bytes of frames) of rows not yet answered
+        self._under_way: deque[_Row] = deque()  # not yet answered for
         self._bytes = 0  # of frames under way
         self._fault: DataError | None = None
         self.appended = 0
@@ -88,6 +99,7 @@ class Recorder:
             raise MisuseError(f"{self._part.stem} is still being recorded: finish or discard it first")
         self._reset()
         self._running().post("start", meta)
+        self._meta = meta
         self._part = Path(self._answer("started"))
         return self._part.with_suffix(".h5")
 
@@ -101,24 +113,22 @@ class Recorder:
             DataError: the writer has died, cannot write on or has stalled; `finish` keeps the rows before.
         """
         process = self._recording()
+        row = self._row(step)
+        self._under_way.append(row)  # first, so that the row is salvaged if the writer turns out to be dead
+        self._bytes += row.size
+        self.appended += 1
+        process.post("row", row.step, row.dropped)
         self._hear(0.0)
         if self._spec.lockstep:
             self._wait_for_room()
-        elif self._under_way and time.monotonic() - self._under_way[0][0] > self._stall_s:
+        elif len(self._under_way) > 1 and time.monotonic() - self._under_way[0].posted_s > self._stall_s:
             self._fail(DataError(f"the disk has taken no row for {self._stall_s:g} s"))
-        room = sys.maxsize if self._spec.lockstep else self._frame_bytes - self._bytes
-        passed = self._gate.choose(step.observation.frames, room)
-        observation = replace(step.observation, frames=passed.frames, privileged=dict(step.observation.privileged))
-        light = replace(step, observation=observation, events=(*step.events, *passed.events))
-        process.post("row", light, passed.dropped)
-        self._under_way.append((time.monotonic(), passed.size))
-        self._bytes += passed.size
-        self.appended += 1
 
     def finish(self, outcome: Outcome) -> Path:
         """Commit the episode: on the disk, named `.h5`, its sha256 recorded, read-only.
 
-        After a fault the outcome is `aborted`; where the writer has died, what it wrote is repaired first.
+        After a fault the outcome is `aborted`; where the writer has died, what it wrote is repaired first, and where it
+        was killed the rows that it had not written are added.
 
         Raises:
             DataError: there is no row to keep, the disk does not answer, or a fault that `append` has not raised yet;
@@ -129,7 +139,7 @@ class Recorder:
         try:
             final = Path(self._answer("done"))
         except WriterDied as died:
-            final = self._salvage()
+            final = self._salvage(died.killed)
             self._fault = self._fault or self._described(died)
         finally:
             self._part = None
@@ -182,6 +192,14 @@ class Recorder:
             raise self._fault
         return self._process
 
+    def _row(self, step: Step) -> "_Row":
+        """The step with the frames that the writer lacks and has room for."""
+        room = sys.maxsize if self._spec.lockstep else self._frame_bytes - self._bytes
+        passed = self._gate.choose(step.observation.frames, room)
+        observation = replace(step.observation, frames=passed.frames, privileged=dict(step.observation.privileged))
+        light = replace(step, observation=observation, events=(*step.events, *passed.events))
+        return _Row(time.monotonic(), passed.size, light, passed.dropped)
+
     def _wait_for_room(self) -> None:
         while len(self._under_way) >= LOCKSTEP_ROWS or self._bytes >= self._frame_bytes:
             if not self._hear(ANSWER_S):
@@ -217,21 +235,22 @@ class Recorder:
         name = "the episode" if self._part is None else self._part.stem
         return DataError(f"{error} (rows kept of {name}: {self.kept})", error.hint)
 
-    def _salvage(self) -> Path:
-        """Repair what a dead writer left."""
-        from ebt_data.repair import repair_part  # brings h5py, which a recording process does not need otherwise
+    def _salvage(self, killed: bool) -> Path:
+        """Repair what a dead writer left, and add the rows that it had not written where the disk would take them."""
+        from ebt_data.salvage import salvage  # brings h5py, which a recording process does not need otherwise
 
-        repaired = None if self._part is None else repair_part(self._part)
-        if repaired is None:
-            raise DataError("the writer process died before it had written a row")
-        return repaired.path
+        if self._part is None or self._meta is None:
+            raise MisuseError("no episode is being recorded: call start first")
+        rows = [(row.step, row.dropped) for row in self._under_way] if killed else []
+        final, self.kept = salvage(self._part, self._spec, self._meta, self._options, rows)
+        return final
 
     def _replies(self, timeout_s: float) -> list[dict[str, Any]]:
         replies = [] if self._process is None else self._process.replies(timeout_s)
         for reply in replies:
             if "kept" in reply:
                 self.kept = reply["kept"]
-                self._bytes -= self._under_way.popleft()[1]
+                self._bytes -= self._under_way.popleft().size
             if "fault" in reply and self._fault is None:
                 self._fault = self._described(DataError(reply["fault"], reply["hint"]))
         return replies

@@ -57,6 +57,17 @@ def repair_part(part: Path) -> Repaired | None:
         BlockingIOError: a live process is writing it.
         DataError: it is not a recording of ours, or is damaged otherwise; it is left as it is.
     """
+    found = level(part)
+    return None if found is None else Repaired(commit.commit(part), *found)
+
+
+def level(part: Path) -> tuple[int, bool] | None:
+    """Make one `.part` whole in place: how many rows, and whether the episode had been ended; None where it had no row.
+
+    Raises:
+        BlockingIOError: a live process is writing it.
+        DataError: it is not a recording of ours, or is damaged otherwise; it is left as it is.
+    """
     try:
         with part.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,7 +80,7 @@ def repair_part(part: Path) -> Repaired | None:
             if rows == 0:
                 part.unlink()
                 return None
-            return Repaired(commit.commit(part), rows, complete)
+            return rows, complete
     except BlockingIOError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError) as error:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,15 @@ class EpisodeWriter:
     """
 
     def __init__(
-        self, folder: Path, spec: BenchSpec, meta: EpisodeMeta, quality: int = 95, reserve_bytes: int = RESERVE_BYTES
+        self,
+        folder: Path,
+        spec: BenchSpec,
+        meta: EpisodeMeta,
+        quality: int = 95,
+        reserve_bytes: int = RESERVE_BYTES,
+        part: Path | None = None,
     ) -> None:
-        """Reserve a name.
+        """Reserve a name in `folder`, or go on with `part`, which `repair.level` has made whole.
 
         Raises:
             DiskFull: less than `reserve_bytes` are free.
@@ -49,7 +56,7 @@ class EpisodeWriter:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._check_space(folder)
-            self.path, self._handle = commit.reserve(folder)
+            self.path, self._handle = commit.reserve(folder) if part is None else (part, os.open(part, os.O_RDWR))
             fcntl.flock(self._handle, fcntl.LOCK_EX)
         except OSError as error:
             raise DataError(f"cannot record into {folder}: {error.strerror}") from error
@@ -61,6 +68,9 @@ class EpisodeWriter:
         self._syncer = ThreadPoolExecutor(1, "fdatasync")
         self._sync: Future[None] | None = None
         self._synced_s = time.monotonic()
+        if part is not None:
+            self._file = self._open()
+            self.rows = self._columns["/time/tick"].length
 
     def append(self, step: Step, dropped: frozenset[str] = frozenset()) -> None:
         """Write one row, on its way to the disk when this returns.
@@ -92,9 +102,8 @@ class EpisodeWriter:
         self._keep_synced()
 
     def _create(self, step: Step) -> h5py.File:
-        observation, spec = step.observation, self._spec
-        shapes = {name: np.shape(value) for name, value in observation.privileged.items()}
-        rows = layout.row_columns(spec, self._meta.kind, shapes)
+        spec = self._spec
+        rows = layout.row_columns(spec, self._meta.kind, _shapes(step.observation.privileged))
         events = layout.event_columns()
         frames = [c for camera, shape in spec.cameras.items() for c in layout.frame_columns(camera, shape)]
         # Built in memory and written as a whole: a kill leaves an empty file, a cut one or the whole layout, and each
@@ -102,12 +111,16 @@ class EpisodeWriter:
         image = _empty_file([*rows, *events, *frames], spec, self._meta)
         with open(self._handle, "wb", closefd=False) as raw:
             raw.write(image)
+        return self._open()
+
+    def _open(self) -> h5py.File:
+        """Open the file for rows after those that it holds."""
         file = h5py.File(self.path, "r+", libver=layout.LIBVER, locking=False)
         file.swmr_mode = True
-        datasets = {column.path: file[column.path] for column in (*rows, *events)}
-        self._columns = {column.path: Growing(datasets[column.path]) for column in rows}
-        self._events = [Growing(datasets[column.path]) for column in events]
-        self._logs = {name: FrameLog(file, name, shape, self._quality) for name, shape in spec.cameras.items()}
+        rows = layout.row_columns(self._spec, self._meta.kind, _shapes(file.get("/privileged", {})))
+        self._columns = {column.path: Growing(file[column.path]) for column in rows}
+        self._events = [Growing(file[column.path]) for column in layout.event_columns()]
+        self._logs = {name: FrameLog(file, name, shape, self._quality) for name, shape in self._spec.cameras.items()}
         return file
 
     def _check_space(self, folder: Path) -> None:
@@ -158,14 +171,21 @@ class EpisodeWriter:
         self._sync = self._syncer.submit(_to_disk, self._handle)
         self._synced_s = now_s
 
-    def commit(self, outcome: Outcome) -> Path:
+    @property
+    def last_tick_s(self) -> float:
+        """When the last row's tick began, on the bench clock; minus infinity before the first."""
+        if self._file is None or self.rows == 0:
+            return -np.inf
+        return float(self._file["/time/tick"][self.rows - 1])
+
+    def commit(self, outcome: Outcome, *, complete: bool = True) -> Path:
         """Close, sync, name, hash and protect the episode; returns its final path.
 
         Raises:
             DataError: it has no rows; the file is removed.
         """
         try:
-            self._close(outcome, complete=True)
+            self._close(outcome, complete=complete)
             if self.rows == 0:
                 self.path.unlink()
                 raise DataError(f"{self.path.stem} has no rows, so that there is nothing to keep")
@@ -198,6 +218,14 @@ class EpisodeWriter:
             self._file.flush()
             self._file.close()
             self._file = None
+
+
+def _shapes(privileged: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shape by name, of a step's arrays or a file's datasets, whose first axis is the row."""
+    return {
+        name: tuple(value.shape[1:]) if isinstance(value, h5py.Dataset) else np.shape(value)
+        for name, value in privileged.items()
+    }
 
 
 def _empty_file(columns: list[layout.Column], spec: BenchSpec, meta: EpisodeMeta) -> bytes:

@@ -25,6 +25,9 @@ _CLOSE_S = 10.0
 class WriterDied(DataError):
     """The writer process ended on its own; what it wrote is on disk."""
 
+    killed = False
+    """By a signal; otherwise the disk failed it, and would fail anybody who wrote on."""
+
 
 class WriterProcess:
     """A child that runs `ebt_data.writing`, in a session of its own so that Ctrl-C does not reach it."""
@@ -81,6 +84,7 @@ class WriterProcess:
         self._stderr.seek(0)
         said = self._stderr.read()[-10_000:].decode(errors="replace").strip()
         died = WriterDied(f"the writer process {how}" + (f" ({said.splitlines()[-1]})" if said else ""))
+        died.killed = code < 0
         died.add_note(said)  # its traceback, where it was a bug
         return died
 

@@ -1,0 +1,39 @@
+"""Finishes an episode whose writer died: repairs the file, and adds the rows that the recorder still has."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ebt_data import repair
+from ebt_data.errors import DataError
+from ebt_data.meta import EpisodeMeta
+from ebt_data.step import BenchSpec, Outcome, Step
+from ebt_data.writer import EpisodeWriter
+
+
+def salvage(
+    part: Path,
+    spec: BenchSpec,
+    meta: EpisodeMeta,
+    options: tuple[int, int],
+    rows: Sequence[tuple[Step, frozenset[str]]],
+) -> tuple[Path, int]:
+    """Commit `part` as aborted, with those of `rows` that it lacks; returns its path and how many rows it holds.
+
+    `options` are the writer's quality and reserved bytes.
+
+    Raises:
+        DataError: there is no row to keep, or the file is damaged beyond what a kill does.
+    """
+    found = repair.level(part) if part.exists() else None
+    if found is not None and found[1]:  # only the rename was missing
+        repaired = repair.repair_part(part)
+        if repaired is not None:
+            return repaired.path, repaired.rows
+    if found is None and not rows:
+        raise DataError("the writer process died before it had written a row")
+    writer = EpisodeWriter(part.parent, spec, meta, *options, part=None if found is None else part)
+    last_s = writer.last_tick_s
+    for step, dropped in rows:
+        if step.observation.time_s > last_s:
+            writer.append(step, dropped)
+    return writer.commit(Outcome.ABORTED, complete=False), writer.rows
