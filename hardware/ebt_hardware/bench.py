@@ -1,7 +1,7 @@
 """The bench: one or two arms, cameras and a clock, in radians and seconds, with torque only inside `with`."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle
 from types import TracebackType
@@ -81,7 +81,8 @@ class Bench:
             self._move(self.motion.home, "home")
             if self.scene is not None and seed is not None:
                 self.scene.reset(seed)
-            self._settle()
+            for _ in range(max(2, round(SETTLE_S * self.spec.rate_hz))):
+                self._step(self.motion.home)
             self._start_clock()
         return self.observe()
 
@@ -104,10 +105,9 @@ class Bench:
         time_s = self._clock.now()
         with self._holding_on_trouble():
             state = self._read()
-            read_s = self._clock.now()
             frames = {name: camera.latest(time_s) for name, camera in self.rig.cameras.items()}
         privileged = self.scene.privileged() if self.scene is not None else {}
-        return Observation(time_s, read_s, state.position, state.velocity, state.effort, frames, privileged)
+        return Observation(time_s, self._packet_s, state.position, state.velocity, state.effort, frames, privileged)
 
     def act(self, action: Joints) -> Sent:
         """Send `action` [J] rad as far as the limits allow; return what was sent and what there is to say.
@@ -147,9 +147,13 @@ class Bench:
                 )
             self._supervisor.refuse_far(state.position)
             self._match(state.position)
-            self._followers.set_torque(True)
-            self._match(state.position)  # a motor may take its own idea of a goal when torque goes on
-            self._followers.arm_watchdog(self.motion.watchdog_s)
+            try:
+                self._followers.set_torque(True)
+                self._match(state.position)  # a motor may take its own idea of a goal when torque goes on
+                self._followers.arm_watchdog(self.motion.watchdog_s)
+            except HardwareError as error:
+                error.add_note(f"{self.spec.name}: some motors may hold; {RELEASE_HINT}")
+                raise
             self._start_clock()
             undo.pop_all()
         return self
@@ -185,10 +189,10 @@ class Bench:
         if self.held:
             return
         self.held = reason
-        with _best_effort():
+        with suppress(HardwareError):
             # A goal that stays needs no feeding, and no manual says that a tripped watchdog keeps torque on.
             self._followers.arm_watchdog(None)
-        with _best_effort():
+        with suppress(HardwareError):
             position = self._followers.read().position
             self._supervisor.note_sent(self._followers.send(self._supervisor.hold_goal(position)))
 
@@ -240,11 +244,9 @@ class Bench:
 
     def _revive_watchdog(self) -> None:
         """After a silence of ours the motors have stopped and take no goals: clear that, and begin where they are."""
-        watchdog_s = self.motion.watchdog_s
         silent_s = self._clock.now() - self._packet_s
-        if watchdog_s is None or silent_s < watchdog_s:
-            return
-        self._restart_watchdog(f"nothing was sent for {silent_s:.1f} s")
+        if self.motion.watchdog_s is not None and silent_s >= self.motion.watchdog_s:
+            self._restart_watchdog(f"nothing was sent for {silent_s:.1f} s")
 
     def _restart_watchdog(self, why: str) -> None:
         self._followers.arm_watchdog(self.motion.watchdog_s)
@@ -288,21 +290,9 @@ class Bench:
         self._clock.wait()
         return position
 
-    def _settle(self) -> None:
-        for _ in range(max(2, round(SETTLE_S * self.spec.rate_hz))):
-            self._step(self.motion.home)
-
     def _start_clock(self) -> None:
         self._clock.start()
         self._packet_s = 0.0
         self._health_s = 0.0
         self._pending.clear()
         self._supervisor.restart()
-
-
-@contextmanager
-def _best_effort() -> Iterator[None]:
-    try:
-        yield
-    except HardwareError:
-        return

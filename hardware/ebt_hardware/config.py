@@ -142,6 +142,16 @@ class DynamixelBench(BenchFile):
 
         return real_bench(self)
 
+    def release(self) -> tuple[str, ...]:
+        """Let go of arms that an earlier session left holding, whatever their pose; returns their names.
+
+        Raises:
+            HardwareError: a port does not open, or some motors did not answer; all others are limp.
+        """
+        from ebt_hardware.opening import release
+
+        return release(self)
+
     def open_leader(self, bench: Bench) -> Agent:
         """The leader arms of a bench that `open` made; use them inside the bench's `with`."""
         from ebt_hardware.opening import open_leader

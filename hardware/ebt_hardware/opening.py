@@ -1,7 +1,7 @@
 """Builds the devices behind a bench file. Whatever opens halfway is closed again."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,6 +110,25 @@ def real_bench(file: DynamixelBench) -> Bench:
         }
         rig = Rig(followers, cameras, clock, leaders, closers=closers.pop_all())
     return _bench(file, rig)
+
+
+def release(file: DynamixelBench) -> tuple[str, ...]:
+    """Cut the torque of every follower that still answers, whatever its pose; returns the arms' names.
+
+    Raises:
+        HardwareError: some motors did not answer; all others are limp.
+    """
+    with ExitStack() as every:  # one arm's trouble doesn't keep the others stiff
+        for table in file.followers.values():
+            bus = DynamixelBus(SerialPort(str(table.port), table.baudrate), uncalibrated(table.joints).motors)
+            every.callback(_limp, bus)
+    return tuple(file.followers)
+
+
+def _limp(bus: DynamixelBus) -> None:
+    with closing(bus):
+        bus.port.openPort()  # not `connect`, which refuses an arm with a silent motor
+        bus.set_torque(False)
 
 
 def open_leader(bench: Bench, tables: Mapping[str, LeaderTable]) -> Agent:

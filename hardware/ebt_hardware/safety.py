@@ -12,7 +12,7 @@ from ebt_hardware.arm import ArmState
 
 SAY_EVERY_S = 1.0  # an event that lasts is repeated this often, so that it cannot flood a file
 SAY_RAD = 0.01  # less is not worth an event
-RELEASE_HINT = "the arm holds its pose with torque on; support it before you let it go with `ebt doctor --release`"
+RELEASE_HINT = "the arm holds its pose with torque on; support it, then let it go with `ebt doctor --release BENCH`"
 
 
 class UnsafeAction(HardwareError):

@@ -216,6 +216,21 @@ def test_a_real_bench_drives_motors_on_a_serial_port(write: Write) -> None:
             assert emulator[4]["torque_enable"] == 0
 
 
+def test_an_arm_left_holding_can_be_let_go(write: Write) -> None:
+    emulator = Emulator([EmulatedMotor("XL430-W250", 4, FreeShaft()), EmulatedMotor("XL330-M288", 9, FreeShaft())])
+    for motor in emulator.motors.values():
+        motor.write(64, b"\x01")
+    emulator.mute(9)
+    with on_a_pty(emulator) as port:
+        file = load_bench(str(write(REAL.format(port=port))))
+        assert isinstance(file, DynamixelBench)
+        with pytest.raises(HardwareError, match="motor 9"):
+            file.release()
+        emulator.unmute(9)
+        assert file.release() == ("follower",)
+    assert [motor["torque_enable"] for motor in emulator.motors.values()] == [0, 0]
+
+
 def test_a_missing_port_says_what_to_do(write: Write, tmp_path: Path) -> None:
     file = load_bench(str(write(REAL.format(port=tmp_path / "gone"))))
     calibrate(file)
