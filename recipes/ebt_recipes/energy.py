@@ -56,12 +56,12 @@ class ChunkTransformer(nn.Module):
     policy of the same size, which the benchmarks compare against.
     """
 
-    def __init__(self, recipe: ModelRecipe, horizon: int, joints: int, outputs: int) -> None:
+    def __init__(self, recipe: ModelRecipe, horizon: int, joints: int, outputs: int, timed: bool = False) -> None:
         super().__init__()
         width = recipe.width
         self.embed = nn.Linear(joints, width)
         self.places = nn.Parameter(0.02 * torch.randn(horizon, width))
-        self.time = nn.Linear(1, width)
+        self.time = nn.Linear(1, width) if timed else None
         self.blocks = nn.ModuleList(Block(width, recipe.heads, recipe.expansion) for _ in range(recipe.layers))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, outputs)
@@ -69,7 +69,7 @@ class ChunkTransformer(nn.Module):
     def forward(self, x_BHJ: Tensor, context_BCD: Tensor, time_B: Tensor | None = None) -> Tensor:
         """[B, H, outputs]."""
         tokens = self.embed(x_BHJ) + self.places
-        if time_B is not None:
+        if self.time is not None and time_B is not None:
             tokens = tokens + self.time(time_B[:, None, None])
         for block in self.blocks:
             tokens = block(tokens, context_BCD)

@@ -16,6 +16,8 @@ from ebt_recipes.dataset import seeded
 from ebt_recipes.energy import EnergyModel
 from ebt_recipes.recipe import Recipe
 
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
 
 class Learner:
     """One update at a time; the same updates after a resume as without one."""
@@ -91,15 +93,12 @@ class Learner:
             raise DataError(f"{run} does not fit its recipe: {error}") from error
         self.step = int(facts["step"])
         self.average.n_averaged.fill_(self.step)
-        state: dict[int, dict[str, Tensor]] = {}
-        for index, (name, _) in enumerate(self.model.named_parameters()):
-            keys = {
-                key: tensors[f"adam.{key}.{name}"]
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"adam.{key}.{name}" in tensors
-            }
-            if keys:
-                state[index] = keys
+        state = {}
+        for index, (name, weight) in enumerate(self.model.named_parameters()):
+            if f"adam.step.{name}" in tensors:
+                # The fused update walks memory, so moments must lie there as their weights do (some channels-last).
+                moments = {key: torch.empty_like(weight).copy_(tensors[f"adam.{key}.{name}"]) for key in _MOMENTS}
+                state[index] = {"step": tensors[f"adam.step.{name}"], **moments}
         self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
         return facts
 

@@ -1,9 +1,9 @@
 """Trains a policy from episodes, within a number of updates or minutes, and can be taken up again exactly."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 
 import torch
 from torch import Tensor
@@ -94,11 +94,11 @@ class _Training:
         self.learner, self.data, self.validation, self.out = learner, data, validation, out
         self.validated: dict[str, float] = {}
         self.spent_s = 0.0
-        self.began_s = time.perf_counter()
+        self.began_s = perf_counter()
 
     @property
     def elapsed_s(self) -> float:
-        return self.spent_s + time.perf_counter() - self.began_s
+        return self.spent_s + perf_counter() - self.began_s
 
     @property
     def done(self) -> float:
@@ -121,15 +121,16 @@ class _Training:
     def _loop(self, batches: Prefetch, report: Report, curves: SummaryWriter) -> None:
         learner, recipe = self.learner, self.recipe
         recent: list[dict[str, Tensor]] = []
-        loop_s = time.perf_counter()
-        while self.done < 1:
+        loop_s = perf_counter()
+        last = self.done >= 1
+        while not last:
             recent.append(learner.update(batches.take(), self.done))
-            last = self.done >= 1
+            last = self.done >= 1  # asked once an update, so that the last one is always reported
             if self.validation is not None and (last or learner.step % recipe.validate_every == 0):
                 self.validated = self._validate(self.validation)
                 _plot(curves, "validation", self.validated, learner.step)
             if last or learner.step % REPORT_EVERY == 0:
-                wait = batches.waited_s / (time.perf_counter() - loop_s)
+                wait = batches.waited_s / (perf_counter() - loop_s)
                 progress = self._progress(recent, wait)
                 _plot(curves, "training", progress.losses, learner.step)
                 _plot(curves, "run", {"learning_rate": learner.rate, "data_wait": wait}, learner.step)

@@ -1,10 +1,12 @@
 """Small real episodes: an arm that reaches for a square which only the camera sees, closes its gripper and lifts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
 from ebt_data.meta import EpisodeMeta
 from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Frame, Observation, Outcome, Step
 from ebt_data.writer import EpisodeWriter
@@ -45,6 +47,15 @@ def write_reach(folder: Path, seed: int, rows: int, outcome: Outcome = Outcome.S
         writer.append(Step(seen, Decision(goal, Actor.HUMAN), goal, row / 20))
         position = position + 0.7 * (goal - position)
     return writer.commit(outcome)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on several threads, and far slower beside other tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
