@@ -14,10 +14,10 @@ import typer
 from typer.main import get_command
 
 from ebt_cli import collect, demo, deploy, doctor, inspect, train, twin
-from ebt_cli.console import plain, talk
+from ebt_cli.console import INTERRUPTED, plain, talk
 from ebt_data.errors import EbtError
 
-BUG, INTERRUPTED = 70, 130  # sysexits.h EX_SOFTWARE; 128 + SIGINT
+BUG = 70  # sysexits.h EX_SOFTWARE
 
 app = typer.Typer(
     help="Collect, train, deploy and inspect energy-based robot policies on one bench.",

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+INTERRUPTED = 130
+"""Exit code after a safe stop: 128 + SIGINT, as shells have it."""
+
 
 def talk() -> "Console":
     """A console on stderr: progress, notes and errors."""

@@ -1,21 +1,24 @@
 """`ebt demo`: the whole loop on the digital twin, from no data to a success rate, in one resumable command."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ebt_cli.console import result_table, say
+from ebt_cli.console import INTERRUPTED, result_table, say
 from ebt_cli.names import RUNS
 from ebt_cli.session import rate_line
 from ebt_cli.widgets import duration
+from ebt_data.errors import TaskFailed
 
 if TYPE_CHECKING:
     from ebt_cli.tally import Line
-    from ebt_recipes.rollouts import MakeAgent
+    from ebt_recipes.rollouts import MakeAgent, Trained
 
 BENCH, RECIPE = "twin", "pick_place"
 EVALUATE, CALIBRATE, DISTURB, CLEAN = 100_000, 200_000, 300_000, 400_000
@@ -80,14 +83,13 @@ class _Demo:
         self._collect()
         self._train()
         self._calibrate()
-        policy = self._evaluate()
-        controls = self._controls()
-        retries, false_retries = self._retries()
+        self._say("4/5", f"{self._size.rollouts} fresh scenes; then controls; then the cube knocked out of the grip")
+        policy = self._tally("policy", self._trained(), EVALUATE, self._size.rollouts)
+        rows = [_row("policy", policy), *self._controls(), *self._retries()]
         self._show()
-        self._say("done", f"look at it: ebt inspect {self._folder / 'rollouts'}")
-        result_table(("what", "success", "interval_95"), [*map(_row, (policy, *controls, *retries))])
-        result_table(("false retries", "of"), [false_retries])
-        typer.echo(_rate(policy[1]))
+        self._say("done", f"ebt inspect {self._folder / 'rollouts'}")
+        result_table(("what", "count", "interval_95"), rows)
+        typer.echo(_rate(policy))
 
     def _collect(self) -> None:
         from ebt_cli.collect import Operator, record
@@ -95,7 +97,7 @@ class _Demo:
         from ebt_recipes.collect import CollectPlan
         from ebt_recipes.recording import Limits
 
-        self._say("1/5", f"collect {self._size.demonstrations} demonstrations: a script moves the twin's leader arm")
+        self._say("1/5", f"ebt collect -n {self._size.demonstrations} --out {self._episodes}")
         plan = CollectPlan(self._size.demonstrations, Limits(LONGEST_S))
         record(load_bench(BENCH), Operator.LEADER, self._episodes, plan)
 
@@ -103,7 +105,8 @@ class _Demo:
         from ebt_cli.train import fit
         from ebt_recipes.recipe import load_recipe
 
-        self._say("2/5", f"train {RECIPE} for {duration(self._size.train_s)} on two cameras and joints")
+        minutes = f"{self._size.train_s / 60:.2g}"
+        self._say("2/5", f"ebt train {RECIPE} --data {self._episodes} --out {self._run} --time-limit {minutes}")
         done = self._folder / "trained"
         if done.exists():
             say("trained already")
@@ -114,10 +117,9 @@ class _Demo:
 
     def _calibrate(self) -> None:
         from ebt_recipes.calibrate import Stream, calibrate
-        from ebt_recipes.rollouts import Trained
 
-        self._say("3/5", f"learn what energy is normal from the successes among {self._size.calibrate} rollouts")
-        found = self._tally("calibrate", Trained(self._run), CALIBRATE, self._size.calibrate)
+        self._say("3/5", f"ebt deploy {self._run} --calibrate {self._size.calibrate}  (the same, on both cores)")
+        found = self._tally("calibrate", self._trained(), CALIBRATE, self._size.calibrate)
         good = [line for line in found if line["outcome"] == "success"]
         if not good:
             say("no rollout succeeded: energy is shown without a threshold, and nothing is retried", "yellow")
@@ -128,59 +130,57 @@ class _Demo:
         band.save(self._calibration)
         say(band.warning, "yellow")
 
-    def _evaluate(self) -> tuple[str, "Sequence[Line]"]:
-        from ebt_recipes.rollouts import Trained
-
-        self._say("4/5", f"roll out on {self._size.rollouts} fresh scenes, then the controls")
-        return "policy", self._tally("policy", Trained(self._run), EVALUATE, self._size.rollouts)
-
-    def _controls(self) -> list[tuple[str, "Sequence[Line]"]]:
+    def _controls(self) -> list[tuple[str, str, str]]:
+        """What the policy is worth without its eyes, without its energy, and against a blind replay."""
         from ebt_data.episode import list_episodes
-        from ebt_recipes.rollouts import MeanDemonstration, Trained
+        from ebt_recipes.rollouts import MeanDemonstration
 
         controls: list[tuple[str, MakeAgent]] = [
-            ("cameras blacked out", Trained(self._run, blindfolded=True)),
+            ("cameras blacked out", self._trained(blindfolded=True)),
             ("mean demonstration replayed", MeanDemonstration(tuple(list_episodes(self._episodes)))),
-            ("zero descent steps", Trained(self._run, steps=0)),
+            ("zero descent steps", self._trained(steps=0)),
         ]
-        return [(name, self._tally(name, make, EVALUATE, self._size.controls)) for name, make in controls]
+        return [_row(name, self._tally(name, make, EVALUATE, self._size.controls)) for name, make in controls]
 
-    def _retries(self) -> tuple[list[tuple[str, "Sequence[Line]"]], tuple[int, int]]:
+    def _retries(self) -> list[tuple[str, str, str]]:
         """Paired rollouts with the cube knocked out of the grip, and retries where nothing was disturbed."""
         from ebt_recipes.retry import RetryRules
-        from ebt_recipes.rollouts import Trained
 
         if not self._calibration.is_file():
-            return [], (0, 0)
-        watched = Trained(self._run, calibration=self._calibration)
-        retrying = Trained(self._run, calibration=self._calibration, retry=RetryRules())
+            return []
+        bare = self._trained(calibration=self._calibration)
+        retrying = self._trained(calibration=self._calibration, retry=RetryRules())
         number = self._size.disturbed
-        pairs = [
-            ("knocked from the grip, with retry", self._tally("knocked, with retry", retrying, DISTURB, number, True)),
-            ("knocked from the grip, without", self._tally("knocked, without", watched, DISTURB, number, True)),
-        ]
+        with_retry = self._tally("knocked, with retry", retrying, DISTURB, number, knocked=True)
+        without = self._tally("knocked, without", bare, DISTURB, number, knocked=True)
         clean = self._tally("clean, with retry", retrying, CLEAN, number)
-        return pairs, (sum(line["attempts"] > 1 for line in clean), len(clean))
+        false = sum(line["attempts"] > 1 for line in clean)
+        return [
+            _row("knocked from the grip, with retry", with_retry),
+            _row("knocked from the grip, without", without),
+            _row("not disturbed, with retry", clean),
+            _row("not disturbed, retried all the same", clean, false),
+        ]
 
     def _show(self) -> None:
-        """Two recorded rollouts on the deploy screen, the cube knocked out of the grip, and a picture of the first."""
-        from ebt_cli.deploy import Session, watched
+        """The verb itself on two of the knocked scenes, and a picture of the first."""
         from ebt_cli.plot import plot_episode
-        from ebt_data.episode import Episode
-        from ebt_hardware.config import load_bench
-        from ebt_recipes.checkpoint import load_run
-        from ebt_recipes.policy import EnergyPolicy
+        from ebt_data.episode import Episode, list_episodes
 
-        self._say("5/5", "two of the knocked rollouts again, recorded, with their energy on screen")
-        out, table = self._folder / "rollouts", load_bench(BENCH)
-        policy = EnergyPolicy(load_run(self._run), table.spec)
-        agent = watched(policy, self._run, table.spec)
-        done = Session(table, self._run, "knock", LONGEST_S).roll_out(agent, range(DISTURB, DISTURB + 2), out)
-        for result in done.results[:1]:
-            if result.path is not None:
-                with Episode(result.path) as episode:
-                    plot_episode(episode, result.path.name, self._folder / "rollout.png")
-                say(f"drawn to {self._folder / 'rollout.png'}")
+        out, picture = self._folder / "rollouts", self._folder / "rollout.png"
+        command = ["deploy", str(self._run), "-n", "2", "--seed", str(DISTURB), "--disturb", "knock", "--out", str(out)]
+        self._say("5/5", f"ebt {' '.join(command)}")
+        if not picture.exists():
+            _ebt(command)
+            path = list_episodes(out)[0]
+            with Episode(path) as episode:
+                plot_episode(episode, path.name, picture)
+        say(f"drawn to {picture}")
+
+    def _trained(self, **changes: Any) -> "Trained":
+        from ebt_recipes.rollouts import Trained
+
+        return Trained(self._run, **changes)
 
     def _tally(
         self, name: str, make: "MakeAgent", first_seed: int, number: int, knocked: bool = False
@@ -199,15 +199,29 @@ class _Demo:
         say(f"[{stage}] {what}  ({duration(monotonic() - self._began_s)} so far)", "bold")
 
 
-def _rate(found: "Sequence[Line]") -> str:
+def _ebt(command: Sequence[str]) -> None:
+    """Run a verb as a person would; what it prints is talk here.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+        TaskFailed: it failed, and has said why.
+    """
+    done = subprocess.run([sys.executable, "-m", "ebt_cli", *command], stdout=sys.stderr, check=False)
+    if done.returncode == INTERRUPTED:
+        raise KeyboardInterrupt
+    if done.returncode:
+        raise TaskFailed(f"ebt {command[0]} failed with exit code {done.returncode}", hint="what it said is above")
+
+
+def _rate(found: "Sequence[Line]", count: int | None = None) -> str:
     from ebt_cli.tally import successes
     from ebt_recipes.interval import wilson
 
-    good = successes(found)
+    good = successes(found) if count is None else count
     return rate_line(good, len(found), *wilson(good, len(found)))
 
 
-def _row(result: tuple[str, "Sequence[Line]"]) -> tuple[str, str, str]:
+def _row(name: str, found: "Sequence[Line]", count: int | None = None) -> tuple[str, str, str]:
     """E.g. `policy`, `41/50`, `69-90 %`."""
-    _, count, interval = _rate(result[1]).split(" ", 2)
-    return result[0], count, interval.strip("()")
+    _, share, interval = _rate(found, count).split(" ", 2)
+    return name, share, interval.strip("()")

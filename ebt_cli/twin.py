@@ -28,9 +28,9 @@ def twin(
     with LiveTwin(task, links={arm: links / arm for arm in KOCH} if links else None) as live:
         motors = {arm: " ".join(f"{number}:{model}" for number, model in wired.items()) for arm, wired in KOCH.items()}
         shown = ((arm, links / arm if links else port, motors[arm]) for arm, port in live.paths.items())
-        result_table(("arm", "port", "motors"), shown)
-        say("Ctrl-C ends it", "dim")
         try:
+            result_table(("arm", "port", "motors"), shown)
+            say("Ctrl-C ends it", "dim")
             live.process.join()
         except KeyboardInterrupt:
             return  # the way it is meant to end

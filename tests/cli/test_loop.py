@@ -1,0 +1,109 @@
+"""The four commands one after the other on the twin, as a person types them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ebt_cli import deploy
+from ebt_cli.app import run
+from ebt_data.episode import Episode, list_episodes
+from ebt_recipes.checkpoint import Run
+
+RECIPE = "[training]\nmax_steps = 3\nbatch = 4\nwarmup_steps = 1\n"
+FAST = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two demonstrations and a run of three updates."""
+    folder = tmp_path_factory.mktemp("loop")
+    (folder / "tiny.toml").write_text(RECIPE)
+    for command in (["collect", "-n", "2", "--out", "demos"], ["train", "tiny.toml", "--data", "demos"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ebt_cli", *command],
+            cwd=folder,
+            env=FAST,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_collect_leaves_stamped_demonstrations(workplace: Path) -> None:
+    for seed, path in enumerate(list_episodes(workplace / "demos")):
+        with Episode(path) as episode:
+            assert episode.spec.sim
+            assert episode.meta.operator == "scripted"
+            assert episode.meta.seed == seed
+            assert episode.meta.versions["ebt"] == "0.1.0"
+            assert episode.outcome == "success"
+
+
+@pytest.mark.slow
+def test_collect_goes_on_where_it_was(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["collect", "-n", "2", "--out", str(workplace / "demos")]) == 0
+    out, err = capsys.readouterr()
+    assert out == "episode\n"
+    assert "2 of 2 demonstrations" in err
+
+
+@pytest.mark.slow
+def test_train_refuses_to_write_over_a_run(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    assert run(["train", "tiny.toml", "--data", "demos"]) == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_inspect_tells_a_run(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(workplace / "data" / "runs" / "tiny"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["updates"] == 3
+    assert told["cameras"] == ["top 96x96", "wrist 96x96"]
+    assert told["privileged"] == []
+
+
+@pytest.mark.slow
+def test_deploy_records_energies_and_counts(
+    untrained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(deploy, "LONGEST_S", 0.8)
+    assert run(["deploy", str(untrained.path), "-n", "2", "--out", str(tmp_path / "rollouts")]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 3
+    assert "success 0/2 (0-66 %)" in err
+    assert "--calibrate" in err
+    with Episode(list_episodes(tmp_path / "rollouts")[0]) as episode:
+        assert episode.meta.kind == "rollout"
+        assert episode.energy is not None
+        assert episode.energy["steps"].max() == 3
+
+
+@pytest.mark.slow
+def test_an_interrupted_collect_parks_keeps_its_rows_and_exits_130(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "ebt_cli", "collect", "-n", "500", "--out", "demos"],
+        cwd=tmp_path,
+        env=FAST,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    while not list((tmp_path / "demos").glob("*.h5")):
+        assert child.poll() is None
+    child.send_signal(signal.SIGTERM)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
+    assert "Traceback" not in err
+    assert not list((tmp_path / "demos").glob("*.part"))
+    assert len(list_episodes(tmp_path / "demos")) >= 1

@@ -1,0 +1,44 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+from ebt_cli.session import Desk, rate_line, sentence, versions
+from ebt_data.step import Outcome
+from ebt_recipes.recording import Command, EpisodeResult
+
+
+def desk(*keys: str | None) -> Desk:
+    pressed: Iterator[str | None] = iter(keys)
+    return Desk(lambda: next(pressed, None))
+
+
+def test_keys_are_commands() -> None:
+    at = desk("s", "d", "r", "q", None, "x")
+    commands = [at.command() for _ in range(6)]
+    assert commands == [Command.SAVE, Command.DISCARD, Command.REDO, Command.STOP, Command.NONE, Command.NONE]
+
+
+def test_any_key_vetoes_even_one_that_the_command_saw_first() -> None:
+    at = desk("x")
+    assert at.command() is Command.NONE
+    assert at.veto()
+
+
+def test_an_old_key_vetoes_nothing() -> None:
+    at = desk("x", None, None)
+    at.command()
+    at.command()
+    assert not at.veto()
+
+
+def test_the_rate_line_has_its_interval() -> None:
+    assert rate_line(41, 50, 0.6922, 0.9019) == "success 41/50 (69-90 %)"
+
+
+def test_an_episode_is_said_in_one_line() -> None:
+    result = EpisodeResult(3, 12, Outcome.SUCCESS, Command.NONE, Path("a/x.h5"), 80, 4.0, 2, "success held")
+    assert sentence(result) == "episode 3  seed 12  success (success held)  4.0 s  2 attempts  x.h5"
+
+
+def test_versions_name_what_a_recording_depends_on() -> None:
+    assert versions()["ebt"] == "0.1.0"
+    assert {"torch", "mujoco", "dynamixel-sdk"} <= set(versions())
