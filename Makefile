@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test check wheel system clean
+.PHONY: demo test check wheel docs system clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -30,6 +30,10 @@ wheel: $(VENV)/.installed-dev
 	$(PYTHON) -m venv "$$away/venv"; \
 	"$$away/venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt "$$away"/*.whl; \
 	cp tests/smoke.py "$$away/"; cd "$$away"; venv/bin/python smoke.py venv/bin/ebt
+
+# The help texts in docs/cli.md.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python tests/cli/help_pages.py
 
 system:
 	@.ci/system $(PYTHON)
