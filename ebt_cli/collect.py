@@ -78,7 +78,7 @@ def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, p
         view = CollectView("ebt collect", spec, keys=keys.active)
         with Painter(view) as painter, Recorder(out, spec) as recorder, table.open() as bench:
             bell()
-            meta = replace(meta, calibration=bench.calibration)
+            meta, view.health = replace(meta, calibration=bench.calibration), bench.health
             agent = _agent(operator, table, bench, keys)
             obeyed = hooks(view, painter, Desk(keys.poll), attended=who != SCRIPTED)
             return procedure(bench, agent, recorder, out, meta, plan, obeyed)

@@ -37,7 +37,9 @@ def bell() -> None:
 
 def plain(text: str) -> str:
     r"""`text` without the power to move a cursor or change a colour: control characters become \xNN."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c.isprintable() or c == "\n" else " " if c == "\t" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def result_json(schema: str, content: dict[str, Any]) -> None:

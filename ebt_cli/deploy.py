@@ -105,7 +105,7 @@ class Session:
             view = DeployView("ebt deploy", spec, keys=self._keys.active)
             with Painter(view) as painter, Recorder(out, spec) as recorder, self._table.open() as bench:
                 bell()
-                meta = replace(meta, calibration=bench.calibration)
+                meta, view.health = replace(meta, calibration=bench.calibration), bench.health
                 obeyed = _disturbed(hooks(view, painter, self._desk), self._disturb, bench)
                 return procedure(bench, agent, recorder, meta, plan, obeyed)
 

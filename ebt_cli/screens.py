@@ -1,6 +1,7 @@
 """What is seen while the bench moves: the collect screen and the deploy screen, both at most 20 lines high."""
 
 from collections import deque
+from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from ebt_cli.live import lines
 from ebt_data.step import Actor, BenchSpec
 
 if TYPE_CHECKING:
+    from ebt_hardware.health import MotorHealth
     from ebt_recipes.recording import EpisodeResult, Tick
 
 KEYS = "keys   s save   d discard   r redo   q stop"
@@ -32,6 +34,8 @@ class BenchView:
         self.kept = 0
         self.successes = 0
         self.events: deque[str] = deque(maxlen=EVENTS)
+        self.health: Mapping[str, MotorHealth] = {}
+        """By joint; the bench's own, which it keeps up to date."""
         self._keys = keys
         self._began_s = monotonic()
         self._rows = 0
@@ -73,15 +77,16 @@ class BenchView:
         tick = self.tick
         if tick is None:
             return ""
-        return f"episode {tick.episode}/{tick.target}  t {tick.step.observation.time_s:.1f} s  {self._timing(tick)}"
+        return f"episode {tick.episode}/{tick.target}  t {tick.step.observation.time_s:.1f} s  {self._timing(tick)}".replace(
+            "\n", "  "
+        )
 
-    def _episode(self, tick: "Tick", width: int) -> Text:
-        part = (tick.episode - 1) / tick.target
+    def _episode(self, tick: "Tick", width: int) -> RenderableType:
         words = f"episode {tick.episode}/{tick.target}  kept {self.kept}  successes {self.successes}"
         seed = "" if tick.seed is None else f"  seed {tick.seed}"
-        text = Text(f"{words}{seed}  t {tick.step.observation.time_s:5.1f} s ", "bold")
-        text.append(widgets.share(part, max(4, width - len(text.plain) - 9)), "blue")
-        return text.append("  task done" if tick.success else "", "bold green")
+        head = Text(f"{words}{seed}  t {tick.step.observation.time_s:5.1f} s", "bold")
+        head.append("  task done" if tick.success else "", "bold green")
+        return lines(head, Text(widgets.share((tick.episode - 1) / tick.target, width), "blue"))
 
     def _timing(self, tick: "Tick") -> str:
         wall_s = max(monotonic() - self._began_s, 1e-3)
@@ -92,7 +97,7 @@ class BenchView:
         else:
             rate += f" of {self.spec.rate_hz:g}"
         ages = "  ".join(f"{name} {abs(1000 * frame.age_s):.0f} ms" for name, frame in sensors.frames.items())
-        return f"{rate}  late ticks {self.skipped}  camera ages {ages}"
+        return f"{rate}  late ticks {self.skipped}\nframe ages  {ages}"
 
 
 class CollectView(BenchView):
@@ -100,18 +105,22 @@ class CollectView(BenchView):
 
     def body(self, tick: "Tick", width: int) -> RenderableType:
         sensors = tick.step.observation
-        table = Table.grid(padding=(0, 1))
+        table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+        for name in ("joint", "position", "rad", "rad/s", "load", "", "°C"):
+            table.add_column(name, justify="right" if name in ("rad", "rad/s", "", "°C") else "left", no_wrap=True)
         across = max(8, (width - 46) // 2)
+        health = dict(self.health)
         for name, position, velocity, effort in zip(
             self.spec.joints, sensors.position, sensors.velocity, sensors.effort, strict=True
         ):
             table.add_row(
                 plain(name)[:16],
                 widgets.bar(float(position), -np.pi, np.pi, across),
-                f"{position:+6.2f} rad",
-                f"{velocity:+6.2f} rad/s",
+                f"{position:+.2f}",
+                f"{velocity:+.2f}",
                 widgets.share(abs(float(effort)), across // 2),
-                f"{effort:+5.2f}",
+                f"{effort:+.2f}",
+                f"{health[name].temperature_c:.0f}" if name in health else "",
             )
         return table
 

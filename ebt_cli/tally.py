@@ -51,14 +51,12 @@ def successes(found: Sequence[Line]) -> int:
 
 
 def _kept(file: Path, header: Line) -> dict[int, Line]:
-    """What the file holds of this very trial; a file of another trial is begun anew."""
-    if file.is_file():
-        first, *rest = file.read_text(encoding="utf-8").split("\n")
-        if first == json.dumps(header):
-            # The last line of a run that was killed may be cut short; it lacks its newline then.
-            return {line["seed"]: line for line in map(json.loads, rest[:-1])}
-    file.write_text(json.dumps(header) + "\n", encoding="utf-8")
-    return {}
+    """What the file holds of this very trial, by seed; anything else in it is dropped."""
+    top, *rest = file.read_text(encoding="utf-8").split("\n") if file.is_file() else [""]
+    # The last line of a run that was killed may be cut short; it lacks its newline then.
+    whole = rest[:-1] if top == json.dumps(header) else []
+    file.write_text("\n".join([json.dumps(header), *whole, ""]), encoding="utf-8")
+    return {line["seed"]: line for line in map(json.loads, whole)}
 
 
 def _line(rollout: "Rollout") -> Line:

@@ -48,7 +48,7 @@ def test_the_collect_screen_shows_joints_cameras_and_keys(spec: BenchSpec, ticks
     for tick in ticks(30):
         view.watch(tick)
     shown = "\n".join(screen(view))
-    for words in ("episode 1/10", "late ticks 0", "top 4 ms", "wrist 4 ms", "gripper", "rad/s", "s save"):
+    for words in ("episode 1/10", "late ticks 0", "°C", "top 4 ms", "wrist 4 ms", "gripper", "rad/s", "s save"):
         assert words in shown
 
 
