@@ -12,6 +12,7 @@ from ebt_hardware.twin.scene import GRIPPER_OPEN_RAD
 from ebt_hardware.twin.task import Demonstration, HandTarget, View
 
 CUBE_HALF_M = 0.015
+FRICTION = 1.1  # of the cube on anything
 FIELD_X_M = (0.14, 0.29)  # 15 cm x 15 cm, in the follower's base frame
 FIELD_Y_M = (-0.12, 0.03)
 BIN_M = (0.19, 0.17)
@@ -19,15 +20,17 @@ BIN_HALF_M = 0.055
 GRASP_Z_M = 0.010
 CARRY_Z_M = 0.085
 SQUEEZE_RAD = 0.25  # asked of the gripper around a cube that stops it at 0.6
-PUSH_LIMIT_N = 40.0
+PUSH_N_PER_M_S, PUSH_LIMIT_N = 2.0, 1.0
+SLIPPERY = 0.03  # of the usual friction, while the cube is knocked
 
 
 @dataclass
 class Push:
-    """A disturbance under way: somebody's finger that moves the cube at a velocity, with a limited force."""
+    """A disturbance under way: a finger moves the cube at a velocity with a limited force, perhaps out of a grip."""
 
     velocity: NDArray[np.float64]  # [3] m/s
     remaining_s: float
+    slippery: bool
 
 
 class PickPlace:
@@ -54,7 +57,7 @@ class PickPlace:
     <body name="bin" pos="{x} {y} 0"><geom type="box" size="{half} {half} 0.002" pos="0 0 0.002" rgba="0.3 0.5 0.8 1"/>{walls}</body>
     <body name="cube" pos="0.2 0 {CUBE_HALF_M}"><freejoint name="cube"/>
       <geom name="cube" type="box" size="{CUBE_HALF_M} {CUBE_HALF_M} {CUBE_HALF_M}" mass="0.03" rgba="0.85 0.12 0.15 1"
-        friction="1.0 0.02 0.001" condim="4" solref="0.006 1"/></body>"""
+        priority="1" friction="{FRICTION} 0.02 0.001" condim="4" solref="0.006 1"/></body>"""
 
     def reset(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
         """Lay the cube anywhere in the field, at any yaw."""
@@ -63,21 +66,26 @@ class PickPlace:
         joint.qpos[:3] = rng.uniform(*FIELD_X_M), rng.uniform(*FIELD_Y_M), CUBE_HALF_M
         joint.qpos[3:] = np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)
         joint.qvel[:] = 0.0
-        data.body("cube").xfrc_applied[:] = 0.0
-        self._push = None
+        self._let_be(model, data)
         self._rng = np.random.default_rng(rng.integers(2**63))
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
         """Apply the push under way, if any."""
         if self._push is None:
             return
-        force = 200.0 * (self._push.velocity - data.joint("cube").qvel[:3])
+        force = PUSH_N_PER_M_S * (self._push.velocity - data.joint("cube").qvel[:3])
         size = float(np.linalg.norm(force))
         data.body("cube").xfrc_applied[:3] = force * min(1.0, PUSH_LIMIT_N / max(size, 1e-9))
+        if self._push.slippery:
+            model.geom("cube").friction[0] = FRICTION * SLIPPERY
         self._push.remaining_s -= dt_s
         if self._push.remaining_s <= 0:
-            data.body("cube").xfrc_applied[:] = 0.0
-            self._push = None
+            self._let_be(model, data)
+
+    def _let_be(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        self._push = None
+        data.body("cube").xfrc_applied[:] = 0.0
+        model.geom("cube").friction[0] = FRICTION
 
     def succeeded(self, data: mujoco.MjData) -> bool:
         """The cube lies still in the bin."""
@@ -90,7 +98,8 @@ class PickPlace:
         return {"cube": data.joint("cube").qpos.astype(np.float32)}
 
     def disturb(self, data: mujoco.MjData, kind: str) -> None:
-        """`knock`: a finger knocks the cube down, out of a grip; `nudge`: pushes it some centimetres aside.
+        """`knock`: a finger knocks the cube down, out of a grip, which lets it slip; `nudge`: pushes it some
+        centimetres aside.
 
         Raises:
             MisuseError: any other kind.
@@ -98,9 +107,9 @@ class PickPlace:
         side = self._rng.uniform(-np.pi, np.pi)
         aside = np.array([np.cos(side), np.sin(side), 0.0])
         if kind == "knock":
-            self._push = Push(np.array([0.0, 0.0, -0.6]) + 0.15 * aside, 0.15)
+            self._push = Push(np.array([0.0, 0.0, -0.5]) + 0.2 * aside, 0.25, slippery=True)
         elif kind == "nudge":
-            self._push = Push(0.25 * aside, 0.15)
+            self._push = Push(0.3 * aside, 0.15, slippery=False)
         else:
             raise MisuseError(f"pick_place knows no disturbance {kind!r}", hint="choose knock or nudge")
 
