@@ -60,7 +60,9 @@ def result_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in cells:
         table.add_row(*map(Text, row))
     Console(highlight=False).print(table)

@@ -36,8 +36,10 @@ def train(
     folder = out or RUNS / found.name
     repair_first(data)
     last = fit(found, data, folder, resume, None if time_limit is None else 60 * time_limit)
-    shown = {"updates": last.step, **last.losses, **{f"validation_{k}": v for k, v in last.validation.items()}}
-    result_table(("run", *shown), [(folder, *(f"{value:.4g}" for value in shown.values()))])
+    rows = [("run", str(folder)), ("updates", str(last.step)), ("seconds", f"{last.elapsed_s:.0f}")]
+    rows += [(name, f"{value:.4g}") for name, value in last.losses.items()]
+    rows += [(f"validation_{name}", f"{value:.4g}") for name, value in last.validation.items()]
+    result_table(("what", "value"), rows)
     say(f"roll it out: ebt deploy {folder}", "cyan")
 
 
