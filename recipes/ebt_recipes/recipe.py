@@ -94,11 +94,11 @@ class ModelRecipe(_Section):
 class EncoderRecipe(_Section):
     """The vision tower, one for each camera, and the joint encoding."""
 
-    image_size: int = Field(default=64, ge=16)
+    image_size: int = Field(default=96, ge=16)
     """Pixels on a side; whatever the camera gives is shrunk to a square of it."""
-    channels: tuple[int, int, int, int] = (16, 32, 32, 32)
-    """Of the four convolutions, at strides 2, 2, 1, 1; the last is the number of keypoints."""
-    shift_px: int = Field(default=4, ge=0)
+    channels: tuple[int, int, int] = (32, 32, 32)
+    """Of the three convolutions, the first at stride 4; the last is the number of keypoints."""
+    shift_px: int = Field(default=2, ge=0)
     """Random shift in training, up to so many pixels each way."""
     jitter: float = Field(default=0.1, ge=0)
     """Random brightness and contrast in training, as a fraction."""
@@ -127,9 +127,9 @@ class ObserveRecipe(_Section):
 class ActRecipe(_Section):
     """What the policy does."""
 
-    horizon: int = Field(default=16, ge=1)
+    horizon: int = Field(default=8, ge=1)
     """Ticks a chunk covers."""
-    execute: int = Field(default=8, ge=1)
+    execute: int = Field(default=4, ge=1)
     """Ticks of it that are run before the next plan."""
     latency_s: float = Field(default=0.05, ge=0)
     """In lock-step time a plan becomes available so long after its observation."""

@@ -21,7 +21,7 @@ CONTRACT = Contract(("pan", "gripper"), {"top": (48, 64)}, 20.0, calibration="ab
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    recipe = parse_recipe({"name": "small", "encoder": {"image_size": 16, "channels": (4, 4, 4, 4)}}, "test")
+    recipe = parse_recipe({"name": "small", "encoder": {"image_size": 16, "channels": (4, 4, 4)}}, "test")
     spread = Spread(np.array([0.1, 0.2], np.float32), np.array([0.3, 0.4], np.float32))
     chunk = Spread(np.zeros((16, 2), np.float32), np.ones((16, 2), np.float32))
     statistics = Statistics({"position": spread, "effort": spread}, chunk)

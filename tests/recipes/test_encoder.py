@@ -9,7 +9,7 @@ from ebt_recipes.normalise import Spread, Statistics
 from ebt_recipes.recipe import EncoderRecipe
 
 SPREAD = Spread(np.zeros(3, np.float32), np.ones(3, np.float32))
-SMALL = EncoderRecipe(image_size=16, channels=(4, 4, 4, 4))
+SMALL = EncoderRecipe(image_size=16, channels=(4, 4, 4))
 
 
 def make_encoder(inputs: tuple[str, ...]) -> ObservationEncoder:
@@ -25,7 +25,7 @@ def observe(**privileged: torch.Tensor) -> Observations:
 
 
 def test_a_keypoint_follows_what_moves() -> None:
-    tower = VisionTower((4, 4, 4, 4))
+    tower = VisionTower((4, 4, 4))
     image = torch.zeros(2, 32, 32, 3)
     image[0, 14:18, 4:8] = image[1, 14:18, 22:26] = 1.0
     across = tower(image).view(2, 4, 3)[..., 0]

@@ -13,7 +13,7 @@ JOINTS, HORIZON = 3, 4
 
 
 def make_recipe(**sections: object) -> Recipe:
-    small = {"model": {"width": 16, "heads": 2}, "encoder": {"image_size": 16, "channels": (4, 4, 4, 4)}}
+    small = {"model": {"width": 16, "heads": 2}, "encoder": {"image_size": 16, "channels": (4, 4, 4)}}
     return parse_recipe({"name": "small", "act": {"horizon": HORIZON}, **small, **sections}, "test")
 
 

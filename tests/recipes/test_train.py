@@ -17,7 +17,7 @@ Write = Callable[..., list[Path]]
 def make_recipe(**training: object) -> Recipe:
     sections = {
         "model": {"width": 16, "layers": 1, "heads": 2},
-        "encoder": {"image_size": 16, "channels": (4, 4, 4, 4), "shift_px": 1},
+        "encoder": {"image_size": 16, "channels": (4, 4, 4), "shift_px": 1},
         "act": {"horizon": 4, "execute": 2},
         "training": {"batch": 8, "warmup_steps": 3, "max_steps": 12, "validate_every": 5, **training},
     }
