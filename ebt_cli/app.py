@@ -79,7 +79,8 @@ def _show(message: str, hint: str, notes: Sequence[str] = ()) -> None:
     from rich.text import Text
 
     console = talk()
-    lines = [("error: ", "bold red", message), *(("", "", note) for note in notes), ("hint: ", "cyan", hint)]
+    extra = [note for note in notes if not (hint and note.endswith(hint))]
+    lines = [("error: ", "bold red", message), *(("", "", note) for note in extra), ("hint: ", "cyan", hint)]
     for label, style, text in lines:
         if text:
             console.print(Text.assemble((label, style), plain(text)), soft_wrap=True)
