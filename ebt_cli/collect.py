@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebt_cli.console import bell, result_table, say
+from ebt_cli.console import bell, near, result_table, say
 from ebt_cli.names import EPISODES, complete_bench
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def collect(
     if rate is not None:
         table = table.model_copy(update={"rate_hz": rate})
     done = record(table, operator, out, CollectPlan(episodes, Limits(seconds), first_seed=seed))
-    result_table(("episode",), ([path] for path in done.kept))
+    result_table(("episode",), ([near(path)] for path in done.kept))
     say(f"{done.had + len(done.kept)} of {episodes} demonstrations in {out}; {done.discarded} thrown away")
     if done.stopped:
         say("stopped before the target; the same command goes on", "yellow")

@@ -6,6 +6,7 @@ Rich honours NO_COLOR, FORCE_COLOR, COLUMNS and TERM=dumb.
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ def plain(text: str) -> str:
     return "".join(
         c if c.isprintable() or c == "\n" else " " if c == "\t" else c.encode("unicode_escape").decode() for c in text
     )
+
+
+def near(path: Path | None) -> str:
+    """A path as one would type it here: relative where it lies in this folder."""
+    if path is None:
+        return "-"
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def result_json(schema: str, content: dict[str, Any]) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebt_cli.console import bell, result_table, say
+from ebt_cli.console import bell, near, result_table, say
 from ebt_cli.names import ROLLOUTS, complete_bench, complete_run
 from ebt_cli.session import rate_line
+from ebt_data.errors import TaskFailed
 
 if TYPE_CHECKING:
     from ebt_data.agent import Agent
@@ -139,6 +140,11 @@ def watched(
 def _calibrate(run: Path, done: "DeploySummary") -> None:
     from ebt_recipes.calibrate import calibrate, streams
 
+    if not done.successes:
+        raise TaskFailed(
+            f"none of {done.judged} rollouts succeeded: there is no normal energy to learn",
+            hint=f"train longer or on more demonstrations, then ebt deploy {run} --calibrate 30",
+        )
     found = calibrate(streams([result.path for result in done.results if result.path is not None]))
     found.save(run / CALIBRATION)
     columns = ("successes", "of", "counted", "false_alarms_per_episode", "spreads_allowed", "file")
@@ -150,7 +156,8 @@ def _calibrate(run: Path, done: "DeploySummary") -> None:
 def _show(done: "DeploySummary") -> None:
     columns = ("rollout", "seed", "outcome", "why", "seconds", "attempts", "file")
     result_table(
-        columns, ((r.episode, r.seed, r.outcome, r.why, f"{r.seconds:.1f}", r.attempts, r.path) for r in done.results)
+        columns,
+        ((r.episode, r.seed, r.outcome, r.why, f"{r.seconds:.1f}", r.attempts, near(r.path)) for r in done.results),
     )
     say(rate_line(done.successes, done.judged, *done.interval))
     if done.stopped:

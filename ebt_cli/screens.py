@@ -31,6 +31,8 @@ class BenchView:
         self.spec = spec
         self.tick: Tick | None = None
         self.skipped = 0
+        self.limited = 0
+        """Ticks of this episode in which less was sent than was asked for."""
         self.kept = 0
         self.successes = 0
         self.events: deque[str] = deque(maxlen=EVENTS)
@@ -43,11 +45,12 @@ class BenchView:
     def watch(self, tick: "Tick") -> None:
         """Take what the loop has just done. Called every tick: keep it to a few assignments."""
         if self.tick is None or tick.step.observation.time_s < self.tick.step.observation.time_s:
-            self._began_s, self._rows, self.skipped = monotonic(), 0, 0
+            self._began_s, self._rows, self.skipped, self.limited = monotonic(), 0, 0, 0
             self.begin()
         self._rows += 1
         self.skipped += tick.step.skipped
-        for event in tick.step.events:
+        self.limited += any(event.kind == "limit" for event in tick.step.events)
+        for event in (event for event in tick.step.events if event.kind != "limit"):  # too many to read
             self.events.append(f"{tick.step.observation.time_s:6.2f} s  {event.kind}  {event.text}")
         self.tick = tick
 
@@ -97,7 +100,7 @@ class BenchView:
         else:
             rate += f" of {self.spec.rate_hz:g}"
         ages = "  ".join(f"{name} {abs(1000 * frame.age_s):.0f} ms" for name, frame in sensors.frames.items())
-        return f"{rate}  late ticks {self.skipped}\nframe ages  {ages}"
+        return f"{rate}  late ticks {self.skipped}  limited {self.limited}\nframe ages  {ages}"
 
 
 class CollectView(BenchView):

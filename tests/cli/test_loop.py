@@ -90,6 +90,16 @@ def test_deploy_records_energies_and_counts(
 
 
 @pytest.mark.slow
+def test_nothing_normal_can_be_learnt_from_failures(
+    untrained: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(deploy, "LONGEST_S", 0.4)
+    assert run(["deploy", str(untrained.path), "--calibrate", "1"]) == 1
+    assert "none of 1 rollouts succeeded" in capsys.readouterr().err
+    assert not (untrained.path / "calibration.json").exists()
+
+
+@pytest.mark.slow
 def test_an_interrupted_collect_parks_keeps_its_rows_and_exits_130(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "ebt_cli", "collect", "-n", "500", "--out", "demos"],
