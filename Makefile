@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP_INSTALL := $(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
 .PHONY: demo test check wheel docs system clean
@@ -28,7 +28,7 @@ wheel: $(VENV)/.installed-dev
 	@set -eu; away=$$(mktemp -d); trap 'rm -rf "$$away"' EXIT; set -x; \
 	$(BIN)/python -m build --no-isolation --wheel --outdir "$$away" . >/dev/null; \
 	$(PYTHON) -m venv "$$away/venv"; \
-	"$$away/venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt "$$away"/*.whl; \
+	"$$away/venv/bin/pip" install -qq --disable-pip-version-check --constraint constraints.txt "$$away"/*.whl; \
 	cp tests/smoke.py "$$away/"; cd "$$away"; venv/bin/python smoke.py venv/bin/ebt
 
 # The help texts in docs/cli.md.
