@@ -26,7 +26,11 @@ class VisionTower(nn.Module):
         shapes = ((6, 4), (3, 1), (3, 1))  # kernel, stride
         layers: list[nn.Module] = []
         for into, out, (kernel, stride) in zip(inputs, channels, shapes, strict=True):
-            layers += [nn.Conv2d(into, out, kernel, stride, (kernel - 1) // 2), nn.GroupNorm(min(4, out), out), nn.SiLU()]
+            layers += [
+                nn.Conv2d(into, out, kernel, stride, (kernel - 1) // 2),
+                nn.GroupNorm(min(4, out), out),
+                nn.SiLU(),
+            ]
         self.layers = nn.Sequential(*layers[:-2]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.keypoints = channels[-1]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from ebt_data.agent import Agent
-from ebt_data.errors import TaskFailed
+from ebt_data.errors import HardwareError, TaskFailed
 from ebt_data.step import Outcome, Step
 from ebt_hardware.bench import Bench
 from ebt_hardware.config import load_bench
@@ -125,18 +125,26 @@ def rollouts(
 
 def _roll_out(trial: Trial, seed: int) -> Rollout:
     steps: list[Step] = []
-    with load_bench(trial.bench).open() as bench:
-        agent = trial.make(bench, seed)
-        upset = Hooks() if trial.disturbance is None else Hooks(on_step=Disturbance(trial.disturbance, bench))
-        result = judge_episode(bench, agent, seed, trial.limits, upset, (1, 1), steps.append)
+    outcome, why = Outcome.FAILURE, ""
+    try:
+        with load_bench(trial.bench).open() as bench:
+            agent = trial.make(bench, seed)
+            upset = Hooks() if trial.disturbance is None else Hooks(on_step=Disturbance(trial.disturbance, bench))
+            result = judge_episode(bench, agent, seed, trial.limits, upset, (1, 1), steps.append)
+            outcome, why = result.outcome, result.why
+    except HardwareError as fault:
+        # A policy that drives an arm into the table until a motor shuts down has failed; no reason to stop counting.
+        if not steps:
+            raise
+        outcome, why = Outcome.FAILURE, f"fault: {fault}"
     decided = [(step.observation.time_s, step.decision) for step in steps]
     return Rollout(
         seed=seed,
-        outcome=result.outcome,
-        why=result.why,
-        steps=result.steps,
-        seconds=result.seconds,
-        attempts=result.attempts,
+        outcome=outcome,
+        why=why,
+        steps=len(steps),
+        seconds=steps[-1].observation.time_s if steps else 0.0,
+        attempts=steps[-1].decision.attempt if steps else 1,
         events=tuple((step.observation.time_s, event.kind, event.text) for step in steps for event in step.events),
         plans=tuple((time_s, decision.energy, decision.score) for time_s, decision in decided if decision.trace),
     )

@@ -167,7 +167,7 @@ def test_a_retry_lies_in_one_file_with_all_its_events(twin: Bench, untrained: Ru
 def test_calibration_reads_the_scores_of_successful_rollouts(twin: Bench, untrained: Run, tmp_path: Path) -> None:
     rolled(twin, untrained, tmp_path, Hooks(command=on_tick(19, Command.SAVE)), seeds=(1, 2))
     (stream,) = streams(list_episodes(tmp_path))
-    assert stream.times_s == pytest.approx((0.1, 0.5, 0.9))
+    assert stream.times_s == pytest.approx((0.1, 0.3, 0.5, 0.7, 0.9))
 
 
 def test_watched_rollouts_are_no_calibration(twin: Bench, untrained: Run, tmp_path: Path) -> None:
