@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ebt_cli.console import result_json, result_table
-from ebt_data.errors import TaskFailed
+from ebt_data.errors import MisuseError, TaskFailed
 
 PACKAGES = ("ebt", "torch", "mujoco", "h5py", "numpy", "dynamixel-sdk", "pyrealsense2")
 LEAST_DISK_GB = 2.0
@@ -36,9 +36,16 @@ class Finding:
 
 
 def doctor(
+    release: Annotated[
+        str,
+        typer.Option(metavar="BENCH", help="Let go of arms that an earlier session left holding. Support them first."),
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """Check this machine: packages, renderer, cameras, ports, disk, timing. Exits with 1 where something is broken."""
+    if release:
+        _release(release)
+        return
     findings = [finding for check in CHECKS for finding in check()]
     if json:
         result_json("doctor", {"findings": [vars(finding) for finding in findings]})
@@ -47,6 +54,15 @@ def doctor(
     faults = [finding for finding in findings if finding.state == FAULT]
     if faults:
         raise TaskFailed(f"{', '.join(f.check for f in faults)}: broken", hint=faults[0].fix)
+
+
+def _release(name: str) -> None:
+    from ebt_hardware.config import load_bench
+
+    table = load_bench(name)
+    if table.kind == "twin":
+        raise MisuseError(f"bench {name} is a twin: its arms end with the session", hint="ebt doctor --release koch")
+    result_table(("released",), ([arm] for arm in table.release()))
 
 
 def _packages() -> Iterator[Finding]:

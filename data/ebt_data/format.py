@@ -2,7 +2,7 @@
 
 T rows (ticks), J joints, K = `TRACE` energies. Row t means: observed, then sent. Times are float64 seconds on the bench
 clock. There is no `/observations/images` on purpose: a loader that expects ALOHA's arrays fails loudly, and
-`ebt convert` writes them.
+a converter has to write them.
 """
 
 import re

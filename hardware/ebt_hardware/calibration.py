@@ -129,7 +129,7 @@ def load_calibration(folder: Path, arm: str) -> Calibration:
     versions = _versions(folder, arm)
     if not versions:
         raise ConfigError(
-            f"arm {arm!r} has no calibration in {folder}", hint="write one with `ebt setup`; see docs/safety.md"
+            f"arm {arm!r} has no calibration in {folder}", hint="write one as docs/safety.md says under Calibration"
         )
     path = versions[max(versions)]
     try:

@@ -84,7 +84,7 @@ class LeaderArm:
         if far:
             raise HardwareError(
                 "; ".join(far),
-                hint="move the leader into its range by hand; if it is, calibrate again with `ebt setup`",
+                hint="move the leader into its range by hand; if it is, calibrate again: docs/safety.md, Calibration",
             )
 
 

@@ -203,7 +203,7 @@ def _wired_arm(file: DynamixelBench, name: str, table: WiredFollower | WiredLead
     if calibrated != expected:
         raise ConfigError(
             f"bench {file.name}: {name} has motors {expected}, its calibration {calibrated}",
-            hint="calibrate again with `ebt setup`",
+            hint="calibrate again: docs/safety.md, Calibration",
         )
     port = SerialPort(str(table.port), table.baudrate)
     return Arm(name, DynamixelBus(port, calibration.motors, _misses(file.safety)), calibration, registers(table.joints))

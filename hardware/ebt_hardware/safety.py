@@ -119,7 +119,7 @@ class Supervisor:
                     f" {self.limits.low[j]:.2f} to {self.limits.high[j]:.2f}"
                     for j in np.flatnonzero(far)
                 ),
-                hint="move the arm into its range by hand; if it already is, calibrate again with `ebt setup`",
+                hint="move the arm into its range by hand; if it already is, calibrate again: docs/safety.md, Calibration",
             )
 
     def check(self, state: ArmState, now_s: float) -> tuple[Event, ...]:

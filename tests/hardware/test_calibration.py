@@ -71,7 +71,7 @@ def test_calibrating_again_keeps_the_version_before(calibration: Calibration, tm
 def test_a_missing_calibration_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"follower.*no calibration") as caught:
         load_calibration(tmp_path / "none", "follower")
-    assert "ebt setup" in caught.value.hint
+    assert "docs/safety.md" in caught.value.hint
 
 
 def test_an_edited_calibration_is_refused(calibration: Calibration, tmp_path: Path) -> None:
