@@ -160,6 +160,8 @@ def load_contract(path: Path) -> tuple[Recipe, Contract, Statistics]:
         lists = {name: tuple(told[name]) for name in ("joints", "privileged", "episodes")}
         contract = Contract(**{**told, **lists, "cameras": cameras})
         return parse_recipe(table["recipe"], str(file)), contract, Statistics.from_json(table["statistics"])
+    except FileNotFoundError as error:
+        raise DataError(f"{path} holds no run: there is no run.json in it", hint="make one with: ebt train") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a run: {type(error).__name__}: {error}", hint="ebt train") from error
 

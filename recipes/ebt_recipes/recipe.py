@@ -222,8 +222,8 @@ def _by_name(name: str) -> Path:
             return path
     known = list_recipes()
     near = difflib.get_close_matches(name, known, n=1)
-    guess = f"; did you mean {near[0]}?" if near else ""
-    raise ConfigError(f"No recipe is called {name!r}{guess} Known: {', '.join(known)}", hint="ebt train --help")
+    guess = f" did you mean {near[0]}?" if near else ""
+    raise ConfigError(f"No recipe is called {name!r};{guess} known: {', '.join(known)}", hint="ebt train --help")
 
 
 def _explain(item: dict[str, Any]) -> str:
