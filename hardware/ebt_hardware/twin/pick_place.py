@@ -117,7 +117,12 @@ class PickPlace:
         """Hover, descend, close, lift, carry, release; begin again where the cube was lost."""
         while True:
             cube, yaw = _cube(view)
-            start = cube[:2] + rng.normal(0, 0.012, 2)  # people don't arrive exactly above
+            # People don't go straight: a policy must not be able to tell the cube's place from the arm's way.
+            for _ in range(rng.integers(0, 3)):
+                detour = HandTarget(_somewhere(rng), yaw + rng.normal(0, 0.3), GRIPPER_OPEN_RAD)
+                for _ in range(rng.integers(4, 10)):
+                    view = yield detour
+            start = cube[:2] + rng.normal(0, 0.012, 2)  # nor do they arrive exactly above
             hover = HandTarget((*start, rng.uniform(0.055, 0.08)), yaw, GRIPPER_OPEN_RAD)
             while not _near(view, hover, 0.015):
                 view = yield hover
@@ -150,6 +155,11 @@ class PickPlace:
             offset = np.abs(_cube(view)[0][:2] - BIN_M)
             if (offset < BIN_HALF_M).all():
                 return
+
+
+def _somewhere(rng: np.random.Generator) -> tuple[float, float, float]:
+    """A point [3] m over the field."""
+    return (rng.uniform(*FIELD_X_M), rng.uniform(*FIELD_Y_M), rng.uniform(0.05, 0.13))
 
 
 def down_closed(down: HandTarget) -> HandTarget:
