@@ -103,7 +103,7 @@ class Dataset:
         rows = self.even_rows(20_000)
         found = windows.batch(rows) if not windows.images else self._chunks(rows)
         chunks = found["actions"] - (windows.qpos[rows][:, None] if act.relative else 0)
-        return Statistics(inputs, Spread.of(chunks, act.floor_rad))
+        return Statistics(inputs, Spread.of(chunks.reshape(-1, chunks.shape[-1]), act.floor_rad))
 
     def _chunks(self, rows: Rows) -> dict[str, NDArray[np.float32]]:
         """Only the actions of `Windows.batch`, without copying thousands of pictures."""

@@ -84,6 +84,7 @@ class ObservationEncoder(nn.Module):
             nn.Sequential(nn.Linear(size, 2 * width), nn.GELU(), nn.Linear(2 * width, width)) for size in self.sizes
         )
         self.kinds = nn.Parameter(0.02 * torch.randn(len(self.sizes), width))
+        self.norm = nn.LayerNorm(width)  # bounds what an unseen pose can do to the energy
 
     @staticmethod
     def _width(name: str, spreads: Statistics) -> int:
@@ -109,7 +110,8 @@ class ObservationEncoder(nn.Module):
         """Context tokens [B, C, D] of these features."""
         parts = torch.split(features_BF, self.sizes, dim=-1)
         tokens = [token(part) for token, part in zip(self.tokens, parts, strict=True)]
-        return torch.stack(tokens, dim=1) + self.kinds
+        context: Tensor = self.norm(torch.stack(tokens, dim=1) + self.kinds)
+        return context
 
     def standard_position(self, position_BJ: Tensor) -> Tensor:
         """Poses as the position reading is standardised."""

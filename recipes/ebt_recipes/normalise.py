@@ -39,7 +39,8 @@ class Statistics:
     inputs: Mapping[str, Spread]
     """By name: `position`, `velocity`, `effort` [J], and privileged poses [7]."""
     chunk: Spread
-    """[H, J] of the chunk, relative to the pose where the recipe says so; each tick of it has its own."""
+    """[J] of the chunk, relative to the pose where the recipe says so; one for all ticks, so that the first, which an arm
+    under way all but decides, do not count as much as the last."""
 
     def to_json(self) -> dict[str, Any]:
         inputs = {name: spread.to_json() for name, spread in self.inputs.items()}

@@ -111,8 +111,9 @@ class ObserveRecipe(_Section):
 
     cameras: tuple[str, ...] = ()
     """Names; empty means every camera of the episodes."""
-    joints: tuple[Literal["position", "velocity", "effort"], ...] = ("position", "effort")
-    """Readings; `position` must be among them."""
+    joints: tuple[Literal["position", "velocity", "effort"], ...] = ("position",)
+    """Readings; `position` must be among them. Velocity and effort tell what was done just before, and a policy that
+    copies that stops looking: docs/lab-notes.md."""
     privileged: tuple[str, ...] = ()
     """Object poses that only the twin knows. Naming one makes the policy a cheat that no real bench can run."""
 
