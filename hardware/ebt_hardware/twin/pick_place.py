@@ -1,5 +1,6 @@
 """Pick a cube from anywhere on the table, at any yaw, and drop it into the bin. Held by friction alone."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import mujoco
@@ -116,66 +117,74 @@ class PickPlace:
     def demonstrate(self, view: View, rng: np.random.Generator) -> Demonstration:
         """Hover, descend, close, lift, carry, release; begin again where the cube was lost."""
         while True:
-            cube, yaw = _cube(view)
-            # People don't go straight: a policy must not be able to tell the cube's place from the arm's way.
-            for _ in range(rng.integers(0, 3)):
-                detour = HandTarget(_somewhere(rng), yaw + rng.normal(0, 0.3), GRIPPER_OPEN_RAD)
-                for _ in range(rng.integers(4, 10)):
-                    view = yield detour
-            start = cube[:2] + rng.normal(0, 0.012, 2)  # nor do they arrive exactly above
-            hover = HandTarget((*start, rng.uniform(0.055, 0.08)), yaw, GRIPPER_OPEN_RAD)
-            while not _near(view, hover, 0.015):
-                view = yield hover
-            cube, yaw = _cube(view)
-            down = HandTarget((cube[0], cube[1], GRASP_Z_M), yaw, GRIPPER_OPEN_RAD, careful=True)
-            for _ in range(60):
-                if _near(view, down, 0.005):
-                    break
-                view = yield down
-            yield from _settle(view, down, SQUEEZE_RAD)
-            view = yield down_closed(down)
-            up = HandTarget((cube[0], cube[1], CARRY_Z_M), yaw, SQUEEZE_RAD)
-            for _ in range(40):
-                if _near(view, up, 0.02):
-                    break
-                view = yield up
-            if _cube(view)[0][2] < CUBE_HALF_M + 0.02:
-                continue
+            view = yield from _approach(view, rng)
+            view = yield from _grasp(view)
             drop = rng.normal(0, 0.008, 2) + BIN_M
-            carry = HandTarget((drop[0], drop[1], CARRY_Z_M), 0.0, SQUEEZE_RAD)
-            while not _near(view, carry, 0.02) and _cube(view)[0][2] > CUBE_HALF_M + 0.02:
-                view = yield carry
-            if not _near(view, carry, 0.02):
+            view = yield from _carry(view, drop)
+            if not _holds(view):
                 continue
             release = HandTarget((drop[0], drop[1], CARRY_Z_M - 0.02), 0.0, GRIPPER_OPEN_RAD)
             while view.gripper < 1.1:
                 view = yield release
             for _ in range(12):
                 view = yield HandTarget((drop[0], drop[1], CARRY_Z_M + 0.04), 0.0, GRIPPER_OPEN_RAD)
-            offset = np.abs(_cube(view)[0][:2] - BIN_M)
-            if (offset < BIN_HALF_M).all():
+            if (np.abs(_cube(view)[0][:2] - BIN_M) < BIN_HALF_M).all():
                 return
 
 
-def _somewhere(rng: np.random.Generator) -> tuple[float, float, float]:
-    """A point [3] m over the field."""
-    return (rng.uniform(*FIELD_X_M), rng.uniform(*FIELD_Y_M), rng.uniform(0.05, 0.13))
+Phase = Generator[HandTarget, View, View]
+"""A part of a demonstration; it returns the last view."""
 
 
-def down_closed(down: HandTarget) -> HandTarget:
-    """`down`, gripper closed."""
-    return HandTarget(down.position, down.yaw, SQUEEZE_RAD)
+def _approach(view: View, rng: np.random.Generator) -> Phase:
+    """Wander over the field, then stop above the cube, roughly."""
+    cube, yaw = _cube(view)
+    # People don't go straight: a policy must not be able to tell the cube's place from the arm's way.
+    for _ in range(rng.integers(0, 3)):
+        point = (rng.uniform(*FIELD_X_M), rng.uniform(*FIELD_Y_M), rng.uniform(0.05, 0.13))
+        detour = HandTarget(point, yaw + rng.normal(0, 0.3), GRIPPER_OPEN_RAD)
+        for _ in range(rng.integers(4, 10)):
+            view = yield detour
+    start = cube[:2] + rng.normal(0, 0.012, 2)  # nor do they arrive exactly above
+    hover = HandTarget((*start, rng.uniform(0.055, 0.08)), yaw, GRIPPER_OPEN_RAD)
+    return (yield from _go(view, hover, 0.015, 200))
 
 
-def _settle(view: View, target: HandTarget, gripper: float) -> Demonstration:
-    """Close until the follower's fingers stop."""
+def _grasp(view: View) -> Phase:
+    """Go down around the cube, close until the fingers stop, and lift."""
+    cube, yaw = _cube(view)
+    x, y = float(cube[0]), float(cube[1])
+    view = yield from _go(view, HandTarget((x, y, GRASP_Z_M), yaw, GRIPPER_OPEN_RAD, careful=True), 0.005, 60)
     still = 0
     for _ in range(30):
         before = view.gripper
-        view = yield HandTarget(target.position, target.yaw, gripper)
+        view = yield HandTarget((x, y, GRASP_Z_M), yaw, SQUEEZE_RAD)
         still = still + 1 if abs(view.gripper - before) < 0.01 and view.gripper < 1.0 else 0
-        if still >= 2:
-            return
+        if still >= 3:
+            break
+    return (yield from _go(view, HandTarget((x, y, CARRY_Z_M), yaw, SQUEEZE_RAD), 0.02, 40))
+
+
+def _carry(view: View, drop: NDArray[np.float64]) -> Phase:
+    """Go above `drop` [2] m for as long as the cube comes along."""
+    carry = HandTarget((drop[0], drop[1], CARRY_Z_M), 0.0, SQUEEZE_RAD)
+    while _holds(view) and not _near(view, carry, 0.02):
+        view = yield carry
+    return view
+
+
+def _go(view: View, target: HandTarget, tolerance_m: float, ticks: int) -> Phase:
+    """Be asked for `target` until it is near, at most so often."""
+    for _ in range(ticks):
+        if _near(view, target, tolerance_m):
+            break
+        view = yield target
+    return view
+
+
+def _holds(view: View) -> bool:
+    """The cube is in the air."""
+    return bool(_cube(view)[0][2] > CUBE_HALF_M + 0.02)
 
 
 def _cube(view: View) -> tuple[NDArray[np.float64], float]:
