@@ -42,7 +42,7 @@ class Size:
     budget: str
 
 
-FULL = Size(200, 480, 50, 30, 20, 20, "collect at most 5 min, train at most 10 min, roll out at most 5 min")
+FULL = Size(200, 480, 50, 100, 20, 20, "collect at most 5 min, train at most 10 min, roll out at most 5 min")
 QUICK = Size(30, 40, 10, 4, 2, 2, "about 2 min in all")
 
 

@@ -133,7 +133,7 @@ def watched(
     else:
         monitor = EnergyMonitor(None)
         say(f"no {path}: nothing is known of normal energy, so nothing is retried", "yellow")
-        say(f"hint: ebt deploy {run} --calibrate 30", "cyan")
+        say(f"hint: ebt deploy {run} --calibrate 100", "cyan")
     return Retrying(policy, monitor, spec, RetryRules() if retry else RetryRules(retries=0), veto)
 
 
@@ -143,7 +143,7 @@ def _calibrate(run: Path, done: "DeploySummary") -> None:
     if not done.successes:
         raise TaskFailed(
             f"none of {done.judged} rollouts succeeded: there is no normal energy to learn",
-            hint=f"train longer or on more demonstrations, then ebt deploy {run} --calibrate 30",
+            hint=f"train longer or on more demonstrations, then ebt deploy {run} --calibrate 100",
         )
     found = calibrate(streams([result.path for result in done.results if result.path is not None]))
     found.save(run / CALIBRATION)

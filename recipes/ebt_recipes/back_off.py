@@ -19,7 +19,7 @@ class BackOffRules:
 
     clear_rad: float = 0.3
     """Way back along the path, counted in its fastest joint, before the grippers open: out of the contact first."""
-    speed_rad_s: float = 0.6
+    speed_rad_s: float = 1.0
     """Of the fastest joint; all joints of all arms slow down together with it."""
     open_rad_s: float = 2.0
     """Of the grippers while they open; the arms wait for them."""

@@ -42,7 +42,7 @@ class RetryRules:
     back_to: Literal["start", "low"] = "start"
     """`start`: the first pose of the attempt. `low`: where the score lay furthest below its threshold."""
     back_off: BackOffRules = field(default_factory=BackOffRules)
-    effort: Effort = field(default_factory=lambda: Effort(steps=10, samples=8))
+    effort: Effort = field(default_factory=lambda: Effort(steps=6, samples=4))
     """Of the plan after the retry."""
 
 
