@@ -61,7 +61,7 @@ def test_the_controls_and_the_watched_policy_roll_out(untrained: Run, tmp_path: 
 def test_what_a_worker_raises_is_raised_here_with_its_hint(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         rollouts(Trial("twin", Trained(tmp_path / "nothing"), SHORT), [1, 2], workers=1)
-    assert caught.value.hint == "ebt train"
+    assert caught.value.hint == "make one with: ebt train"
 
 
 def test_a_worker_that_dies_is_not_waited_for() -> None:
