@@ -29,7 +29,7 @@ from ebt_hardware.shaft import FreeShaft
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 MODELS = {"follower": "XL330-M288", "leader": "XL330-M077"}
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 
 
 class Swinging:
@@ -71,6 +71,8 @@ class Arms:
 
     def _bench_file(self, folder: Path) -> Path:
         lines = ['kind = "dynamixel"', "rate_hz = 50.0", 'task = "swing"']
+        # A busy machine starves the thread that these arms live in; no test of the supervisor here.
+        lines += ["[safety]", "stale_ticks = 25", "tracking_s = 5.0", "watchdog_s = 2.5"]
         for kind, name in (("followers", "follower"), ("leaders", "leader")):
             calibration = {
                 joint: JointCalibration(id=number, model=MODELS[name], low=-1.5, high=1.5)
@@ -131,7 +133,9 @@ def writer_of(parent: int) -> int:
     raise LookupError(f"process {parent} has no writer")
 
 
-def kill_after(arms: Arms, out: Path, ticks: int, kill: Callable[[int], None], process: int) -> None:
+def kill_after(
+    arms: Arms, out: Path, ticks: int, kill: Callable[[int], None], process: "subprocess.Popen[str]"
+) -> None:
     """Have `kill` called with the process id once the arms were sent `ticks` more goals than when recording began."""
     began: list[int] = []
     killed = threading.Event()
@@ -141,12 +145,34 @@ def kill_after(arms: Arms, out: Path, ticks: int, kill: Callable[[int], None], p
         if not began and any(path.stat().st_size for path in out.glob("*.part")):
             began.append(sent)
         if began and sent >= began[0] + ticks and not killed.is_set():
-            kill(process)
+            kill(process.pid)
             killed.set()
 
     arms.watch = watch
-    assert killed.wait(PATIENCE_S), "the recording never got so far"
+    deadline_s = monotonic() + PATIENCE_S
+    while not killed.wait(0.1):
+        ended = process.poll() is not None
+        if ended or monotonic() > deadline_s:
+            arms.watch = lambda: None
+            raise TooBusy(
+                f"ended by itself with {process.returncode}: {process.communicate()[1]}" if ended else "waited"
+            )
     arms.watch = lambda: None
+
+
+class TooBusy(Exception):
+    """The session ended, or hung, before it could be killed: the emulated arms were starved of their processor."""
+
+
+def in_three_tries(session: Callable[[Path], None], folder: Path) -> None:
+    """Run a session that is killed; one that the machine was too busy for is begun anew, with arms of its own."""
+    for number in range(3):
+        try:
+            (folder / str(number)).mkdir()
+            return session(folder / str(number))
+        except TooBusy as busy:
+            last = busy
+    raise last
 
 
 def assert_rows_are_goals(arms: Arms, path: Path, unwritten: int) -> None:
@@ -162,14 +188,18 @@ def assert_rows_are_goals(arms: Arms, path: Path, unwritten: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_killing_everything_loses_at_most_one_tick(tmp_path: Path, seed: int) -> None:
-    out = tmp_path / "episodes"
     ticks = random.Random(seed).randint(20, 60)
-    with Arms(tmp_path) as arms, collecting(arms, out) as process:
-        kill_after(arms, out, ticks, lambda pid: os.killpg(pid, signal.SIGKILL), process.pid)
-        process.wait(PATIENCE_S)
-        said = repair_when_let_go(out)
-        assert len(said) == 1 and "marked as aborted" in said[0]
-        assert_rows_are_goals(arms, list_episodes(out)[0], unwritten=1)
+
+    def session(folder: Path) -> None:
+        out = folder / "episodes"
+        with Arms(folder) as arms, collecting(arms, out) as process:
+            kill_after(arms, out, ticks, lambda pid: os.killpg(pid, signal.SIGKILL), process)
+            process.wait(PATIENCE_S)
+            said = repair_when_let_go(out)
+            assert len(said) == 1 and "marked as aborted" in said[0]
+            assert_rows_are_goals(arms, list_episodes(out)[0], unwritten=1)
+
+    in_three_tries(session, tmp_path)
 
 
 def repair_when_let_go(out: Path) -> list[str]:
@@ -182,12 +212,15 @@ def repair_when_let_go(out: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_killing_the_writer_alone_loses_at_most_one_tick_and_holds_the_arm(tmp_path: Path) -> None:
-    out = tmp_path / "episodes"
-    with Arms(tmp_path) as arms, collecting(arms, out) as process:
-        kill_after(arms, out, 30, lambda pid: os.kill(writer_of(pid), signal.SIGKILL), process.pid)
-        _, talk = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 5
-        assert "killed by SIGKILL" in talk and "Traceback" not in talk
-        assert all(motor["torque_enable"] == 1 for motor in arms.emulators["follower"].motors.values())
-        # Holding sends one more goal, which belongs to no row.
-        assert_rows_are_goals(arms, list_episodes(out)[0], unwritten=1 + 1)
+    def session(folder: Path) -> None:
+        out = folder / "episodes"
+        with Arms(folder) as arms, collecting(arms, out) as process:
+            kill_after(arms, out, 30, lambda pid: os.kill(writer_of(pid), signal.SIGKILL), process)
+            _, talk = process.communicate(timeout=PATIENCE_S)
+            assert process.returncode == 5
+            assert "killed by SIGKILL" in talk and "Traceback" not in talk
+            assert all(motor["torque_enable"] == 1 for motor in arms.emulators["follower"].motors.values())
+            # Holding sends one more goal, which belongs to no row.
+            assert_rows_are_goals(arms, list_episodes(out)[0], unwritten=1 + 1)
+
+    in_three_tries(session, tmp_path)
