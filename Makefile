@@ -29,7 +29,7 @@ wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --no-isolation --wheel --outdir "$$away" . >/dev/null; \
 	$(PYTHON) -m venv "$$away/venv"; \
 	"$$away/venv/bin/pip" install -qq --disable-pip-version-check --constraint constraints.txt "$$away"/*.whl; \
-	cp tests/smoke.py "$$away/"; cd "$$away"; venv/bin/python smoke.py venv/bin/ebt
+	cp -r tests/smoke.py tests/runs "$$away/"; cd "$$away"; venv/bin/python smoke.py venv/bin/ebt
 
 # The help texts in docs/cli.md.
 docs: $(VENV)/.installed-dev
