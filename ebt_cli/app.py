@@ -67,7 +67,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return misuse.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except Exception:
+    except Exception:  # the one boundary: whatever else gets here is a bug and keeps its traceback
         logging.getLogger("ebt").exception("this is a bug in ebt; please report it with the lines below")
         return BUG
     if code == INTERRUPTED:

@@ -1,5 +1,6 @@
 """What is seen while the bench moves: the collect screen and the deploy screen, both at most 20 lines high."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from time import monotonic
@@ -23,7 +24,7 @@ KEYS = "keys   s save   d discard   r redo   q stop"
 EVENTS = 4
 
 
-class BenchView:
+class BenchView(ABC):
     """What collect and deploy both show: the episode, the rate, the cameras, the last events, the tally."""
 
     def __init__(self, title: str, spec: BenchSpec, keys: bool) -> None:
@@ -59,7 +60,8 @@ class BenchView:
         self.successes += result.path is not None and result.outcome == "success"
 
     def begin(self) -> None:
-        """A new episode."""
+        """A new episode; a view that keeps something of the old one forgets it here."""
+        return
 
     def render(self, width: int) -> RenderableType:
         tick = self.tick
@@ -73,8 +75,9 @@ class BenchView:
             Text(KEYS if self._keys else "Ctrl-C stops: the arm parks first", "dim"),
         )
 
+    @abstractmethod
     def body(self, tick: "Tick", width: int) -> RenderableType:
-        raise NotImplementedError
+        """What this verb shows between the head and the timing."""
 
     def line(self) -> str:
         tick = self.tick
