@@ -4,6 +4,7 @@ Exit codes: 0 done · 1 the check or the task failed · 2 misuse · 3 configurat
 5 data invalid · 70 a bug · 130 interrupted, after a safe stop.
 """
 
+import errno
 import logging
 import signal
 import sys
@@ -14,10 +15,22 @@ import typer
 from typer.main import get_command
 
 from ebt_cli import collect, demo, deploy, doctor, inspect, train, twin
-from ebt_cli.console import INTERRUPTED, plain, talk
-from ebt_data.errors import EbtError
+from ebt_cli.console import INTERRUPTED, plain, survive_closed_terminal, talk
+from ebt_data.errors import DataError, EbtError
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BUG = 70  # sysexits.h EX_SOFTWARE
+BUG_WORDS = "this is a bug in ebt; please report it with the lines below"
+MACHINE = {
+    errno.ENOSPC: "free some space, or work elsewhere with --out; what was there before is kept",
+    errno.EDQUOT: "free some space, or work elsewhere with --out; what was there before is kept",
+    errno.EROFS: "work elsewhere with --out",
+    errno.EACCES: "work elsewhere with --out, or see to the permissions; ebt doctor",
+    errno.EPERM: "work elsewhere with --out, or see to the permissions; ebt doctor",
+    errno.ENOTDIR: "a file is where a folder should be; name another one with --out",
+    errno.EIO: "the disk fails; ebt doctor",
+}
+"""What a disk or its permissions may refuse anywhere; no bug of ours."""
 
 app = typer.Typer(
     help="Collect, train, deploy and inspect energy-based robot policies on one bench.",
@@ -50,9 +63,14 @@ def _root(
 def main() -> None:
     """Run the command line and exit with its code."""
     # Whoever ends us gets the safe stop of a Ctrl-C: the arm parks before the process goes.
-    for stop in (signal.SIGTERM, signal.SIGHUP):
+    stops = [stop for stop in STOPS if signal.getsignal(stop) is not signal.SIG_IGN]  # nohup's wish is respected
+    for stop in stops:
         signal.signal(stop, signal.default_int_handler)
-    sys.exit(run())
+    survive_closed_terminal()
+    code = run()
+    for stop in stops:  # it ends anyway; a last Ctrl-C would only print where it was hit
+        signal.signal(stop, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -65,13 +83,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as misuse:
         _show(misuse.format_message(), f"{_path(misuse)} --help")
         return misuse.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        notes = getattr(stop if isinstance(stop, KeyboardInterrupt) else stop.__cause__, "__notes__", ())
+        talk().print(plain("; ".join(("stopped", *notes))), style="yellow", soft_wrap=True)
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno not in MACHINE:
+            logging.getLogger("ebt").exception(BUG_WORDS)
+            return BUG
+        where = f"{error.filename}: " if error.filename else ""
+        _show(f"{where}{error.strerror}", MACHINE[error.errno])
+        return DataError.exit_code
     except Exception:  # the one boundary: whatever else gets here is a bug and keeps its traceback
-        logging.getLogger("ebt").exception("this is a bug in ebt; please report it with the lines below")
+        logging.getLogger("ebt").exception(BUG_WORDS)
         return BUG
-    if code == INTERRUPTED:
-        talk().print("stopped", style="yellow")
     return code if isinstance(code, int) else 0
 
 

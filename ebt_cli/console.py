@@ -3,9 +3,11 @@
 Rich honours NO_COLOR, FORCE_COLOR, COLUMNS and TERM=dumb.
 """
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,28 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit code after a safe stop: 128 + SIGINT, as shells have it."""
+
+
+class _Talk(io.TextIOWrapper):
+    """stderr that goes on when nobody listens any more: a closed terminal must not end what runs in it."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            super().flush()
+
+
+def survive_closed_terminal() -> None:
+    """Let talk go nowhere where stderr is gone, and show what the terminal's encoding lacks as question marks."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        raw = io.FileIO(sys.stderr.fileno(), "w", closefd=False)
+        sys.stderr = _Talk(raw, encoding=sys.stderr.encoding, errors="replace", write_through=True)
 
 
 def talk() -> "Console":

@@ -1,17 +1,21 @@
 """Many rollouts of one trial, kept line by line, so that a demo that was cut off goes on where it was."""
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from ebt_cli import widgets
 from ebt_cli.live import Painter, lines
+from ebt_data.errors import DataError
+from ebt_data.whole import FULL_HINT, write_whole
 
 if TYPE_CHECKING:
     from ebt_recipes.rollouts import Rollout, Trial
@@ -21,25 +25,28 @@ Line = dict[str, Any]
 """`seed`, `outcome`, `why`, `seconds`, `attempts`, `kinds` of its events, and `times_s` and `scores` of its new plans."""
 
 
-def tally(file: Path, title: str, trial: "Trial", seeds: Sequence[int], weights: Path) -> list[Line]:
+def tally(file: Path, title: str, trial: "Trial", seeds: Sequence[int], inputs: Sequence[Path]) -> list[Line]:
     """Roll out on every seed that `file` does not hold yet, two at a time; returns all, in the order of the seeds.
 
-    What was kept counts only while the trial and the `weights` file are still the same.
+    What was kept counts only while the trial and the files that it reads, `inputs`, are still the same. A rollout is
+    kept, on the disk, as soon as it ends.
+
+    Raises:
+        DataError: the disk is full; what was kept before stays.
     """
     from ebt_recipes.rollouts import rollouts
 
-    header = {"trial": repr(trial), "weights": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    header = {"trial": repr(trial), "inputs": _digest(inputs)}
     known = _kept(file, header)
     missing = [seed for seed in seeds if seed not in known]
     if missing:
         view = TallyView(title, len(seeds), list(known.values()))
-        with file.open("a", encoding="utf-8") as kept, Painter(view):
+        with file.open("ab", buffering=0) as kept, Painter(view):
 
             def report(rollout: "Rollout") -> None:
                 line = _line(rollout)
                 known[rollout.seed] = line
-                kept.write(json.dumps(line) + "\n")
-                kept.flush()
+                _append(kept, line)
                 view.report(line)
 
             rollouts(trial, missing, WORKERS, report)
@@ -50,13 +57,40 @@ def successes(found: Sequence[Line]) -> int:
     return sum(line["outcome"] == "success" for line in found)
 
 
+def _digest(files: Sequence[Path]) -> str:
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+
+
+def _append(kept: IO[bytes], line: Line) -> None:
+    try:
+        text = (json.dumps(line) + "\n").encode()
+        if kept.write(text) < len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(kept.fileno())
+    except OSError as error:
+        raise DataError(f"cannot write {kept.name}: {error.strerror}", FULL_HINT) from error
+
+
 def _kept(file: Path, header: Line) -> dict[int, Line]:
     """What the file holds of this very trial, by seed; anything else in it is dropped."""
-    top, *rest = file.read_text(encoding="utf-8").split("\n") if file.is_file() else [""]
-    # The last line of a run that was killed may be cut short; it lacks its newline then.
-    whole = rest[:-1] if top == json.dumps(header) else []
-    file.write_text("\n".join([json.dumps(header), *whole, ""]), encoding="utf-8")
-    return {line["seed"]: line for line in map(json.loads, whole)}
+    before = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    top, *rest = before.split("\n")
+    same = top == json.dumps(header)
+    # Whatever killed an earlier run may have cut its last line short.
+    known = {line["seed"]: line for line in map(_parsed, rest) if line} if same else {}
+    now = "\n".join([json.dumps(header), *map(json.dumps, known.values()), ""])
+    if now != before:
+        write_whole(file, now)
+    return known
+
+
+def _parsed(text: str) -> Line:
+    """A line as it was written; empty where it is no whole one."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) and "seed" in found else {}
 
 
 def _line(rollout: "Rollout") -> Line:

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from ebt_data.episode import Episode
 from ebt_data.errors import DataError, MisuseError
 from ebt_data.step import Outcome
+from ebt_data.whole import write_whole
 from ebt_recipes.monitor import Band, EnergyMonitor, MonitorRules, smooth
 
 SHAPERS = 3
@@ -100,7 +101,12 @@ class Calibration(BaseModel):
         return EnergyMonitor(self.band, MonitorRules(self.window, hysteresis, refractory), trusted=self.enough)
 
     def save(self, path: Path) -> None:
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Write it whole or not at all.
+
+        Raises:
+            DataError: the disk is full, or the folder cannot be written.
+        """
+        write_whole(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Calibration":

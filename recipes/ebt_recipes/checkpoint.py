@@ -2,13 +2,12 @@
 
 run.json             contract, recipe, statistics, versions
 model.safetensors    averaged weights: what is deployed
-resume.safetensors   raw and averaged weights, optimiser; written last, complete in itself
+resume.safetensors   raw and averaged weights, optimiser; written last, complete in itself, says when training is done
 recipe.json          the resolved recipe, for people
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ebt_data.errors import ConfigError, DataError
 from ebt_data.step import BenchSpec
+from ebt_data.whole import make_folder, write_whole
 from ebt_recipes.energy import EnergyModel
 from ebt_recipes.normalise import Statistics
 from ebt_recipes.objective import Objective
@@ -117,18 +117,18 @@ def save_contract(path: Path, recipe: Recipe, contract: Contract, statistics: St
         "statistics": statistics.to_json(),
         "versions": versions,
     }
-    path.mkdir(parents=True, exist_ok=True)
-    _write_text(path / "run.json", json.dumps(table, indent=1))
-    _write_text(path / "recipe.json", recipe.model_dump_json(indent=1))
+    make_folder(path)
+    write_whole(path / "run.json", json.dumps(table, indent=1))
+    write_whole(path / "recipe.json", recipe.model_dump_json(indent=1))
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
-    """Write a safetensors file whole or not at all; `facts` are texts kept with it."""
-    part = path.with_suffix(".part")
-    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, part, metadata=dict(facts))
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    """Write a safetensors file whole or not at all; `facts` are texts kept with it.
+
+    Raises:
+        DataError: the disk is full, or the folder cannot be written; the file that was there stays.
+    """
+    write_whole(path, save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, dict(facts)))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -142,6 +142,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise DataError(f"Cannot read {path}: {error}", hint="ebt train") from error
+
+
+def is_trained(path: Path) -> bool:
+    """True where the folder holds a run whose training came to its end."""
+    file = path / "resume.safetensors"
+    return file.is_file() and load_tensors(file)[1].get("done") == "1"
 
 
 def load_contract(path: Path) -> tuple[Recipe, Contract, Statistics]:
@@ -180,12 +186,6 @@ def load_run(path: Path) -> Run:
     except RuntimeError as error:
         raise DataError(f"{path / 'model.safetensors'} does not fit its recipe: {error}") from error
     return Run(path, recipe, contract, statistics, model.eval().requires_grad_(False), int(facts["step"]))
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def _version(package: str) -> str:

@@ -99,7 +99,8 @@ def _resume(bench: Bench, folder: Path, plan: CollectPlan) -> tuple[int, Iterato
     had = 0
     for path in list_episodes(folder):
         with Episode(path) as episode:
-            known.add(episode.meta.seed)
+            if episode.complete:  # the scene of a demonstration that was cut off is laid again
+                known.add(episode.meta.seed)
             had += episode.meta.kind == "demo" and episode.complete and episode.outcome is Outcome.SUCCESS
     if bench.scene is None:
         return had, (None for _ in count())

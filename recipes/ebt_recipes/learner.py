@@ -69,15 +69,21 @@ class Learner:
         return float(self.optimiser.param_groups[0]["lr"])
 
     def save(self, run: Path, facts: Mapping[str, str]) -> None:
-        """Write what resuming needs, whole in one file, then what deploying needs."""
+        """Write what deploying needs, then what resuming needs: cut off between, training goes on from before.
+
+        The first time the other way round, so that weights never lie there without what goes on from them.
+        """
         names = [name for name, _ in self.model.named_parameters()]
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.averaged.state_dict().items()}
         for index, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{key}.{names[index]}": value for key, value in state.items()}
         facts = {**facts, "step": str(self.step)}
-        save_tensors(run / "resume.safetensors", tensors, facts)
-        save_tensors(run / "model.safetensors", self.averaged.state_dict(), {"step": str(self.step)})
+        resume, weights = run / "resume.safetensors", run / "model.safetensors"
+        if not resume.exists():
+            save_tensors(resume, tensors, facts)
+        save_tensors(weights, self.averaged.state_dict(), {"step": str(self.step)})
+        save_tensors(resume, tensors, facts)
 
     def load(self, run: Path) -> dict[str, str]:
         """Take up where `save` left off; the facts that it was given.

@@ -6,10 +6,13 @@ MakeAgent: (bench, seed) -> Agent, importable by a worker: Trained(run, ...), Me
 """
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
@@ -23,6 +26,7 @@ from ebt_recipes.calibrate import Calibration, Stream
 from ebt_recipes.checkpoint import load_run
 from ebt_recipes.controls import Blindfolded, ReplayMean
 from ebt_recipes.disturbance import Disturbance, DisturbanceRule
+from ebt_recipes.interrupt import deaf_children
 from ebt_recipes.policy import EnergyPolicy
 from ebt_recipes.recording import Hooks, Limits, judge_episode
 from ebt_recipes.retry import Retrying, RetryRules
@@ -96,6 +100,11 @@ class Rollout:
         return Stream(f"seed {self.seed}", tuple(p[0] for p in self.plans), tuple(p[2] for p in self.plans))
 
 
+def use_one_thread() -> None:
+    """For a policy: so small a network is slower on several threads, and they would take the loop's core."""
+    torch.set_num_threads(1)
+
+
 def _nothing(_: Rollout) -> None:
     return None
 
@@ -107,20 +116,39 @@ def rollouts(
 
     Every rollout has a bench of its own, so that none depends on what ran before it or on the number of workers.
 
+    The workers end with this process, however it ends, and at once where `report` raises or somebody interrupts.
+
     Raises:
         TaskFailed: a worker died. Whatever else a worker raises is raised here.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        futures = [pool.submit(_roll_out, trial, seed) for seed in seeds]
+    theirs, ours = context.Pipe(duplex=False)
+    with theirs, ours, ProcessPoolExecutor(workers, context, _begin_work, (theirs,)) as pool:
+        with deaf_children():
+            futures = [pool.submit(_roll_out, trial, seed) for seed in seeds]
         try:
             for future in as_completed(futures):
                 report(future.result())
         except BrokenProcessPool as error:
             raise TaskFailed("A rollout worker died, perhaps for want of memory", hint="try fewer workers") from error
+        except BaseException:
+            ours.close()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
     return [future.result() for future in futures]
+
+
+def _begin_work(life_line: Connection) -> None:
+    """Prepare a worker, which is gone when its parent is."""
+    use_one_thread()
+    threading.Thread(target=_end_with, args=(life_line,), name="life line", daemon=True).start()
+
+
+def _end_with(life_line: Connection) -> None:
+    """End this process when the other end of the pipe is closed: a rollout on the twin holds nothing worth closing."""
+    life_line.poll(None)
+    os._exit(1)
 
 
 def _roll_out(trial: Trial, seed: int) -> Rollout:

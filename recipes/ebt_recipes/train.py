@@ -15,10 +15,12 @@ from ebt_data.windows import split
 from ebt_recipes.checkpoint import Contract, calibration_hash, load_contract, save_contract
 from ebt_recipes.dataset import Dataset, Prefetch, action_error, seeded
 from ebt_recipes.energy import EnergyModel
+from ebt_recipes.interrupt import held_back
 from ebt_recipes.learner import Learner
 from ebt_recipes.recipe import Recipe
 
 REPORT_EVERY = 20  # updates
+CHECKPOINT_S = 30.0  # what a kill costs at most; a checkpoint takes a tenth of a second
 VALIDATION_ROWS = 256
 
 
@@ -62,7 +64,7 @@ def train(
     Raises:
         MisuseError: `out` holds a run and `resume` is off, or the other way round.
         ConfigError: the recipe or the episodes are not those of the run to resume, or do not fit each other.
-        DataError: an episode or checkpoint cannot be read.
+        DataError: an episode or checkpoint cannot be read, or a checkpoint not be written: the last whole one stays.
     """
     if time_limit_s is not None:
         recipe = recipe.model_copy(
@@ -93,8 +95,9 @@ class _Training:
         self.execute = recipe.act.execute
         self.learner, self.data, self.validation, self.out = learner, data, validation, out
         self.validated: dict[str, float] = {}
+        self.finished = False
         self.spent_s = 0.0
-        self.began_s = perf_counter()
+        self.began_s = self.saved_s = perf_counter()
 
     @property
     def elapsed_s(self) -> float:
@@ -107,22 +110,29 @@ class _Training:
 
     def run(self, report: Report, resume: bool) -> None:
         if resume:
-            self.spent_s = float(self.learner.load(self.out)["elapsed_s"])
+            facts = self.learner.load(self.out)
+            self.spent_s, self.finished = float(facts["elapsed_s"]), facts.get("done") == "1"
+        else:
+            self._save()  # so that whatever kills it from here on, the same run can go on
         first = self.learner.step
         curves = SummaryWriter(str(self.out / "tensorboard"), purge_step=first or None)
-        try:
-            with Prefetch(self.data.training_batch, first) as batches:
-                self._loop(batches, report, curves)
-        finally:
-            # Also on Ctrl-C, which Python delivers between two statements of the loop.
-            self._save()
-            curves.close()
+        # Held back: an update that is cut in two would leave weights, average and moments of different steps.
+        with held_back() as stop_if_asked:
+            try:
+                with Prefetch(self.data.training_batch, first) as batches:
+                    self._loop(batches, report, curves, stop_if_asked)
+            finally:
+                self._save()
+                curves.close()
 
-    def _loop(self, batches: Prefetch, report: Report, curves: SummaryWriter) -> None:
+    def _loop(
+        self, batches: Prefetch, report: Report, curves: SummaryWriter, stop_if_asked: Callable[[], None]
+    ) -> None:
         learner, recipe = self.learner, self.recipe
         recent: list[dict[str, Tensor]] = []
         loop_s = perf_counter()
-        last = self.done >= 1
+        # Cut off after its time was up, but before it was finished, it still owes one update and its last report.
+        last = self.finished = self.finished and self.done >= 1
         while not last:
             recent.append(learner.update(batches.take(), self.done))
             last = self.done >= 1  # asked once an update, so that the last one is always reported
@@ -136,8 +146,10 @@ class _Training:
                 _plot(curves, "run", {"learning_rate": learner.rate, "data_wait": wait}, learner.step)
                 recent.clear()
                 report(progress)
-            if learner.step % recipe.checkpoint_every == 0:
+            if learner.step % recipe.checkpoint_every == 0 or perf_counter() - self.saved_s >= CHECKPOINT_S:
                 self._save()
+            self.finished = last
+            stop_if_asked()
 
     def _progress(self, recent: Sequence[Mapping[str, Tensor]], wait: float) -> Progress:
         done = self.done
@@ -167,7 +179,8 @@ class _Training:
         return {"loss": float(loss.total), **parts, "action_error_rad": error}
 
     def _save(self) -> None:
-        self.learner.save(self.out, {"elapsed_s": repr(self.elapsed_s)})
+        self.learner.save(self.out, {"elapsed_s": repr(self.elapsed_s), "done": str(int(self.finished))})
+        self.saved_s = perf_counter()
 
 
 def _plot(curves: SummaryWriter, group: str, values: Mapping[str, float], step: int) -> None:
@@ -203,8 +216,8 @@ def _contract(data: Dataset, recipe: Recipe) -> Contract:
 
 
 def _check_folder(out: Path, resume: bool) -> None:
-    there = (out / "run.json").exists()
-    if there and not resume:
+    # Killed before its first checkpoint, a run left a contract and no weights: nothing to keep.
+    if not resume and any((out / name).exists() for name in ("model.safetensors", "resume.safetensors")):
         raise MisuseError(f"{out} already holds a run", hint="choose another --out, or add --resume")
     if resume and not (out / "resume.safetensors").exists():
         raise MisuseError(f"{out} holds nothing to resume", hint="leave out --resume")

@@ -14,10 +14,10 @@ def test_a_demo_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
     # A run that is not there: whatever is asked of a worker fails, so that what comes back was kept.
     trial = Trial("twin", Trained(tmp_path / "no-run"), Limits(1.0))
     with pytest.raises(Exception, match="no-run"):
-        tally(file, "policy", trial, [1], weights)
+        tally(file, "policy", trial, [1], [weights])
     kept = '{"seed": 1, "outcome": "success"}\n{"seed": 2, "outcome": "failure"}\n{"seed": 3, "outc'
     file.write_text(file.read_text() + kept)
-    found = tally(file, "policy", trial, [1, 2], weights)
+    found = tally(file, "policy", trial, [1, 2], [weights])
     assert [line["seed"] for line in found] == [1, 2]
     assert successes(found) == 1
     assert "outc" not in file.read_text().splitlines()[-1].replace("outcome", "")
@@ -27,12 +27,12 @@ def test_what_was_kept_of_other_weights_does_not_count(tmp_path: Path) -> None:
     weights, file = tmp_path / "weights", tmp_path / "policy.jsonl"
     weights.write_bytes(b"one")
     trial = Trial("twin", Trained(tmp_path / "no-run"), Limits(1.0))
-    assert tally(file, "policy", trial, [], weights) == []
+    assert tally(file, "policy", trial, [], [weights]) == []
     header = file.read_text()
     file.write_text(header + '{"seed": 1, "outcome": "success"}\n')
-    assert len(tally(file, "policy", trial, [1], weights)) == 1
+    assert len(tally(file, "policy", trial, [1], [weights])) == 1
     weights.write_bytes(b"two")
-    assert tally(file, "policy", trial, [], weights) == []
+    assert tally(file, "policy", trial, [], [weights]) == []
     assert file.read_text() != header and file.read_text().count("\n") == 1
 
 

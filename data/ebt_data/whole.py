@@ -1,0 +1,47 @@
+"""Small files, written whole or not at all."""
+
+from pathlib import Path
+
+from ebt_data.commit import sync
+from ebt_data.errors import DataError
+
+FULL_HINT = "free some space, or work elsewhere with --out; what was there before is kept"
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that any kill and any power cut leaves the old content or the new one, never a half.
+
+    Raises:
+        DataError: the disk is full, or the folder cannot be written; the old content stays.
+    """
+    part = path.with_name(path.name + ".new")
+    try:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        sync(part)
+        part.replace(path)
+        sync(path.parent)
+    except OSError as error:
+        try_remove(part)
+        raise DataError(f"cannot write {path}: {error.strerror}", FULL_HINT) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it where they are missing.
+
+    Raises:
+        DataError: a file is in the way, or it cannot be made there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        in_the_way = next((place for place in (path, *path.parents) if place.exists() and not place.is_dir()), None)
+        why = f"{in_the_way} is a file" if in_the_way else error.strerror
+        raise DataError(f"cannot make the folder {path}: {why}", "name another one with --out") from error
+
+
+def try_remove(path: Path) -> None:
+    """Remove a left-over where that is possible; a folder that cannot be written keeps it."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return
