@@ -1,21 +1,54 @@
-"""Takes the README's picture of the deploy screen from the real program: `python docs/take_picture.py RUN`.
+"""Takes the README's pictures of the live screens from the real program: `python docs/take_picture.py RUN [VERB ...]`.
 
-Runs `ebt deploy` in tmux on the twin, the cube knocked out of the grip, waits until a retry is under way, and draws what
-stands on the terminal then.
+Runs `ebt collect`, `train` and `deploy` (or those of them that are named) on the twin, each in a terminal of tmux, waits
+until what the picture is about stands on the screen, and draws the cells of that terminal into `docs/VERB.png`. A PNG,
+since an SVG is drawn with whatever fonts its reader has, and block characters of most fonts leave gaps.
 """
 
+import re
 import subprocess
 import sys
-from io import StringIO
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
+from matplotlib import get_data_path
+from PIL import Image, ImageDraw, ImageFont
+from rich.color import ColorSystem
 from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-SESSION, WIDTH, HEIGHT = "ebt-picture", 100, 30
-WANTED = "back_off"  # this event stands on the screen when the picture is taken
-PATIENCE_S = 120.0
+SESSION, WIDTH, HEIGHT = "ebt-picture", 80, 24
+PATIENCE_S = 400.0
+SIZE_PX, CELL, EDGE = 20, (12, 24), 16  # of a letter, of its cell (width, height), around all
+COLORS = 128  # of the palette; a terminal has few, and letters have soft edges
+PAPER, INK = (20, 22, 27), (212, 215, 221)
+RED, GREEN, YELLOW, BLUE = (224, 84, 78), (104, 178, 92), (222, 172, 76), (92, 148, 224)
+THEME = TerminalTheme(PAPER, INK, [PAPER, RED, GREEN, YELLOW, BLUE, (178, 120, 208), (86, 178, 190), INK])
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is run, and what stands on the screen when the picture is taken."""
+
+    command: str
+    wanted: str
+    """A regular expression over all lines of the screen."""
+
+
+def scenes(run: Path, work: Path) -> dict[str, Scene]:
+    """By verb. Training learns from a few demonstrations that are recorded first."""
+    return {
+        "collect": Scene(f"collect --bench twin_live -n 3 --out {work}/live", r"episode 2 of 3 .* t +2\.\d s"),
+        "train": Scene(f"train {work}/pick_place.toml --data {work}/episodes --out {work}/run", r" [78]\d% "),
+        "deploy": Scene(
+            f"deploy {run} -n 3 --seed 600001 --disturb knock --out {work}/rollouts", r"episode 2 of 3 .*▲again"
+        ),
+    }
 
 
 def tmux(*words: str) -> str:
@@ -23,30 +56,91 @@ def tmux(*words: str) -> str:
     return subprocess.run(["tmux", *words], check=True, capture_output=True, text=True).stdout
 
 
-def capture(run: Path, bench: str, out: Path) -> str:
-    """The terminal's content, with its colours as escape sequences, once `WANTED` is seen on it."""
-    ebt = Path(sys.executable).parent / "ebt"
-    command = f"{ebt} deploy {run} --bench {bench} -n 3 --disturb knock --out {out}"
+def capture(scene: Scene) -> str:
+    """The terminal's content, with its colours as escape sequences, a moment after `wanted` is first seen on it."""
+    command = f"{Path(sys.executable).parent / 'ebt'} {scene.command}"
     tmux("new-session", "-d", "-s", SESSION, "-x", str(WIDTH), "-y", str(HEIGHT), command)
     try:
         deadline_s = monotonic() + PATIENCE_S
         while monotonic() < deadline_s:
-            if WANTED in (screen := tmux("capture-pane", "-e", "-p", "-t", SESSION)):
-                return screen
+            if re.search(scene.wanted, tmux("capture-pane", "-p", "-t", SESSION), re.DOTALL):
+                sleep(0.4)
+                return tmux("capture-pane", "-e", "-p", "-t", SESSION)
             sleep(0.1)
     finally:
         subprocess.run(["tmux", "kill-session", "-t", SESSION], check=False, capture_output=True)
-    raise SystemExit(f"{WANTED!r} was not seen within {PATIENCE_S:g} s")
+    raise SystemExit(f"{scene.wanted!r} was not seen within {PATIENCE_S:g} s")
+
+
+def draw(screen: str, out: Path) -> None:
+    """Every cell of the terminal as a letter of DejaVu Sans Mono, which matplotlib brings along."""
+    lines = Console(width=WIDTH, force_terminal=True, legacy_windows=False).render_lines(
+        Text.from_ansi(screen.rstrip("\n")), pad=False
+    )
+    size = (WIDTH * CELL[0] + 2 * EDGE, len(lines) * CELL[1] + 2 * EDGE)
+    image = Image.new("RGB", size, PAPER)
+    fonts = {bold: _font("DejaVuSansMono-Bold.ttf" if bold else "DejaVuSansMono.ttf") for bold in (False, True)}
+    pen = ImageDraw.Draw(image)
+    for row, line in enumerate(lines):
+        column = 0
+        for segment in Segment.simplify(line):
+            style = segment.style or Style.null()
+            for letter in segment.text:
+                place = (EDGE + column * CELL[0], EDGE + row * CELL[1])
+                _cell(pen, place, letter, fonts[bool(style.bold)], _ink(style))
+                column += 1
+    image.quantize(COLORS, Image.Quantize.MAXCOVERAGE).save(out, optimize=True)
+
+
+def _cell(
+    pen: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    letter: str,
+    font: ImageFont.FreeTypeFont,
+    ink: tuple[int, int, int],
+) -> None:
+    """One letter; bars and shades are drawn as the areas that they stand for, so that they join."""
+    (left, top), (width, height) = place, CELL
+    if "▁" <= letter <= "█":
+        high = round(height * (ord(letter) - ord("▁") + 1) / 8)
+        pen.rectangle((left, top + height - high, left + width - 1, top + height - 1), fill=ink)
+    elif letter == "░":
+        shade = tuple((3 * dark + light) // 4 for dark, light in zip(PAPER, ink, strict=True))
+        pen.rectangle((left, top, left + width - 1, top + height - 1), fill=shade)
+    else:
+        pen.text((left, top), letter, font=font, fill=ink)
+
+
+def _font(name: str) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / name), SIZE_PX)
+
+
+def _ink(style: Style) -> tuple[int, int, int]:
+    ink = style.color.downgrade(ColorSystem.STANDARD).get_truecolor(THEME) if style.color else INK
+    red, green, blue = ((value + paper) // 2 if style.dim else value for value, paper in zip(ink, PAPER, strict=True))
+    return red, green, blue
+
+
+def prepare(work: Path) -> None:
+    """What training needs: a few demonstrations, and the recipe cut short and validated often."""
+    ebt = str(Path(sys.executable).parent / "ebt")
+    subprocess.run([ebt, "collect", "-n", "40", "--out", f"{work}/episodes"], check=True, stdout=subprocess.DEVNULL)
+    recipe = "[training]\nmax_steps = 4000\ntime_limit_s = 240\nvalidate_every = 20\n"
+    (work / "pick_place.toml").write_text(recipe, encoding="utf-8")
 
 
 def main() -> None:
-    run, bench = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "twin"
-    screen = capture(run, bench, Path("data/episodes/picture"))
-    console = Console(record=True, width=WIDTH, force_terminal=True, file=StringIO())
-    console.print(Text.from_ansi(screen.rstrip()))
-    target = Path(__file__).parent / "deploy.svg"
-    console.save_svg(str(target), title=f"ebt deploy {run} --disturb knock")
-    sys.stderr.write(f"{target}\n")
+    run, verbs = Path(sys.argv[1]), sys.argv[2:]
+    with tempfile.TemporaryDirectory(prefix="ebt-") as folder:
+        work = Path(folder)
+        for verb, scene in scenes(run, work).items():
+            if verbs and verb not in verbs:
+                continue
+            if verb == "train":
+                prepare(work)
+            target = Path(__file__).parent / f"{verb}.png"
+            draw(capture(scene), target)
+            sys.stderr.write(f"{target}: {target.stat().st_size // 1000} kB\n")
 
 
 if __name__ == "__main__":

@@ -62,11 +62,11 @@ def collect(
 def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, plan: "CollectPlan") -> "CollectSummary":
     """The collect screen and the operator's keys around the procedure."""
     from ebt_cli.live import Painter
-    from ebt_cli.screens import CollectView
+    from ebt_cli.screens import CollectView, scales
     from ebt_cli.session import Desk, hooks, repair_first, versions
     from ebt_data.meta import EpisodeMeta
     from ebt_data.recorder import Recorder
-    from ebt_hardware.keyboard import TerminalKeys
+    from ebt_hardware.keyboard import KeyboardArm, TerminalKeys
     from ebt_recipes.collect import collect as procedure
 
     spec = table.spec
@@ -75,11 +75,13 @@ def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, p
     who = SCRIPTED if operator is Operator.LEADER and spec.sim else str(operator)
     meta = EpisodeMeta("demo", spec.task, operator=who, bench=spec.name, versions=versions())
     with TerminalKeys() as keys:
-        view = CollectView("ebt collect", spec, keys=keys.active)
+        view = CollectView("ebt collect", spec, keys.active, scales(table))
         with Painter(view) as painter, Recorder(out, spec) as recorder, table.open() as bench:
             bell()
             meta, view.health = replace(meta, calibration=bench.calibration), bench.health
             agent = _agent(operator, table, bench, keys)
+            if isinstance(agent, KeyboardArm):
+                view.steer(lambda: agent.chosen)
             obeyed = hooks(view, painter, Desk(keys.poll), attended=who != SCRIPTED)
             return procedure(bench, agent, recorder, out, meta, plan, obeyed)
 

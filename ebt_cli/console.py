@@ -74,6 +74,11 @@ def near(path: Path | None) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def listed(path: Path | None) -> str:
+    """A path in a result table: its name on a terminal, where the folder is said beside it; whole for a program."""
+    return path.name if path is not None and sys.stdout.isatty() else near(path)
+
+
 def result_json(schema: str, content: dict[str, Any]) -> None:
     """One JSON object on stdout; NaN becomes null, which every reader of JSON takes."""
     sys.stdout.write(json.dumps({"schema": f"ebt.{schema}/1"} | _without_nan(content), default=str) + "\n")
@@ -92,7 +97,7 @@ def result_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in cells:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebt_cli.console import bell, near, result_table, say
+from ebt_cli.console import bell, listed, near, result_table, say
 from ebt_cli.names import ROLLOUTS, complete_bench, complete_run
 from ebt_cli.session import rate_line
 from ebt_data.errors import TaskFailed
@@ -63,6 +63,7 @@ def deploy(
         else:
             agent = watched(policy, run, table.spec, retry, session.veto)
             _show(session.roll_out(agent, range(seed, seed + episodes), out))
+            say(f"what they say: ebt inspect {near(out)}", "cyan")
     finally:
         policy.close()
 
@@ -89,8 +90,8 @@ class Session:
 
     def roll_out(self, agent: "Agent", seeds: range, out: Path) -> "DeploySummary":
         """One recorded rollout a seed."""
+        from ebt_cli.deploy_screen import DeployView
         from ebt_cli.live import Painter
-        from ebt_cli.screens import DeployView
         from ebt_cli.session import hooks, repair_first, versions
         from ebt_data.meta import EpisodeMeta
         from ebt_data.recorder import Recorder
@@ -157,7 +158,7 @@ def _show(done: "DeploySummary") -> None:
     columns = ("rollout", "seed", "outcome", "why", "seconds", "attempts", "file")
     result_table(
         columns,
-        ((r.episode, r.seed, r.outcome, r.why, f"{r.seconds:.1f}", r.attempts, near(r.path)) for r in done.results),
+        ((r.episode, r.seed, r.outcome, r.why, f"{r.seconds:.1f}", r.attempts, listed(r.path)) for r in done.results),
     )
     say(rate_line(done.successes, done.judged, *done.interval))
     if done.stopped:

@@ -1,31 +1,68 @@
-"""What is seen while the bench moves: the collect screen and the deploy screen, both at most 20 lines high."""
+"""What is seen while the bench moves: what the collect and the deploy screen share, and the collect screen."""
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ebt_cli import widgets
 from ebt_cli.console import plain
-from ebt_cli.live import lines
-from ebt_data.step import Actor, BenchSpec
+from ebt_data.step import BenchSpec, Outcome
 
 if TYPE_CHECKING:
+    from ebt_hardware.config import DynamixelBench, TwinBench
     from ebt_hardware.health import MotorHealth
     from ebt_recipes.recording import EpisodeResult, Tick
 
-KEYS = "keys   s save   d discard   r redo   q stop"
+FRAME = 5
+"""Lines that every bench screen has: the episode, how many are done, the rate, the cameras, the keys."""
 EVENTS = 4
+"""Of the last events, at least; more on a higher terminal."""
+RECENT = 60
+"""Ticks that the rate is taken over: long enough to be steady, short enough to show a stall."""
+OLD_FRAMES = 2.0
+"""Of its camera's periods; a picture that is older is called old."""
+
+
+@dataclass(frozen=True)
+class JointScale:
+    """What a joint's numbers are held against."""
+
+    low: float
+    """rad, the end of its range."""
+    high: float
+    stall: float = 1.0
+    """Its effort at stall, in the effort's own unit."""
+    warm_c: float = np.inf
+    """Motor temperature from which it is said to be warm."""
+
+
+def scales(table: "TwinBench | DynamixelBench") -> dict[str, JointScale]:
+    """By joint, as the bench file and the motors' tables have it."""
+    from ebt_hardware.control_table import load_table
+
+    found = [joint for arm in table.followers.values() for joint in arm.joints.values()]
+    motors = [load_table(joint.model) for joint in found]
+    stalls = [1.0 if motor.current_a is None else motor.stall_current_a for motor in motors]
+    return {
+        name: JointScale(joint.low, joint.high, stall, table.safety.warm_c)
+        for name, joint, stall in zip(table.spec.joints, found, stalls, strict=True)
+    }
 
 
 class BenchView(ABC):
     """What collect and deploy both show: the episode, the rate, the cameras, the last events, the tally."""
+
+    keys = "keys  s save  d discard  r redo  q stop"
+    least = 1
+    """Lines that `body` needs at least."""
 
     def __init__(self, title: str, spec: BenchSpec, keys: bool) -> None:
         self.title = f"{title} · {spec.name}{' · ' + spec.task if spec.task else ''}{' · SIM' if spec.sim else ''}"
@@ -34,21 +71,25 @@ class BenchView(ABC):
         self.skipped = 0
         self.limited = 0
         """Ticks of this episode in which less was sent than was asked for."""
-        self.kept = 0
+        self.done = 0
+        """Episodes of the target that are through."""
         self.successes = 0
-        self.events: deque[str] = deque(maxlen=EVENTS)
+        self.ended: EpisodeResult | None = None
+        """The episode before, while the next one is laid out."""
+        self.events: deque[str] = deque(maxlen=20)
         self.health: Mapping[str, MotorHealth] = {}
         """By joint; the bench's own, which it keeps up to date."""
         self._keys = keys
-        self._began_s = monotonic()
-        self._rows = 0
+        self._stamps_s: deque[float] = deque(maxlen=RECENT)
 
     def watch(self, tick: "Tick") -> None:
         """Take what the loop has just done. Called every tick: keep it to a few assignments."""
-        if self.tick is None or tick.step.observation.time_s < self.tick.step.observation.time_s:
-            self._began_s, self._rows, self.skipped, self.limited = monotonic(), 0, 0, 0
+        if self.tick is None or self.ended or tick.step.observation.time_s < self.tick.step.observation.time_s:
+            self.skipped, self.limited, self.done, self.ended = 0, 0, tick.episode - 1, None
+            self._stamps_s.clear()
+            self.events.clear()
             self.begin()
-        self._rows += 1
+        self._stamps_s.append(monotonic())
         self.skipped += tick.step.skipped
         self.limited += any(event.kind == "limit" for event in tick.step.events)
         for event in (event for event in tick.step.events if event.kind != "limit"):  # too many to read
@@ -56,128 +97,140 @@ class BenchView(ABC):
         self.tick = tick
 
     def report(self, result: "EpisodeResult") -> None:
-        self.kept += result.path is not None
-        self.successes += result.path is not None and result.outcome == "success"
+        """Take how the episode ended."""
+        self.done += result.path is not None
+        self.successes += result.path is not None and result.outcome is Outcome.SUCCESS
+        self.ended = result
 
     def begin(self) -> None:
         """A new episode; a view that keeps something of the old one forgets it here."""
         return
 
-    def render(self, width: int) -> RenderableType:
+    def render(self, width: int, height: int) -> RenderableType:
         tick = self.tick
         if tick is None:
             return Text("opening the bench ...", "dim")
-        return lines(
+        events = min(max(EVENTS, height // 5), max(1, height - FRAME - self.least))
+        return Group(
             self._episode(tick, width),
-            self.body(tick, width),
-            Text(self._timing(tick)),
-            Text("\n".join(plain(text)[:width] for text in tuple(self.events)), "cyan"),
-            Text(KEYS if self._keys else "Ctrl-C stops: the arm parks first", "dim"),
+            self._progress(tick, width),
+            self.body(tick, width, height - FRAME - events),
+            widgets.clip(self._rate(tick), width),
+            widgets.clip(self._ages(tick), width),
+            *self._last_events(events, width),
+            widgets.clip(self.keys if self._keys else "Ctrl-C stops: the arm parks first", width, "dim"),
         )
 
     @abstractmethod
-    def body(self, tick: "Tick", width: int) -> RenderableType:
-        """What this verb shows between the head and the timing."""
+    def body(self, tick: "Tick", width: int, height: int) -> RenderableType:
+        """What this verb shows between the head and the timing: the same number of lines each time, at most `height`."""
+
+    @abstractmethod
+    def state(self, tick: "Tick") -> tuple[str, str]:
+        """What goes on just now, and the style to say it in."""
+
+    @abstractmethod
+    def tally(self) -> str:
+        """What has come of the episodes so far."""
 
     def line(self) -> str:
         tick = self.tick
         if tick is None:
             return ""
-        return f"episode {tick.episode}/{tick.target}  t {tick.step.observation.time_s:.1f} s  {self._timing(tick)}".replace(
-            "\n", "  "
+        return (
+            f"episode {tick.episode} of {tick.target}  t {tick.step.observation.time_s:.1f} s  {self.tally()}"
+            f"  {self._rate(tick).plain}  {self._ages(tick).plain}"
         )
 
-    def _episode(self, tick: "Tick", width: int) -> RenderableType:
-        words = f"episode {tick.episode}/{tick.target}  kept {self.kept}  successes {self.successes}"
+    def _episode(self, tick: "Tick", width: int) -> Text:
         seed = "" if tick.seed is None else f"  seed {tick.seed}"
-        head = Text(f"{words}{seed}  t {tick.step.observation.time_s:5.1f} s", "bold")
-        head.append("  task done" if tick.success else "", "bold green")
-        return lines(head, Text(widgets.share((tick.episode - 1) / tick.target, width), "blue"))
+        words, style = self.state(tick)
+        head = f"episode {tick.episode} of {tick.target}{seed}  t {tick.step.observation.time_s:4.1f} s  "
+        return widgets.clip(Text.assemble((head, "bold"), (words, style)), width)
 
-    def _timing(self, tick: "Tick") -> str:
-        wall_s = max(monotonic() - self._began_s, 1e-3)
-        sensors = tick.step.observation
-        rate = f"rate {self._rows / wall_s:5.1f} Hz"
+    def _progress(self, tick: "Tick", width: int) -> Text:
+        words = f" {self.tally()}"
+        across = max(8, width - max(len(words), 24))  # steady while the words change
+        return widgets.clip(Text.assemble((widgets.share(self.done / tick.target, across), "blue"), words), width)
+
+    def _rate(self, tick: "Tick") -> Text:
+        rate_hz = self._rate_hz()
         if self.spec.lockstep:
-            rate += f" (lock-step, {sensors.time_s / wall_s:.1f} x real time)"
+            rate = f"{widgets.number(rate_hz, 0):>3} Hz, {widgets.number(rate_hz / self.spec.rate_hz, 0)} x real time"
         else:
-            rate += f" of {self.spec.rate_hz:g}"
-        ages = "  ".join(f"{name} {abs(1000 * frame.age_s):.0f} ms" for name, frame in sensors.frames.items())
-        return f"{rate}  late ticks {self.skipped}  limited {self.limited}\nframe ages  {ages}"
+            rate = f"{widgets.number(rate_hz, 1):>4} of {self.spec.rate_hz:g} Hz"
+        return Text.assemble(
+            f"rate {rate}  ",
+            (f"late ticks {self.skipped}", widgets.RETRY if self.skipped else ""),
+            f"  limited {self.limited}",
+        )
+
+    def _rate_hz(self) -> float:
+        """Of the last ticks; it falls while none comes. NaN before the second."""
+        stamps = tuple(self._stamps_s)
+        if len(stamps) < 2:
+            return float("nan")
+        last_s = stamps[-1]
+        if self.ended is None and not self.spec.lockstep:
+            last_s = max(last_s, monotonic() - 1 / self.spec.rate_hz)
+        return (len(stamps) - 1) / max(last_s - stamps[0], 1e-6)
+
+    def _ages(self, tick: "Tick") -> Text:
+        said = Text("camera age")
+        for name, frame in tick.step.observation.frames.items():
+            old = frame.age_s * self.spec.cameras[name].rate_hz > OLD_FRAMES
+            said.append(f"  {plain(name)} {abs(1000 * frame.age_s):.0f} ms{' old' if old else ''}", "yellow" * old)
+        return said
+
+    def _last_events(self, count: int, width: int) -> list[Text]:
+        last = list(self.events)[-count:]
+        return [widgets.clip(plain(text), width, "cyan") for text in last + [""] * (count - len(last))]
 
 
 class CollectView(BenchView):
-    """Rate, cameras, joints and their load, and which episode of how many."""
+    """Rate, cameras, joints with their load and heat, and which episode of how many."""
 
-    def body(self, tick: "Tick", width: int) -> RenderableType:
+    def __init__(self, title: str, spec: BenchSpec, keys: bool, scales: Mapping[str, JointScale] | None = None) -> None:
+        super().__init__(title, spec, keys)
+        self.least = 1 + len(spec.joints)
+        self._scales = {name: JointScale(-np.pi, np.pi) for name in spec.joints} | dict(scales or {})
+        self._chosen: Callable[[], str] = str
+
+    def steer(self, chosen: Callable[[], str]) -> None:
+        """The keyboard moves the joint that `chosen` names."""
+        self._chosen = chosen
+        self.keys = "keys  1-6 joint  up/down move it  s save  d discard  r redo  q stop"
+
+    def state(self, tick: "Tick") -> tuple[str, str]:
+        if self.ended is not None:
+            return ("saved", "bold green") if self.ended.path else (f"not kept: {self.ended.why}", "bold yellow")
+        return ("task done", "bold green") if tick.success else ("● recording", "bold red")
+
+    def tally(self) -> str:
+        return f"{self.done} kept"
+
+    def body(self, tick: "Tick", width: int, height: int) -> RenderableType:
         sensors = tick.step.observation
-        table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-        for name in ("joint", "position", "rad", "rad/s", "load", "", "°C"):
-            table.add_column(name, justify="right" if name in ("rad", "rad/s", "", "°C") else "left", no_wrap=True)
-        across = max(8, (width - 46) // 2)
-        health = dict(self.health)
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+        for name, justify in (("joint", "left"), ("position", "left"), ("rad", "right"), ("rad/s", "right"),
+                              ("load", "left"), ("% stall", "right"), ("°C", "right")):  # fmt: skip
+            table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        longest = min(16, 2 + max(map(len, self.spec.joints)))
+        across = max(4, width - longest - 27)  # for both pictures; the rest are numbers and gaps
+        health, chosen = dict(self.health), self._chosen()
         for name, position, velocity, effort in zip(
             self.spec.joints, sensors.position, sensors.velocity, sensors.effort, strict=True
         ):
+            scale, motor = self._scales[name], health.get(name)
+            load = float(effort) / scale.stall
+            heat_c = motor.temperature_c if motor else np.nan
             table.add_row(
-                plain(name)[:16],
-                widgets.bar(float(position), -np.pi, np.pi, across),
+                widgets.clip(f"{'▶ ' if name == chosen else ''}{plain(name)}", longest),
+                widgets.bar(float(position), scale.low, scale.high, across * 2 // 3),
                 f"{position:+.2f}",
                 f"{velocity:+.2f}",
-                widgets.share(abs(float(effort)), across // 2),
-                f"{effort:+.2f}",
-                f"{health[name].temperature_c:.0f}" if name in health else "",
+                widgets.gauge(abs(load), across - across * 2 // 3),
+                f"{100 * load:+.0f}",
+                Text(widgets.number(heat_c, 0), "bold yellow" if heat_c >= scale.warm_c else ""),
             )
         return table
-
-
-class DeployView(BenchView):
-    """The energy of this rollout against its threshold, and what the policy does about it."""
-
-    def __init__(self, title: str, spec: BenchSpec, keys: bool) -> None:
-        super().__init__(title, spec, keys)
-        self.begin()
-
-    def begin(self) -> None:
-        self._scores: list[float] = []
-        self._thresholds: list[float] = []
-        self._retrying: list[bool] = []
-        self._latency_s = self._age_s = np.nan
-        self._steps = 0
-
-    def watch(self, tick: "Tick") -> None:
-        super().watch(tick)
-        decision = tick.step.decision
-        self._scores.append(decision.score)
-        self._thresholds.append(decision.threshold)
-        self._retrying.append(decision.actor is Actor.RETRY)
-        if decision.steps_used:
-            self._latency_s, self._steps = decision.latency_s, decision.steps_used
-        self._age_s = decision.plan_age_s
-
-    def body(self, tick: "Tick", width: int) -> RenderableType:
-        count = len(self._retrying)  # appended last
-        scores, limits = self._scores[:count], self._thresholds[:count]
-        decision = tick.step.decision
-        above = decision.score > decision.threshold
-        state = "retrying" if decision.actor is Actor.RETRY else "above its threshold" if above else "following"
-        head = Text.assemble(
-            ("energy ", "bold"),
-            (f"{widgets.number(decision.score)}", widgets.ALARM if above else widgets.CALM),
-            f"  threshold {widgets.number(decision.threshold)}",
-            f"  attempt {decision.attempt}  ",
-            (state, widgets.RETRY if decision.actor is Actor.RETRY else widgets.ALARM if above else widgets.CALM),
-        )
-        foot = (
-            f"descent steps {self._steps}  plan latency {widgets.number(1000 * self._latency_s, 0)} ms"
-            f"  plan age {widgets.number(1000 * self._age_s, 0)} ms"
-        )
-        return lines(head, widgets.strip(scores, limits, self._retrying[:count], width, 7), Text(foot))
-
-    def line(self) -> str:
-        tick = self.tick
-        if tick is None:
-            return ""
-        decision = tick.step.decision
-        energy = f"energy {widgets.number(decision.score)} of {widgets.number(decision.threshold)}"
-        return f"{super().line()}  {energy}  attempt {decision.attempt}"

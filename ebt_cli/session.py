@@ -62,15 +62,16 @@ class Desk:
 
 
 def hooks(view: "BenchView", painter: "Painter", desk: Desk, attended: bool = True) -> "Hooks":
-    """Feed the screen, obey the keys, and ring for saved, redo, retry and fault.
+    """Feed the screen, obey the keys, and ring for start, saved, redo, retry and fault.
 
     Where nobody attends, as when a script demonstrates, only what was not kept is said.
     """
     from ebt_recipes.recording import Hooks
 
     def watch(tick: "Tick") -> None:
+        began = view.tick is None or view.ended is not None
         view.watch(tick)
-        if any(event.kind in RINGING for event in tick.step.events):
+        if (began and attended and not view.spec.lockstep) or any(event.kind in RINGING for event in tick.step.events):
             bell()
 
     def report(result: "EpisodeResult") -> None:
@@ -83,11 +84,12 @@ def hooks(view: "BenchView", painter: "Painter", desk: Desk, attended: bool = Tr
 
 
 def sentence(result: "EpisodeResult") -> str:
-    """E.g. `episode 3  seed 12  success (success held)  8.4 s  1 attempt  demo-0003.h5`."""
+    """E.g. `demo-0003.h5  seed 12  success held  8.4 s  1 attempt`."""
+    which = result.path.name if result.path else f"episode {result.episode} not kept"
     seed = "" if result.seed is None else f"  seed {result.seed}"
+    ended = result.why if result.why.startswith(result.outcome) else f"{result.outcome}: {result.why}"
     tries = "1 attempt" if result.attempts == 1 else f"{result.attempts} attempts"
-    kept = result.path.name if result.path else "not kept"
-    return f"episode {result.episode}{seed}  {result.outcome} ({result.why})  {result.seconds:.1f} s  {tries}  {kept}"
+    return f"{which}{seed}  {ended}  {result.seconds:.1f} s  {tries}"
 
 
 def rate_line(successes: int, judged: int, low: float, high: float) -> str:

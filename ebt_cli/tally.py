@@ -9,11 +9,11 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ebt_cli import widgets
-from ebt_cli.live import Painter, lines
+from ebt_cli.live import Painter
 from ebt_data.errors import DataError
 from ebt_data.whole import FULL_HINT, write_whole
 
@@ -120,12 +120,12 @@ class TallyView:
     def report(self, line: Line) -> None:
         self._lines.append(line)
 
-    def render(self, width: int) -> RenderableType:
+    def render(self, width: int, height: int) -> RenderableType:
         done = tuple(self._lines)
-        head = Text(self._counts(done), "bold")
+        head = widgets.clip(self._counts(done), width, "bold")
         row = Text(widgets.share(len(done) / self._target, width), "blue")
-        marks = Text("".join("●" if line["outcome"] == "success" else "○" for line in done))
-        return lines(head, row, marks, Text("● success   ○ failure", "dim"))
+        marks = "".join("●" if line["outcome"] == "success" else "○" for line in done).ljust(self._target, "·")
+        return Group(head, row, Text(marks), widgets.clip("● success   ○ failure   · to come", width, "dim"))
 
     def line(self) -> str:
         return f"{self._words}: {self._counts(tuple(self._lines))}" if self._lines else ""

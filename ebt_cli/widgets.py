@@ -1,42 +1,80 @@
 """Small pictures made of characters: energy strips, sparklines, bars; and numbers as people read them."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import isfinite, nan
 
 from rich.text import Text
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 CALM, ALARM, RETRY, LIMIT = "green", "bold red", "yellow", "red"
+SCALE = 9
+"""Columns at the left of a strip, for its scale."""
 
 
 def buckets(values: Sequence[float], width: int) -> list[float]:
-    """At most `width` numbers that show all of `values`: the highest of each run; NaN where a run has no number."""
-    size = max(1, -(-len(values) // max(1, width)))
-    runs = (values[start : start + size] for start in range(0, len(values), size))
+    """At most `width` numbers that show all of `values`: the highest of each run; NaN where a run has no number.
+
+    Runs differ in length by one at most, so that a full picture only gets denser as values are added.
+    """
+    columns = min(len(values), max(1, width))
+    ends = [len(values) * column // columns for column in range(columns + 1)] if columns else []
+    runs = (values[start:end] for start, end in pairwise(ends))
     return [max((v for v in run if isfinite(v)), default=nan) for run in runs]
 
 
 def spark(values: Sequence[float], width: int, style: str = CALM) -> Text:
-    """One line of bars, the lowest value lowest."""
+    """One line of bars, the lowest value lowest; none is so high that it touches the line above."""
     shown = buckets(values, width)
     low, high = _range(shown)
-    return Text("".join(EIGHTHS[1 + round(7 * _part(v, low, high))] if isfinite(v) else " " for v in shown), style)
+    return Text("".join(EIGHTHS[1 + round(6 * _part(v, low, high))] if isfinite(v) else " " for v in shown), style)
 
 
 def strip(
     scores: Sequence[float], thresholds: Sequence[float], retrying: Sequence[bool], width: int, height: int
 ) -> Text:
-    """`height` lines of bars with the threshold as a line across; bars above it are red, bars of a retry yellow."""
-    shown, limits = buckets(scores, width), buckets(thresholds, width)
-    tones = [t > 0 for t in buckets([float(r) for r in retrying], width)]
+    """`height` lines of bars, the threshold as a line across, and at the left what the top and bottom stand for.
+
+    Bars above the threshold are red, those of a retry pale: nothing is planned then, and the score stands still.
+    """
+    across = max(1, width - SCALE)
+    shown, limits = buckets(scores, across), buckets(thresholds, across)
+    tones = [t > 0 for t in buckets([float(r) for r in retrying], across)]
     low, high = _range([*shown, *limits])
+    ends = {height - 1: f"{high:.3g}", 0: f"{low:.3g}"} if any(map(isfinite, shown)) else {}
     rows = []
     for row in reversed(range(height)):
-        line = Text()
+        line = Text().append(f"{ends.get(row, ''):>{SCALE - 2}}{' ┤' if row in ends else ' │'}", "dim")
         for score, limit, retry in zip(shown, limits, tones, strict=True):
             line.append(*_cell(row, height, _part(score, low, high), _part(limit, low, high), retry))
         rows.append(line)
     return Text("\n").join(rows)
+
+
+def marks(labels: Sequence[tuple[int, str]], retrying: Sequence[bool], width: int) -> Text:
+    """The line below a strip: `▲label` under the value where something happened, `~` where it was being retried.
+
+    `labels` are (index, text) in order. A label that would run into the one before it is left out.
+    """
+    across, count = max(1, width - SCALE), len(retrying)
+    cells = ["~" if tone > 0 else " " for tone in buckets([float(r) for r in retrying], across)]
+    cells += [" "] * (across - len(cells))
+    free = 0
+    for index, label in labels:
+        at = index if count <= across else ((index + 1) * across - 1) // count
+        words = f"▲{label}"
+        if at + len(words) > across:  # at the right edge it stands before its mark
+            words, at = f"{label}▲", min(at, across - 1) - len(label)
+        if at >= free:
+            cells[at : at + len(words)] = words
+            free = at + len(words) + 1
+    return Text(" " * SCALE + "".join(cells), RETRY)
+
+
+def axis(last_s: float, count: int, width: int) -> Text:
+    """The times at both ends of a strip of `count` values."""
+    across, end = min(count, max(1, width - SCALE)), f"{last_s:.1f} s"
+    return Text(" " * SCALE + "0 s " + end.rjust(across - 4), "dim")
 
 
 def _cell(row: int, height: int, level: float, limit: float, retry: bool) -> tuple[str, str]:
@@ -44,10 +82,20 @@ def _cell(row: int, height: int, level: float, limit: float, retry: bool) -> tup
     fill = round(8 * (level * height - row)) if isfinite(level) else 0
     if row == 0 and isfinite(level):
         fill = max(fill, 1)  # the lowest score is a score too
-    if fill > 0:
-        return EIGHTHS[min(fill, 8)], RETRY if retry else ALARM if level > limit else CALM
     at_limit = isfinite(limit) and row == min(int(limit * height), height - 1)
-    return ("─", LIMIT) if at_limit else (" ", "")
+    if at_limit and not 0 < fill < 8:  # the line goes on through a bar that stands higher
+        return "─", LIMIT
+    if fill > 0:
+        return ("░", RETRY) if retry else (EIGHTHS[min(fill, 8)], ALARM if level > limit else CALM)
+    return " ", ""
+
+
+def clip(text: str | Text, width: int, style: str = "") -> Text:
+    """One line of at most `width` columns, `…` where it was longer."""
+    line = text.copy() if isinstance(text, Text) else Text(text, style)
+    line.truncate(width, overflow="ellipsis")
+    line.no_wrap = True
+    return line
 
 
 def bar(value: float, low: float, high: float, width: int) -> str:
@@ -62,6 +110,12 @@ def share(part: float, width: int) -> str:
     """How much is done, `part` in 0..1."""
     done = round(min(max(part, 0.0), 1.0) * width)
     return "█" * done + "░" * (width - done)
+
+
+def gauge(part: float, width: int) -> str:
+    """The same as a line, for many below each other."""
+    done = round(min(max(part, 0.0), 1.0) * width)
+    return "━" * done + "─" * (width - done)
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """A small bench in memory, steps on it, and an episode recorded from them by the real recorder."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,17 @@ def spec() -> BenchSpec:
 def ticks() -> Callable[[int], list[Tick]]:
     """Make so many ticks of one rollout."""
     return lambda count: [Tick(1, 10, 7, rollout_step(row), success=False) for row in range(count)]
+
+
+@pytest.fixture
+def bare_ticks(ticks: Callable[[int], list[Tick]]) -> Callable[[int], list[Tick]]:
+    """The same of a policy without calibration: no threshold, and nothing is retried."""
+
+    def bare(tick: Tick) -> Tick:
+        decision = replace(tick.step.decision, threshold=np.nan, actor=Actor.POLICY, attempt=1)
+        return replace(tick, step=replace(tick.step, decision=decision, events=()))
+
+    return lambda count: [bare(tick) for tick in ticks(count)]
 
 
 @pytest.fixture(scope="session")

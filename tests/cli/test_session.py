@@ -36,7 +36,12 @@ def test_the_rate_line_has_its_interval() -> None:
 
 def test_an_episode_is_said_in_one_line() -> None:
     result = EpisodeResult(3, 12, Outcome.SUCCESS, Command.NONE, Path("a/x.h5"), 80, 4.0, 2, "success held")
-    assert sentence(result) == "episode 3  seed 12  success (success held)  4.0 s  2 attempts  x.h5"
+    assert sentence(result) == "x.h5  seed 12  success held  4.0 s  2 attempts"
+
+
+def test_an_episode_that_was_thrown_away_is_said_with_its_reason() -> None:
+    result = EpisodeResult(3, None, Outcome.FAILURE, Command.NONE, None, 80, 4.0, 1, "time limit")
+    assert sentence(result) == "episode 3 not kept  failure: time limit  4.0 s  1 attempt"
 
 
 def test_versions_name_what_a_recording_depends_on() -> None:
