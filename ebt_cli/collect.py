@@ -9,6 +9,7 @@ import typer
 
 from ebt_cli.console import bell, near, result_table, say
 from ebt_cli.names import EPISODES, complete_bench
+from ebt_data.errors import MisuseError
 
 if TYPE_CHECKING:
     from ebt_data.agent import Agent
@@ -70,6 +71,11 @@ def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, p
     from ebt_recipes.collect import collect as procedure
 
     spec = table.spec
+    if operator is Operator.KEYBOARD and spec.lockstep:
+        raise MisuseError(
+            f"the twin {spec.name} runs in lock-step, many times as fast as a hand on the keyboard",
+            hint="ebt collect --bench twin_live --operator keyboard",
+        )
     out.mkdir(parents=True, exist_ok=True)
     repair_first(out)
     who = SCRIPTED if operator is Operator.LEADER and spec.sim else str(operator)

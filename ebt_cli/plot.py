@@ -10,13 +10,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ebt_data.step import Actor
+
 if TYPE_CHECKING:
-    from ebt_data.episode import Episode
+    from ebt_data.episode import Episode, EpisodeEvent
 
 INK, ASKED, ENERGY, LIMIT, EVENT = "#222222", "#b8b8b8", "#1b6ca8", "#c1403d", "#d9902f"
 FRAMES = 8
 COLUMNS = 3
 WIDTH_IN = 12.0
+COMMON = ("limit", "late")
+"""Events that are too many to be labelled; `ebt inspect --json` has them all."""
+LABEL_APART = 0.07
+"""Of the whole time: labels that stand closer become one."""
 
 
 def plot_episode(episode: "Episode", name: str, out: Path) -> None:
@@ -44,16 +50,33 @@ def plot_episode(episode: "Episode", name: str, out: Path) -> None:
 def _energy(axes: Axes, episode: "Episode", time_s: NDArray[np.float64]) -> None:
     energy = episode.energy or {}
     score, limit = np.asarray(energy["score"]), np.asarray(energy["threshold"])
-    axes.plot(time_s, score, color=ENERGY, lw=1.3, label="score")
+    axes.plot(time_s, score, color=ENERGY, lw=1.3, label="energy")
     if np.isfinite(limit).any():
-        axes.plot(time_s, limit, color=LIMIT, lw=1, ls="--", label="threshold")
+        axes.plot(time_s, limit, color=LIMIT, lw=1, ls="--", label="normal up to here")
         axes.fill_between(time_s, limit, score, where=score > limit, color=LIMIT, alpha=0.25, lw=0)
-    for event in episode.events:
-        axes.axvline(event.time_s, color=EVENT, lw=0.7)
-        axes.text(event.time_s, 1.0, f" {event.kind}", transform=axes.get_xaxis_transform(), rotation=90,
-                  va="top", fontsize=6, color=EVENT)  # fmt: skip
-    axes.legend(loc="lower left", fontsize=7, frameon=False, ncols=2)
+    retrying = np.asarray(energy["actor"]) == Actor.RETRY
+    if retrying.any():
+        axes.fill_between(time_s, 0, 1, where=retrying, transform=axes.get_xaxis_transform(), color=EVENT, alpha=0.15,
+                          lw=0, label="retrying")  # fmt: skip
+    _events(axes, episode.events, float(time_s[-1]) if len(time_s) else 1.0)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.08, 0.98), fontsize=7, frameon=False, ncols=3, borderpad=0)
     _dress(axes, "energy", time_s)
+
+
+def _events(axes: Axes, events: "Sequence[EpisodeEvent]", last_s: float) -> None:
+    """A line for each event and one label for those that stand too close for two."""
+    groups: list[tuple[float, list[str]]] = []
+    for event in (event for event in events if event.kind not in COMMON):
+        axes.axvline(event.time_s, color=EVENT, lw=0.7)
+        if groups and event.time_s - groups[-1][0] < LABEL_APART * last_s:
+            groups[-1][1].append(event.kind)
+        else:
+            groups.append((event.time_s, [event.kind]))
+    for time_s, kinds in groups:
+        at_end = time_s > (1 - LABEL_APART) * last_s
+        axes.text(time_s, 0.98, f" {chr(10).join(kinds)} ", transform=axes.get_xaxis_transform(),
+                  ha="right" if at_end else "left", va="top", fontsize=6, color=EVENT,
+                  bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 0.5})  # fmt: skip
 
 
 def _joints(axes: Sequence[Axes], episode: "Episode", time_s: NDArray[np.float64], joints: range) -> None:

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.panel import Panel
 
+from ebt_cli.app import run
 from ebt_cli.collect import Operator
 from ebt_cli.deploy_screen import DeployView
 from ebt_cli.live import Painter, View
@@ -193,6 +194,15 @@ def test_the_line_for_a_log_has_no_bars_and_no_breaks(spec: BenchSpec, ticks: Ti
         view.watch(tick)
     line = view.line()
     assert "\n" not in line and "█" not in line and "energy 3.90" in line and "camera age" in line
+
+
+def test_the_keyboard_is_refused_where_time_does_not_wait_for_a_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["collect", "--operator", "keyboard", "--out", str(tmp_path / "demos")]) == 2
+    told = capsys.readouterr().err
+    assert "lock-step" in told and "--bench twin_live" in told
+    assert not (tmp_path / "demos").exists()
 
 
 @pytest.mark.slow
