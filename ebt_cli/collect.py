@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebt_cli.console import bell, near, result_table, say
-from ebt_cli.names import EPISODES, complete_bench
+from ebt_cli.names import EPISODES, TaskOption, complete_bench
 from ebt_data.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Operator(StrEnum):
 
 def collect(
     bench: Annotated[str, typer.Option(help="Bench file, by name or path.", autocompletion=complete_bench)] = "twin",
+    task: Annotated[str | None, TaskOption] = None,
     operator: Annotated[
         Operator, typer.Option(help="Who demonstrates. On the twin a script moves the leader arm.")
     ] = Operator.LEADER,
@@ -38,7 +39,9 @@ def collect(
     ] = 30,
     out: Annotated[Path, typer.Option(help="Folder of the dataset; an unfinished one is continued.")] = EPISODES,
     seed: Annotated[int, typer.Option(min=0, help="Of the first scene, where a twin lays it out.")] = 0,
-    seconds: Annotated[float, typer.Option(min=1, help="Longest demonstration.")] = 30.0,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Longest demonstration.", show_default="the task's; 30 on real arms")
+    ] = None,
     rate: Annotated[float | None, typer.Option(min=1, help="Ticks a second, instead of the bench file's.")] = None,
 ) -> None:
     """Record demonstrations until the folder holds enough good ones.
@@ -50,10 +53,10 @@ def collect(
     from ebt_recipes.collect import CollectPlan
     from ebt_recipes.recording import Limits
 
-    table = load_bench(bench)
+    table = load_bench(bench) if task is None else load_bench(bench).with_task(task)
     if rate is not None:
         table = table.model_copy(update={"rate_hz": rate})
-    done = record(table, operator, out, CollectPlan(episodes, Limits(seconds), first_seed=seed))
+    done = record(table, operator, out, CollectPlan(episodes, Limits(seconds or table.longest_s), first_seed=seed))
     result_table(("episode",), ([near(path)] for path in done.kept))
     say(f"{done.had + len(done.kept)} of {episodes} demonstrations in {out}; {done.discarded} thrown away")
     if done.stopped:

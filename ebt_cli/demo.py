@@ -13,22 +13,21 @@ import typer
 
 from ebt_cli.console import result_table, say
 from ebt_cli.demo_folder import check_same, check_space, claim
-from ebt_cli.names import RUNS
+from ebt_cli.names import RUNS, TaskOption
 from ebt_cli.session import rate_line
 from ebt_cli.widgets import duration
 from ebt_data.errors import HardwareError
 
 if TYPE_CHECKING:
     from ebt_cli.tally import Line
+    from ebt_hardware.config import DynamixelBench, TwinBench
     from ebt_recipes.rollouts import MakeAgent, Trained
 
-BENCH, RECIPE = "twin", "pick_place"
+BENCH = "twin"
 EVALUATE, CALIBRATE, DISTURB, CLEAN = 100_000, 200_000, 300_000, 400_000
 """First seeds; demonstrations count from 0, so that no scene is met twice."""
 SHOWN = 2
 """Rollouts on the live screen."""
-LONGEST_S = 15.0
-"""Of a rollout, retries included; a demonstration takes three to five seconds."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,9 @@ QUICK = Size(30, 40, 10, 4, 2, 2, 50, "about 2 min in all")
 
 def demo(
     quick: Annotated[bool, typer.Option("--quick", help="About two minutes; the policy stays under-trained.")] = False,
+    task: Annotated[str | None, TaskOption] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for everything it makes.", show_default=f"{RUNS}/demo")
+        Path | None, typer.Option(help="Folder for everything it makes.", show_default=f"{RUNS}/demo or demo-TASK")
     ] = None,
 ) -> None:
     """Show the whole loop on the digital twin: collect, train, calibrate, roll out, retry.
@@ -63,19 +63,24 @@ def demo(
     Everything is real but the arms: Dynamixel packets, RealSense pipelines, HDF5 files, a trained energy. Cut off, the
     same command goes on where it was; to start over, remove its folder.
     """
+    from ebt_hardware.config import load_bench
+    from ebt_hardware.twin.tasks import DEFAULT_TASK
+
     size = QUICK if quick else FULL
-    folder = out or RUNS / ("demo-quick" if quick else "demo")
+    table = load_bench(BENCH).with_task(task or DEFAULT_TASK)
+    name = "demo" if table.task == DEFAULT_TASK else f"demo-{table.spec.task}"
+    folder = out or RUNS / (f"{name}-quick" if quick else name)
     try:
         with claim(folder):
             check_space(folder, size.disk_mb)
-            check_same(folder, _ingredients(size))
+            check_same(folder, _ingredients(size, table))
             say(f"The whole loop on the digital twin, into {folder}: {size.budget}.", "bold")
             if quick:
                 say(
                     "--quick: the policy will be under-trained and mostly fail; `ebt demo` trains a good one.", "yellow"
                 )
             say(_slower(), "yellow")
-            _Demo(size, folder).run()
+            _Demo(size, folder, table).run()
     except KeyboardInterrupt as stop:
         stop.add_note("what was done is kept: the same command goes on from there")
         raise
@@ -83,15 +88,14 @@ def demo(
         say("under-trained on purpose (--quick)", "yellow")
 
 
-def _ingredients(size: Size) -> dict[str, Any]:
+def _ingredients(size: Size, table: "TwinBench | DynamixelBench") -> dict[str, Any]:
     """What decides the demo's results: a folder that was begun with other ones is not gone on with."""
-    from ebt_hardware.config import load_bench
-    from ebt_recipes.recipe import load_recipe
+    from ebt_recipes.recipe import recipe_for
 
     return {
         "size": {name: value for name, value in asdict(size).items() if name not in ("budget", "disk_mb")},
-        "bench": load_bench(BENCH).model_dump(mode="json"),
-        "recipe": load_recipe(RECIPE).model_dump(mode="json"),
+        "bench": table.model_dump(mode="json"),
+        "recipe": recipe_for(table.spec.task).model_dump(mode="json"),
     }
 
 
@@ -110,8 +114,9 @@ def _slower() -> str:
 class _Demo:
     """The stages, each of which finds what an earlier run of it left."""
 
-    def __init__(self, size: Size, folder: Path) -> None:
+    def __init__(self, size: Size, folder: Path, table: "TwinBench | DynamixelBench") -> None:
         self._size = size
+        self._table = table
         self._folder = folder
         self._episodes = folder / "episodes"
         self._run = folder / "run"
@@ -122,7 +127,7 @@ class _Demo:
         self._collect()
         self._train()
         self._calibrate()
-        self._say("4/5", f"{self._size.rollouts} fresh scenes; then controls; then the cube knocked out of the grip")
+        self._say("4/5", f"{self._size.rollouts} fresh scenes; then controls; then the object knocked out of the grip")
         policy = self._tally("policy", self._trained(), EVALUATE, self._size.rollouts)
         rows = [_row("policy", policy), *self._controls(), *self._retries()]
         self._show()
@@ -132,26 +137,26 @@ class _Demo:
 
     def _collect(self) -> None:
         from ebt_cli.collect import Operator, record
-        from ebt_hardware.config import load_bench
         from ebt_recipes.collect import CollectPlan
         from ebt_recipes.recording import Limits
 
-        self._say("1/5", f"ebt collect -n {self._size.demonstrations} --out {self._episodes}")
-        plan = CollectPlan(self._size.demonstrations, Limits(LONGEST_S))
-        record(load_bench(BENCH), Operator.LEADER, self._episodes, plan)
+        self._say("1/5", f"ebt collect --task {self._table.task} -n {self._size.demonstrations} --out {self._episodes}")
+        plan = CollectPlan(self._size.demonstrations, Limits(self._table.longest_s))
+        record(self._table, Operator.LEADER, self._episodes, plan)
 
     def _train(self) -> None:
         from ebt_cli.train import fit
         from ebt_recipes.checkpoint import is_trained
-        from ebt_recipes.recipe import load_recipe
+        from ebt_recipes.recipe import recipe_for
 
+        recipe = recipe_for(self._table.spec.task)
         minutes = f"{self._size.train_s / 60:.2g}"
-        self._say("2/5", f"ebt train {RECIPE} --data {self._episodes} --out {self._run} --time-limit {minutes}")
+        self._say("2/5", f"ebt train {recipe.name} --data {self._episodes} --out {self._run} --time-limit {minutes}")
         if is_trained(self._run):
             say("trained already")
             return
         resume = (self._run / "resume.safetensors").is_file()
-        fit(load_recipe(RECIPE), self._episodes, self._run, resume, self._size.train_s)
+        fit(recipe, self._episodes, self._run, resume, self._size.train_s)
 
     def _calibrate(self) -> None:
         from ebt_recipes.calibrate import Stream, calibrate
@@ -181,7 +186,7 @@ class _Demo:
         return [_row(name, self._tally(name, make, EVALUATE, self._size.controls)) for name, make in controls]
 
     def _retries(self) -> list[tuple[str, str, str]]:
-        """Paired rollouts with the cube knocked out of the grip, and retries where nothing was disturbed."""
+        """Paired rollouts with the object knocked out of the grip, and retries where nothing was disturbed."""
         from ebt_recipes.retry import RetryRules
 
         if not self._calibration.is_file():
@@ -207,7 +212,9 @@ class _Demo:
         from ebt_data.episode import Episode, list_episodes
 
         out, picture = self._folder / "rollouts", self._folder / "rollout.png"
-        command = f"ebt deploy {self._run} -n {SHOWN} --seed {DISTURB} --disturb knock --out {out}"
+        command = (
+            f"ebt deploy {self._run} --task {self._table.task} -n {SHOWN} --seed {DISTURB} --disturb knock --out {out}"
+        )
         self._say("5/5", command)
         if not picture.exists():
             self._deploy(out)
@@ -235,7 +242,7 @@ class _Demo:
         use_one_thread()
         try:
             with redirect_stdout(sys.stderr):  # what the verb prints is talk here
-                deploy(self._run, BENCH, len(missing), missing[0], out, disturb="knock")
+                deploy(self._run, BENCH, self._table.task, len(missing), missing[0], out, disturb="knock")
         except HardwareError as fault:
             # An under-trained policy may push until a motor of the twin shuts down; the rest of the demo stands.
             say(f"the rollout ended in a fault: {fault}", "yellow")
@@ -249,12 +256,12 @@ class _Demo:
         self, name: str, make: "MakeAgent", first_seed: int, number: int, knocked: bool = False
     ) -> "Sequence[Line]":
         from ebt_cli.tally import tally
-        from ebt_recipes.disturbance import DisturbanceRule, Lifted
+        from ebt_recipes.disturbance import DisturbanceRule
         from ebt_recipes.recording import Limits
         from ebt_recipes.rollouts import Trial
 
-        rule = DisturbanceRule("knock", Lifted("cube")) if knocked else None
-        trial = Trial(BENCH, make, Limits(LONGEST_S), rule)
+        rule = DisturbanceRule("knock") if knocked else None
+        trial = Trial(BENCH, make, Limits(self._table.longest_s), rule, self._table.task)
         file = self._folder / f"{name.replace(' ', '_').replace(',', '')}.jsonl"
         read = [self._run / "model.safetensors", self._run / "run.json"]
         if getattr(make, "calibration", None) is not None:

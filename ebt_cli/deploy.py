@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebt_cli.console import bell, listed, near, result_table, say
-from ebt_cli.names import ROLLOUTS, complete_bench, complete_run
+from ebt_cli.names import ROLLOUTS, TaskOption, complete_bench, complete_run
 from ebt_cli.session import rate_line
 from ebt_data.errors import TaskFailed
 
@@ -24,13 +24,12 @@ if TYPE_CHECKING:
 
 CALIBRATION = "calibration.json"
 """Beside the run's checkpoint; the rollouts it was made from lie in the folder `calibration` there."""
-LONGEST_S = 30.0
-"""Of a rollout; a demonstration of the twin's task takes about eight seconds, and a retry as long again."""
 
 
 def deploy(
     run: Annotated[Path, typer.Argument(help="A trained run, e.g. data/runs/pick_place.", autocompletion=complete_run)],
     bench: Annotated[str, typer.Option(help="Bench file, by name or path.", autocompletion=complete_bench)] = "twin",
+    task: Annotated[str | None, TaskOption] = None,
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Rollouts.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the first scene, where a twin lays it out.")] = 100_000,
     out: Annotated[Path, typer.Option(help="Folder the rollouts are saved to.")] = ROLLOUTS,
@@ -52,10 +51,13 @@ def deploy(
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from ebt_hardware.config import load_bench
     from ebt_recipes.checkpoint import load_run
+    from ebt_recipes.deploy import for_run, other_task
     from ebt_recipes.policy import EnergyPolicy
 
-    table = load_bench(bench)
-    policy = EnergyPolicy(load_run(run), table.spec, seed=seed)
+    trained = load_run(run)
+    table = for_run(load_bench(bench), trained, task)
+    say(other_task(table.spec, trained), "yellow")
+    policy = EnergyPolicy(trained, table.spec, seed=seed)
     session = Session(table, run, disturb)
     try:
         if calibrate:
@@ -71,15 +73,13 @@ def deploy(
 class Session:
     """The deploy screen and the operator's keys around one call of the procedure."""
 
-    def __init__(
-        self, table: "TwinBench | DynamixelBench", run: Path, disturb: str = "", longest_s: float = LONGEST_S
-    ) -> None:
+    def __init__(self, table: "TwinBench | DynamixelBench", run: Path, disturb: str = "") -> None:
         from ebt_cli.session import Desk
         from ebt_hardware.keyboard import TerminalKeys
         from ebt_recipes.recording import Limits
 
         self._table, self._run, self._disturb = table, run, disturb
-        self._limits = Limits(LONGEST_S if longest_s is None else longest_s)
+        self._limits = Limits(table.longest_s)
         self._keys = TerminalKeys()
         self._desk = Desk(self._keys.poll)
 
@@ -113,9 +113,9 @@ class Session:
 
 
 def _disturbed(hooks: "Hooks", kind: str, bench: "Bench") -> "Hooks":
-    from ebt_recipes.disturbance import Disturbance, DisturbanceRule, Lifted
+    from ebt_recipes.disturbance import Disturbance, DisturbanceRule
 
-    return replace(hooks, on_step=Disturbance(DisturbanceRule(kind, Lifted("cube")), bench)) if kind else hooks
+    return replace(hooks, on_step=Disturbance(DisturbanceRule(kind), bench)) if kind else hooks
 
 
 def watched(

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import typer
+
 RUNS, EPISODES, ROLLOUTS = Path("data/runs"), Path("data/episodes"), Path("data/episodes/rollouts")
 
 
@@ -9,6 +11,20 @@ def complete_bench(incomplete: str) -> list[str]:
     from ebt_hardware.config import list_benches
 
     return [name for name in list_benches() if name.startswith(incomplete)]
+
+
+def complete_task(incomplete: str) -> list[str]:
+    from ebt_hardware.twin.tasks import TASKS
+
+    return [name for name in TASKS if name.startswith(incomplete)]
+
+
+TaskOption = typer.Option(
+    "--task",
+    metavar="NAME|FILE:CLASS",
+    help="What is done, instead of the bench file's: on the twin a task, or a file of your own, which is run.",
+    autocompletion=complete_task,
+)
 
 
 def complete_recipe(incomplete: str) -> list[str]:

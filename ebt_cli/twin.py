@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from ebt_cli.console import result_table, say
+from ebt_cli.names import TaskOption
 from ebt_data.errors import HardwareError
 
 
 def twin(
-    task: Annotated[str, typer.Option(help="What lies on the table.")] = "pick_place",
+    task: Annotated[str | None, TaskOption] = None,
     links: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Keep symlinks with fixed names to the ports here.")
     ] = None,
@@ -21,11 +22,12 @@ def twin(
     Example: ebt twin --links /tmp/twin
     """
     from ebt_hardware.twin.server import LiveTwin
+    from ebt_hardware.twin.tasks import DEFAULT_TASK
     from ebt_hardware.twin.wiring import KOCH
 
     if links is not None:
         links.mkdir(parents=True, exist_ok=True)
-    with LiveTwin(task, links={arm: links / arm for arm in KOCH} if links else None) as live:
+    with LiveTwin(task or DEFAULT_TASK, links={arm: links / arm for arm in KOCH} if links else None) as live:
         motors = {arm: " ".join(f"{number}:{model}" for number, model in wired.items()) for arm, wired in KOCH.items()}
         shown = ((arm, links / arm if links else port, motors[arm]) for arm, port in live.paths.items())
         try:

@@ -5,15 +5,27 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, PrivateAttr, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from ebt_data.agent import Agent
 from ebt_data.errors import ConfigError
 from ebt_data.step import BenchSpec
 from ebt_hardware.bench import Bench
 from ebt_hardware.tables import CameraTable, FollowerJoint, LeaderJoint, SafetyTable, Table
+from ebt_hardware.twin.tasks import DEFAULT_TASK, check_name, find_task, task_label
+
+LONGEST_S = 30.0  # on real arms
 
 
 class FollowerTable(Table):
@@ -71,6 +83,15 @@ class BenchFile(Table):
         return self._name
 
     @property
+    def longest_s(self) -> float:
+        """How long a demonstration or rollout may take where nobody says otherwise."""
+        return LONGEST_S
+
+    def with_task(self, task: str) -> Self:
+        """The same bench for another task, as a flag named it; on real arms any words."""
+        return self.model_copy(update={"task": task})
+
+    @property
     def calibration_folder(self) -> Path:
         """Beside the file: `koch.toml` has its calibrations in `koch.calibration/`."""
         return (self._path or Path(f"{self._name}.toml")).with_suffix(".calibration")
@@ -82,19 +103,41 @@ class BenchFile(Table):
             joint if len(arms) == 1 else f"{arm}/{joint}" for arm, table in arms.items() for joint in table.joints
         ]
         looks = {name: camera.spec for name, camera in cameras.items()}
-        return BenchSpec(self.name, tuple(joints), looks, self.rate_hz, sim, self.task, lockstep)
+        return BenchSpec(
+            self.name, tuple(joints), looks, self.rate_hz, sim, task_label(self.task) if sim else self.task, lockstep
+        )
 
 
 class TwinBench(BenchFile):
     """The digital twin: MuJoCo physics behind emulated motors and software cameras."""
 
     kind: Literal["twin"]
-    task: str = "pick_place"
+    task: str = DEFAULT_TASK
+    """One of `tasks.TASKS`; only a flag may name a file of its own, since it is run."""
     clock: Literal["lockstep", "wall"] = "lockstep"
     """`lockstep`: simulated time that waits for whoever is slow. `wall`: live, behind ptys, in its own process."""
     cameras: dict[str, CameraTable] = Field(default_factory=dict)
     followers: dict[str, FollowerTable] = Field(min_length=1, max_length=1)
     leaders: dict[str, LeaderTable] = Field(default_factory=dict)
+
+    @field_validator("task")
+    @classmethod
+    def _task_is_known(cls, task: str) -> str:
+        return check_name(task)
+
+    @property
+    def longest_s(self) -> float:
+        """As the task says."""
+        return find_task(self.task).longest_s
+
+    def with_task(self, task: str) -> Self:
+        """The same bench with another task on its table: a name, or the path of a file, which is run.
+
+        Raises:
+            ConfigError: there is no such task.
+        """
+        find_task(task)
+        return super().with_task(task)
 
     @property
     def spec(self) -> BenchSpec:
@@ -188,6 +231,8 @@ def load_bench(name_or_path: str) -> TwinBench | DynamixelBench:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}", hint=error.hint) from error
     except ValidationError as error:
         raise _explain(path, error) from error
     bench._name = path.stem

@@ -72,6 +72,10 @@ class Scene(Protocol):
         """Object poses by name: [7] = position m, quaternion wxyz, in the world frame."""
         ...
 
+    def lifted(self) -> bool:
+        """True while the task's object is up in the grip."""
+        ...
+
     def disturb(self, kind: str) -> None:
         """Physically disturb the scene.
 

@@ -46,6 +46,10 @@ class TwinScene:
         """Object poses by name: [7] = position m, quaternion wxyz, in the world frame."""
         return self.world.privileged()
 
+    def lifted(self) -> bool:
+        """True while the task's object is up in the grip."""
+        return self.world.lifted()
+
     def disturb(self, kind: str) -> None:
         """Physically disturb the scene."""
         self.world.disturb(kind)

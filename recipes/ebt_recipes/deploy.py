@@ -9,10 +9,14 @@ Hooks.on_step may disturb the scene: see disturbance.py.
 from dataclasses import dataclass, replace
 
 from ebt_data.agent import Agent
+from ebt_data.errors import ConfigError
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
-from ebt_data.step import Outcome
+from ebt_data.step import BenchSpec, Outcome
 from ebt_hardware.bench import Bench
+from ebt_hardware.config import DynamixelBench, TwinBench
+from ebt_hardware.twin.tasks import TASKS
+from ebt_recipes.checkpoint import Run
 from ebt_recipes.interval import wilson
 from ebt_recipes.recording import Command, EpisodeResult, Hooks, Limits, record_episode
 
@@ -48,6 +52,32 @@ class DeploySummary:
     def interval(self) -> tuple[float, float]:
         """Wilson, 95 %."""
         return wilson(self.successes, self.judged)
+
+
+def for_run(bench: TwinBench | DynamixelBench, run: Run, task: str | None = None) -> TwinBench | DynamixelBench:
+    """The bench with `task` on it, by default what the run was trained on; on real arms a task is only a word.
+
+    Raises:
+        ConfigError: no such task, or the run's is none that ships: a run's file names no code.
+    """
+    trained = run.contract.task
+    if task is not None:
+        return bench.with_task(task)
+    if not (isinstance(bench, TwinBench) and trained):
+        return bench
+    if trained not in TASKS:
+        raise ConfigError(
+            f"{run.path} was trained on {trained!r}, which is no task that the twin ships with",
+            hint=f"say what to lay on its table: --task ./my_task.py:{trained}, or one of {', '.join(TASKS)}",
+        )
+    return bench.with_task(trained)
+
+
+def other_task(spec: BenchSpec, run: Run) -> str:
+    """A warning where a twin's task is not the run's; empty otherwise."""
+    if not spec.sim or run.contract.task in ("", spec.task):
+        return ""
+    return f"{run.path} was trained on {run.contract.task}, not on {spec.task}: expect it to fail"
 
 
 def deploy(

@@ -1,6 +1,6 @@
 """Disturbing the twin at the same moment of every rollout, so that recovering from it can be counted.
 
-Hooks(on_step=Disturbance(DisturbanceRule("knock", Lifted("cube")), bench))
+Hooks(on_step=Disturbance(DisturbanceRule("knock"), bench))
 """
 
 from collections.abc import Callable
@@ -9,17 +9,6 @@ from dataclasses import dataclass
 from ebt_data.errors import MisuseError
 from ebt_data.step import Event, Step
 from ebt_hardware.bench import Bench
-
-
-@dataclass(frozen=True)
-class Lifted:
-    """True while an object of the twin is higher than this above the table."""
-
-    thing: str
-    height_m: float = 0.05
-
-    def __call__(self, step: Step) -> bool:
-        return bool(step.observation.privileged[self.thing][2] > self.height_m)
 
 
 @dataclass(frozen=True)
@@ -38,7 +27,8 @@ class DisturbanceRule:
 
     kind: str
     """As the twin's task names it."""
-    when: Callable[[Step], bool]
+    when: Callable[[Step], bool] | None = None
+    """None: while the task's object is up in the grip."""
 
 
 class Disturbance:
@@ -62,7 +52,8 @@ class Disturbance:
         # The clock starts anew with every episode.
         self._done = self._done and now_s > self._last_s
         self._last_s = now_s
-        if self._done or not self._rule.when(step):
+        when = self._rule.when
+        if self._done or not (self._scene.lifted() if when is None else when(step)):
             return None
         self._done = True
         self._scene.disturb(self._rule.kind)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ebt_recipes.objective import Objective
 
 
+DEFAULT_RECIPE = "pick_place"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -168,6 +171,8 @@ class Recipe(_Section):
     """A whole policy, but for the data."""
 
     name: str
+    task: str = ""
+    """Learn only the episodes of this task; empty: the one task that they all have."""
     objective: ObjectiveRecipe = Field(default_factory=EquilibriumMatchingRecipe)
     model: ModelRecipe = Field(default_factory=ModelRecipe)
     encoder: EncoderRecipe = Field(default_factory=EncoderRecipe)
@@ -192,6 +197,12 @@ def load_recipe(name_or_path: str) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     return parse_recipe({"name": path.stem} | table, source=str(path))
+
+
+def recipe_for(task: str) -> Recipe:
+    """The recipe that is called like a task, or the default one for that task."""
+    name = task if task in list_recipes() else DEFAULT_RECIPE
+    return load_recipe(name).model_copy(update={"task": task})
 
 
 def parse_recipe(table: Mapping[str, Any], source: str) -> Recipe:

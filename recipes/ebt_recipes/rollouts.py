@@ -1,7 +1,7 @@
 """Many lock-step rollouts over worker processes: the same answer whatever their number, in the order of the seeds.
 
 rollouts(trial: Trial, seeds, workers=2, report=...) -> list[Rollout]
-Trial(bench, make: MakeAgent, limits, disturbance: DisturbanceRule | None = None)
+Trial(bench, make: MakeAgent, limits, disturbance: DisturbanceRule | None = None, task: str | None = None)
 MakeAgent: (bench, seed) -> Agent, importable by a worker: Trained(run, ...), MeanDemonstration(episodes), or your own
 """
 
@@ -77,6 +77,8 @@ class Trial:
     make: MakeAgent
     limits: Limits
     disturbance: DisturbanceRule | None = None
+    task: str | None = None
+    """Instead of the bench file's: a name or a path, as the twin takes it."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def _roll_out(trial: Trial, seed: int) -> Rollout:
     steps: list[Step] = []
     outcome, why = Outcome.FAILURE, ""
     try:
-        with load_bench(trial.bench).open() as bench:
+        table = load_bench(trial.bench)
+        with (table if trial.task is None else table.with_task(trial.task)).open() as bench:
             agent = trial.make(bench, seed)
             upset = Hooks() if trial.disturbance is None else Hooks(on_step=Disturbance(trial.disturbance, bench))
             result = judge_episode(bench, agent, seed, trial.limits, upset, (1, 1), steps.append)

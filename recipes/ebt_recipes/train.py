@@ -18,6 +18,7 @@ from ebt_recipes.energy import EnergyModel
 from ebt_recipes.interrupt import held_back
 from ebt_recipes.learner import Learner
 from ebt_recipes.recipe import Recipe
+from ebt_recipes.task import of_task
 
 REPORT_EVERY = 20  # updates
 CHECKPOINT_S = 30.0  # what a kill costs at most; a checkpoint takes a tenth of a second
@@ -73,7 +74,7 @@ def train(
     _check_folder(out, resume)
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
-    learning, held = split(episodes, recipe.training.validation_fraction, recipe.training.seed)
+    learning, held = split(of_task(recipe, episodes), recipe.training.validation_fraction, recipe.training.seed)
     data = Dataset(recipe, learning)
     validation = _held_out(recipe, held, data)
     contract = _contract(data, recipe)
@@ -227,8 +228,12 @@ def _check_same(out: Path, recipe: Recipe, contract: Contract) -> None:
     """A run goes on with the recipe and the data that it began with; only its length may change."""
     before, told, _ = load_contract(out)
     free = {"max_steps", "time_limit_s", "threads", "validate_every", "checkpoint_every"}
-    one, other = (each.model_dump(mode="json", exclude={"training": free, "name": True}) for each in (before, recipe))
-    changed = [
+    one, other = (
+        each.model_dump(mode="json", exclude={"training": free, "name": True, "task": True})
+        for each in (before, recipe)
+    )
+    changed = ["task"] if before.task != recipe.task else []
+    changed += [
         f"{section}.{key}" for section, keys in one.items() for key in keys if keys[key] != other[section].get(key)
     ]
     if changed:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ebt_cli import deploy
 from ebt_cli.app import run
 from ebt_data.episode import Episode, list_episodes
+from ebt_hardware.twin.pick_place import PickPlace
 from ebt_recipes.checkpoint import Run
 
 RECIPE = "[training]\nmax_steps = 3\nbatch = 4\nwarmup_steps = 1\n"
@@ -77,7 +77,7 @@ def test_inspect_tells_a_run(workplace: Path, capsys: pytest.CaptureFixture[str]
 def test_deploy_records_energies_and_counts(
     untrained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(deploy, "LONGEST_S", 0.8)
+    monkeypatch.setattr(PickPlace, "longest_s", 0.8)
     assert run(["deploy", str(untrained.path), "-n", "2", "--out", str(tmp_path / "rollouts")]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 3
@@ -93,7 +93,7 @@ def test_deploy_records_energies_and_counts(
 def test_nothing_normal_can_be_learnt_from_failures(
     untrained: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(deploy, "LONGEST_S", 0.4)
+    monkeypatch.setattr(PickPlace, "longest_s", 0.4)
     assert run(["deploy", str(untrained.path), "--calibrate", "1"]) == 1
     assert "none of 1 rollouts succeeded" in capsys.readouterr().err
     assert not (untrained.path / "calibration.json").exists()

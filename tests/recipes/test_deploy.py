@@ -12,16 +12,17 @@ from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
 from ebt_data.step import Actor, Decision, Event, Observation, Outcome, Step
 from ebt_hardware.bench import Bench
+from ebt_hardware.config import load_bench
 from ebt_hardware.opening import TwinScene
 from ebt_hardware.twin.pick_place import BIN_M
 from ebt_recipes.calibrate import streams
 from ebt_recipes.checkpoint import Run
 from ebt_recipes.deploy import DeployPlan, DeploySummary, deploy
-from ebt_recipes.disturbance import After, Disturbance, DisturbanceRule, Lifted
+from ebt_recipes.disturbance import After, Disturbance, DisturbanceRule
 from ebt_recipes.interval import wilson
 from ebt_recipes.monitor import Band, EnergyMonitor
 from ebt_recipes.policy import EnergyPolicy
-from ebt_recipes.recording import Command, EpisodeResult, Hooks, Limits
+from ebt_recipes.recording import Command, EpisodeResult, Hooks, Limits, judge_episode
 from ebt_recipes.retry import Retrying, RetryRules
 
 STORY = ["rise", "hold", "back_off", "replan", "resume", "rise", "give_up"]
@@ -124,15 +125,19 @@ def test_a_disturbance_comes_once_an_episode_and_is_recorded(twin: Bench, untrai
             assert np.abs(cube[-1, :2] - cube[0, :2]).max() > 0.01
 
 
-def test_a_thing_is_lifted_when_it_is_high(twin: Bench, untrained: Run, tmp_path: Path) -> None:
-    verdicts: list[bool] = []
+def test_a_disturbance_waits_until_the_object_is_in_the_grip(twin: Bench) -> None:
+    heights: list[float] = []
+    upset = Disturbance(DisturbanceRule("knock"), twin)
 
-    def judge(step: Step) -> Event | None:
-        verdicts.append(Lifted("cube")(step))
-        return None
+    def watch(step: Step) -> Event | None:
+        event = upset(step)
+        if event is not None:
+            heights.append(float(step.observation.privileged["cube"][2]))
+        return event
 
-    rolled(twin, untrained, tmp_path, Hooks(on_step=judge))
-    assert not any(verdicts)
+    leader = load_bench("twin").open_leader(twin)
+    judge_episode(twin, leader, 0, Limits(4.0), Hooks(on_step=watch), (1, 1), lambda _: None)
+    assert heights == [pytest.approx(0.055, abs=0.006)]
 
 
 def test_a_real_bench_is_not_disturbed(twin: Bench) -> None:

@@ -13,7 +13,7 @@ from ebt_hardware.config import load_bench
 from ebt_recipes.calibrate import Calibration
 from ebt_recipes.checkpoint import load_run
 from ebt_recipes.deploy import DeployPlan, deploy
-from ebt_recipes.disturbance import Disturbance, DisturbanceRule, Lifted
+from ebt_recipes.disturbance import Disturbance, DisturbanceRule
 from ebt_recipes.policy import EnergyPolicy
 from ebt_recipes.recording import Hooks, Limits
 from ebt_recipes.retry import Retrying, RetryRules
@@ -30,7 +30,7 @@ def test_a_cube_knocked_out_of_the_grip_is_noticed_and_tried_again_in_one_file(t
     agent = Retrying(policy, Calibration.load(RUN / "calibration.json").monitor(), table.spec, RetryRules())
     meta = EpisodeMeta("rollout", table.spec.task, bench=table.spec.name, policy="pick_place")
     with Recorder(tmp_path, table.spec) as recorder, table.open() as bench:
-        knock = Disturbance(DisturbanceRule("knock", Lifted("cube")), bench)
+        knock = Disturbance(DisturbanceRule("knock"), bench)
         plan = DeployPlan((700_000,), Limits(max_seconds=20.0))
         done = deploy(bench, agent, recorder, replace(meta, calibration=bench.calibration), plan, Hooks(on_step=knock))
     (result,) = done.results

@@ -18,6 +18,7 @@ from ebt_hardware.pty_port import PtyPort
 from ebt_hardware.twin.darkroom import Darkroom
 from ebt_hardware.twin.exposure import Reel, check_camera, remember
 from ebt_hardware.twin.frame_ring import FrameRing
+from ebt_hardware.twin.tasks import DEFAULT_TASK
 from ebt_hardware.twin.wiring import KOCH, Motors, emulators
 from ebt_hardware.twin.world import SLICE_S, TwinWorld
 
@@ -30,7 +31,8 @@ GIVE_UP_S = 0.5  # further behind than this the twin stops catching up: its time
 class Order:
     """What a live twin is to be."""
 
-    task: str = "pick_place"
+    task: str = DEFAULT_TASK
+    """A name or a path, as `tasks.find_task` has it."""
     motors: Mapping[str, Motors] = field(default_factory=lambda: KOCH)
     """By arm."""
     cameras: Mapping[str, CameraSpec] = field(default_factory=dict)
@@ -74,6 +76,7 @@ class _LiveWorld:
             "reset": world.reset,
             "succeeded": world.succeeded,
             "privileged": world.privileged,
+            "lifted": world.lifted,
             "disturb": world.disturb,
             "demonstrate": world.demonstrate,
             "demonstrating": world.demonstrating,

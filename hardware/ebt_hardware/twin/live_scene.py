@@ -71,6 +71,10 @@ class LiveScene:
         poses: Mapping[str, NDArray[np.float32]] = self._call("privileged")
         return poses
 
+    def lifted(self) -> bool:
+        """True while the task's object is up in the grip."""
+        return bool(self._call("lifted"))
+
     def disturb(self, kind: str) -> None:
         """Physically disturb the scene.
 

@@ -1,14 +1,11 @@
 """Pick a cube from anywhere on the table, at any yaw, and drop it into the bin. Held by friction alone."""
 
-from collections.abc import Generator
-from dataclasses import dataclass
-
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ebt_data.errors import MisuseError
-from ebt_hardware.twin.kinematics import wrap_quarter
+from ebt_hardware.twin.motions import Phase, go, near, square_pose, squeeze, wander
+from ebt_hardware.twin.push import Finger, Push
 from ebt_hardware.twin.scene import GRIPPER_OPEN_RAD
 from ebt_hardware.twin.task import Demonstration, HandTarget, View
 
@@ -21,24 +18,18 @@ BIN_HALF_M = 0.055
 GRASP_Z_M = 0.010
 CARRY_Z_M = 0.085
 SQUEEZE_RAD = 0.25  # asked of the gripper around a cube that stops it at 0.6
-PUSH_N_PER_M_S, PUSH_LIMIT_N = 2.0, 1.0
-SLIPPERY = 0.03  # of the usual friction, while the cube is knocked
-
-
-@dataclass
-class Push:
-    """A disturbance under way: a finger moves the cube at a velocity with a limited force, perhaps out of a grip."""
-
-    velocity: NDArray[np.float64]  # [3] m/s
-    remaining_s: float
-    slippery: bool
+LIFTED_M = 0.05
+PUSH_N_S_M, PUSH_LIMIT_N = 2.0, 1.0
 
 
 class PickPlace:
-    """Implements `Task`."""
+    """Implements `Task`; `knock` knocks the cube down and out of a grip, `nudge` pushes it some centimetres aside."""
+
+    longest_s = 15.0  # a demonstration takes three to five
+    disturbances = ("knock", "nudge")
 
     def __init__(self) -> None:
-        self._push: Push | None = None
+        self._finger = Finger("cube", ("cube",), PUSH_N_S_M)
         self._rng = np.random.default_rng(0)
 
     def xml(self) -> str:
@@ -67,26 +58,12 @@ class PickPlace:
         joint.qpos[:3] = rng.uniform(*FIELD_X_M), rng.uniform(*FIELD_Y_M), CUBE_HALF_M
         joint.qpos[3:] = np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)
         joint.qvel[:] = 0.0
-        self._let_be(model, data)
+        self._finger.rest(model, data)
         self._rng = np.random.default_rng(rng.integers(2**63))
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
         """Apply the push under way, if any."""
-        if self._push is None:
-            return
-        force = PUSH_N_PER_M_S * (self._push.velocity - data.joint("cube").qvel[:3])
-        size = float(np.linalg.norm(force))
-        data.body("cube").xfrc_applied[:3] = force * min(1.0, PUSH_LIMIT_N / max(size, 1e-9))
-        if self._push.slippery:
-            model.geom("cube").friction[0] = FRICTION * SLIPPERY
-        self._push.remaining_s -= dt_s
-        if self._push.remaining_s <= 0:
-            self._let_be(model, data)
-
-    def _let_be(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-        self._push = None
-        data.body("cube").xfrc_applied[:] = 0.0
-        model.geom("cube").friction[0] = FRICTION
+        self._finger.before_step(model, data, dt_s)
 
     def succeeded(self, data: mujoco.MjData) -> bool:
         """The cube lies still in the bin."""
@@ -94,25 +71,23 @@ class PickPlace:
         inside = bool((offset[:2] < BIN_HALF_M).all() and offset[2] < 0.035)
         return inside and float(np.linalg.norm(data.joint("cube").qvel[:3])) < 0.05
 
+    def lifted(self, data: mujoco.MjData) -> bool:
+        """The cube is well above the table."""
+        return bool(data.joint("cube").qpos[2] > LIFTED_M)
+
     def privileged(self, data: mujoco.MjData) -> dict[str, NDArray[np.float32]]:
         """Pose [7] of the cube."""
         return {"cube": data.joint("cube").qpos.astype(np.float32)}
 
     def disturb(self, data: mujoco.MjData, kind: str) -> None:
-        """`knock`: a finger knocks the cube down, out of a grip, which lets it slip; `nudge`: pushes it some
-        centimetres aside.
-
-        Raises:
-            MisuseError: any other kind.
-        """
+        """Begin it, to a random side."""
         side = self._rng.uniform(-np.pi, np.pi)
         aside = np.array([np.cos(side), np.sin(side), 0.0])
         if kind == "knock":
-            self._push = Push(np.array([0.0, 0.0, -0.5]) + 0.2 * aside, 0.25, slippery=True)
-        elif kind == "nudge":
-            self._push = Push(0.3 * aside, 0.15, slippery=False)
+            down = np.array([0.0, 0.0, -0.5])
+            self._finger.push(Push(down + 0.2 * aside, 0.25, PUSH_LIMIT_N, slippery=True))
         else:
-            raise MisuseError(f"pick_place knows no disturbance {kind!r}", hint="choose knock or nudge")
+            self._finger.push(Push(0.3 * aside, 0.15, PUSH_LIMIT_N))
 
     def demonstrate(self, view: View, rng: np.random.Generator) -> Demonstration:
         """Hover, descend, close, lift, carry, release; begin again where the cube was lost."""
@@ -132,53 +107,29 @@ class PickPlace:
                 return
 
 
-Phase = Generator[HandTarget, View, View]
-"""A part of a demonstration; it returns the last view."""
-
-
 def _approach(view: View, rng: np.random.Generator) -> Phase:
     """Wander over the field, then stop above the cube, roughly."""
     cube, yaw = _cube(view)
-    # People don't go straight: a policy must not be able to tell the cube's place from the arm's way.
-    for _ in range(rng.integers(0, 3)):
-        point = (rng.uniform(*FIELD_X_M), rng.uniform(*FIELD_Y_M), rng.uniform(0.05, 0.13))
-        detour = HandTarget(point, yaw + rng.normal(0, 0.3), GRIPPER_OPEN_RAD)
-        for _ in range(rng.integers(4, 10)):
-            view = yield detour
-    start = cube[:2] + rng.normal(0, 0.012, 2)  # nor do they arrive exactly above
+    view = yield from wander(view, rng, FIELD_X_M, FIELD_Y_M, yaw)
+    start = cube[:2] + rng.normal(0, 0.012, 2)  # people don't arrive exactly above
     hover = HandTarget((*start, rng.uniform(0.055, 0.08)), yaw, GRIPPER_OPEN_RAD)
-    return (yield from _go(view, hover, 0.015, 200))
+    return (yield from go(view, hover, 0.015, 200))
 
 
 def _grasp(view: View) -> Phase:
     """Go down around the cube, close until the fingers stop, and lift."""
     cube, yaw = _cube(view)
     x, y = float(cube[0]), float(cube[1])
-    view = yield from _go(view, HandTarget((x, y, GRASP_Z_M), yaw, GRIPPER_OPEN_RAD, careful=True), 0.005, 60)
-    still = 0
-    for _ in range(30):
-        before = view.gripper
-        view = yield HandTarget((x, y, GRASP_Z_M), yaw, SQUEEZE_RAD)
-        still = still + 1 if abs(view.gripper - before) < 0.01 and view.gripper < 1.0 else 0
-        if still >= 3:
-            break
-    return (yield from _go(view, HandTarget((x, y, CARRY_Z_M), yaw, SQUEEZE_RAD), 0.02, 40))
+    view = yield from go(view, HandTarget((x, y, GRASP_Z_M), yaw, GRIPPER_OPEN_RAD, careful=True), 0.005, 60)
+    view = yield from squeeze(view, HandTarget((x, y, GRASP_Z_M), yaw, SQUEEZE_RAD))
+    return (yield from go(view, HandTarget((x, y, CARRY_Z_M), yaw, SQUEEZE_RAD), 0.02, 40))
 
 
 def _carry(view: View, drop: NDArray[np.float64]) -> Phase:
     """Go above `drop` [2] m for as long as the cube comes along."""
     carry = HandTarget((drop[0], drop[1], CARRY_Z_M), 0.0, SQUEEZE_RAD)
-    while _holds(view) and not _near(view, carry, 0.02):
+    while _holds(view) and not near(view, carry, 0.02):
         view = yield carry
-    return view
-
-
-def _go(view: View, target: HandTarget, tolerance_m: float, ticks: int) -> Phase:
-    """Be asked for `target` until it is near, at most so often."""
-    for _ in range(ticks):
-        if _near(view, target, tolerance_m):
-            break
-        view = yield target
     return view
 
 
@@ -189,11 +140,4 @@ def _holds(view: View) -> bool:
 
 def _cube(view: View) -> tuple[NDArray[np.float64], float]:
     """Position [3] m of the cube and the yaw of a pair of its faces, rad."""
-    pose = view.objects["cube"].astype(np.float64)
-    w, x, y, z = pose[3:]
-    yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-    return pose[:3], wrap_quarter(float(yaw))
-
-
-def _near(view: View, target: HandTarget, tolerance_m: float) -> bool:
-    return bool(np.linalg.norm(view.grasp - target.position) < tolerance_m)
+    return square_pose(view.objects["cube"])

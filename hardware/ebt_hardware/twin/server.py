@@ -19,6 +19,7 @@ from ebt_hardware.twin.live_process import Order, run
 from ebt_hardware.twin.live_scene import LiveScene, Talk
 from ebt_hardware.twin.rendering import choose_renderer, explain
 from ebt_hardware.twin.software_device import SoftwareCamera
+from ebt_hardware.twin.tasks import DEFAULT_TASK
 from ebt_hardware.twin.wiring import KOCH, Motors
 
 START_S = 60.0  # a spawned interpreter imports mujoco; seconds on a busy machine
@@ -34,12 +35,12 @@ class LiveTwin:
 
     def __init__(
         self,
-        task: str = "pick_place",
+        task: str = DEFAULT_TASK,
         motors: Mapping[str, Motors] = KOCH,
         cameras: Mapping[str, CameraSpec] | None = None,
         links: Mapping[str, Path] | None = None,
     ) -> None:
-        """Start the child and wait until it serves; `links` are symlinks by arm that are kept to the ptys.
+        """Start the child and wait until it serves; `task` is a name or a path, `links` are symlinks by arm that are kept to the ptys.
 
         Raises:
             ConfigError: the twin has no such task, arm, motor or camera.
@@ -113,7 +114,7 @@ class LiveTwin:
 
 
 @contextmanager
-def serve(task: str = "pick_place", links: Mapping[str, Path] | None = None) -> Iterator[Mapping[str, str]]:
+def serve(task: str = DEFAULT_TASK, links: Mapping[str, Path] | None = None) -> Iterator[Mapping[str, str]]:
     """Pty path by arm, for other programs, while the `with` lasts."""
     with LiveTwin(task, links=links) as twin:
         yield twin.paths

@@ -1,8 +1,14 @@
-"""What a twin task is: objects, a reset, a success test, disturbances, and how a person would do it."""
+"""What a twin task is: objects, a reset, a success test, disturbances, and how a person would do it.
+
+To add one, write a class with what `Task` asks for: its file is the only place that knows the task's objects, limits and
+disturbances. Run it by path, `--task ./my_task.py:MyTask`, or give it a line in `tasks.TASKS` and a recipe that says
+`task = "my_task"`. `motions` has the parts that demonstrations are made of, `push` a finger that disturbs; docs/tasks.md
+has a whole example.
+"""
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import mujoco
 import numpy as np
@@ -39,23 +45,43 @@ Demonstration = Generator[HandTarget, View, None]
 
 
 class Task(Protocol):
-    """One file a task; `twin.world.TASKS` names them."""
+    """One class in one file, made without arguments; `tasks.TASKS` names those that ship.
+
+    The world frame is the follower's base frame: x forward, y left, z up from the table's top, metres.
+    """
+
+    longest_s: ClassVar[float]
+    """How long a demonstration or rollout may take where nobody says otherwise, retries included."""
+    disturbances: ClassVar[tuple[str, ...]]
+    """What `disturb` knows."""
 
     def xml(self) -> str:
-        """MJCF bodies of the task's objects."""
+        """MJCF bodies of the task's objects; those that move need a free joint."""
         ...
 
-    def reset(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None: ...
+    def reset(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
+        """Lay the objects out anew from `rng` alone, at rest, and end a disturbance under way."""
+        ...
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
-        """Apply the forces of a disturbance under way."""
+        """Apply the forces of a disturbance under way; called every 10 ms."""
         ...
 
-    def succeeded(self, data: mujoco.MjData) -> bool: ...
+    def succeeded(self, data: mujoco.MjData) -> bool:
+        """True while the task is done; a rollout succeeds where that lasts."""
+        ...
 
-    def privileged(self, data: mujoco.MjData) -> dict[str, NDArray[np.float32]]: ...
+    def lifted(self, data: mujoco.MjData) -> bool:
+        """True while the object is up in the grip: the moment that a disturbance waits for."""
+        ...
 
-    def disturb(self, data: mujoco.MjData, kind: str) -> None: ...
+    def privileged(self, data: mujoco.MjData) -> dict[str, NDArray[np.float32]]:
+        """[7] pose (position m, quaternion wxyz) by object; recorded, seen by the operator, hidden from policies."""
+        ...
+
+    def disturb(self, data: mujoco.MjData, kind: str) -> None:
+        """Begin one of `disturbances`, by forces that `before_step` applies: nothing is ever teleported."""
+        ...
 
     def demonstrate(self, view: View, rng: np.random.Generator) -> Demonstration:
         """How a person would do it: yields a target every operator tick for the View sent; returns when done."""

@@ -7,15 +7,13 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ebt_data.errors import ConfigError
+from ebt_data.errors import ConfigError, MisuseError
 from ebt_hardware.twin.operator import ScriptedOperator
-from ebt_hardware.twin.pick_place import PickPlace
 from ebt_hardware.twin.scene import FINGER_TRAVEL_M_PER_RAD, JOINTS, bench_xml
-from ebt_hardware.twin.task import Task
+from ebt_hardware.twin.tasks import DEFAULT_TASK, find_task, task_label
 
 SLICE_S = 0.01  # physics between two looks of the motors at their registers
 OPERATOR_PERIOD_S = 0.05
-TASKS: Mapping[str, type[Task]] = {"pick_place": PickPlace}
 
 
 class TwinShaft:
@@ -65,11 +63,17 @@ class TwinArm:
 class TwinWorld:
     """One process, one thread. Nothing moves but in `advance` and `reset`."""
 
-    def __init__(self, task: str = "pick_place") -> None:
-        if task not in TASKS:
-            raise ConfigError(f"the twin knows no task {task!r}", hint=f"tasks: {', '.join(TASKS)}")
-        self.task = TASKS[task]()
-        self.model = mujoco.MjModel.from_xml_string(bench_xml(self.task.xml()))
+    def __init__(self, task: str = DEFAULT_TASK) -> None:
+        """`task` is a name or a path, as `tasks.find_task` has it.
+
+        Raises:
+            ConfigError: there is no such task, or MuJoCo cannot read its objects.
+        """
+        self.task, self._name = find_task(task)(), task_label(task)
+        try:
+            self.model = mujoco.MjModel.from_xml_string(bench_xml(self.task.xml()))
+        except ValueError as error:
+            raise ConfigError(f"task {task}: MuJoCo cannot read its objects: {error}") from error
         self.data = mujoco.MjData(self.model)
         self.arms: Mapping[str, TwinArm] = {
             name: TwinArm(tuple(TwinShaft(self.model, self.data, name, joint) for joint in JOINTS))
@@ -114,12 +118,19 @@ class TwinWorld:
         """Object poses by name: [7] = position m, quaternion wxyz, world frame."""
         return self.task.privileged(self.data)
 
+    def lifted(self) -> bool:
+        """True while the task's object is up in the grip."""
+        return self.task.lifted(self.data)
+
     def disturb(self, kind: str) -> None:
         """Disturb the scene physically.
 
         Raises:
             MisuseError: the task knows no such disturbance; the message lists them.
         """
+        if kind not in self.task.disturbances:
+            known = " or ".join(self.task.disturbances)
+            raise MisuseError(f"{self._name} knows no disturbance {kind!r}", hint=f"choose {known}" if known else "")
         self.task.disturb(self.data, kind)
 
     def demonstrate(self) -> None:

@@ -1,0 +1,196 @@
+"""Put a standing peg into either of two equal sockets, by feel: most first tries land on a rim. Held by friction alone."""
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from ebt_hardware.twin.motions import Phase, go, near, square_pose, squeeze, wander
+from ebt_hardware.twin.push import Finger, Push
+from ebt_hardware.twin.scene import GRIPPER_OPEN_RAD
+from ebt_hardware.twin.task import Demonstration, HandTarget, View
+
+PEG_HALF_M, PEG_HEIGHT_M = 0.011, 0.056
+FOOT_M = 0.022  # the heavy, smooth lower part, which keeps the peg upright; the upper part is what fingers hold
+FIELD_X_M, FIELD_Y_M = (0.15, 0.27), (-0.11, 0.01)  # 12 cm x 12 cm, in the follower's base frame
+TURNED_RAD = 0.4  # the peg stands turned by at most so much
+SOCKETS_M = ((0.155, 0.125), (0.265, 0.125))
+HOLE_HALF_M = 0.015
+SOCKET_HALF_M, SOCKET_HEIGHT_M = 0.034, 0.024
+GRASP_M = 0.034  # above the peg's sole: the fingers stay clear of a rim that the peg has gone into
+CARRY_M = 0.075  # of the grasp point while carrying: the sole passes over the rims
+LIFTED_M = 0.035  # of the peg's sole
+SQUEEZE_RAD = 0.05  # asked of the gripper around a peg that stops it at 0.3
+PUSH_N_S_M, PUSH_LIMIT_N = 3.0, 1.5
+PRESS_M = 0.010  # how far below itself the hand pushes: a person feels the rim and doesn't lean on it
+AIM_M = 0.006  # standard deviation of where the peg first comes down
+
+
+class PegInsert:
+    """Implements `Task`; `knock` knocks the peg down and out of a grip, `nudge` pushes it some centimetres aside."""
+
+    longest_s = 15.0  # a demonstration takes five to ten
+    disturbances = ("knock", "nudge")
+
+    def __init__(self) -> None:
+        self._finger = Finger("peg", ("peg/head", "peg/foot"), PUSH_N_S_M)
+        self._rng = np.random.default_rng(0)
+
+    def xml(self) -> str:
+        """A peg of 40 g, 22 mm square, and two sockets 30 mm square inside."""
+        sockets = "".join(_socket_xml(number, *place) for number, place in enumerate(SOCKETS_M))
+        foot, head = FOOT_M / 2, (PEG_HEIGHT_M - FOOT_M) / 2
+        common = f'type="box" priority="1" condim="4" solref="0.006 1" size="{PEG_HALF_M} {PEG_HALF_M}'
+        return f"""{sockets}
+    <body name="peg" pos="0.2 -0.05 0"><freejoint name="peg"/>
+      <geom name="peg/foot" {common} {foot}" pos="0 0 {foot}" mass="0.032" friction="0.35 0.01 0.001" rgba="0.93 0.75 0.10 1"/>
+      <geom name="peg/head" {common} {head}" pos="0 0 {FOOT_M + head}" mass="0.008" friction="1.3 0.02 0.001" rgba="0.85 0.12 0.15 1"/>
+    </body>"""
+
+    def reset(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
+        """Stand the peg anywhere in the field, a little turned."""
+        yaw = rng.uniform(-TURNED_RAD, TURNED_RAD)
+        joint = data.joint("peg")
+        joint.qpos[:3] = rng.uniform(*FIELD_X_M), rng.uniform(*FIELD_Y_M), 0.0
+        joint.qpos[3:] = np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)
+        joint.qvel[:] = 0.0
+        self._finger.rest(model, data)
+        self._rng = np.random.default_rng(rng.integers(2**63))
+
+    def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
+        """Apply the push under way, if any."""
+        self._finger.before_step(model, data, dt_s)
+
+    def succeeded(self, data: mujoco.MjData) -> bool:
+        """The peg stands at the bottom of a socket, upright and still, and the fingers have let go."""
+        peg = data.body("peg")
+        inside = any(np.abs(peg.xpos[:2] - place).max() < HOLE_HALF_M - PEG_HALF_M + 0.002 for place in SOCKETS_M)
+        upright = bool(peg.xmat[8] > 0.99)
+        still = float(np.linalg.norm(data.joint("peg").qvel[:3])) < 0.05
+        free = data.actuator("follower/gripper").length[0] > 0.55
+        return inside and upright and still and bool(peg.xpos[2] < 0.004 and free)
+
+    def lifted(self, data: mujoco.MjData) -> bool:
+        """The peg's sole is well above the table and the rims."""
+        return bool(data.joint("peg").qpos[2] > LIFTED_M)
+
+    def privileged(self, data: mujoco.MjData) -> dict[str, NDArray[np.float32]]:
+        """Pose [7] of the middle of the peg's sole."""
+        return {"peg": data.joint("peg").qpos.astype(np.float32)}
+
+    def disturb(self, data: mujoco.MjData, kind: str) -> None:
+        """Begin it, to a random side."""
+        side = self._rng.uniform(-np.pi, np.pi)
+        aside = np.array([np.cos(side), np.sin(side), 0.0])
+        if kind == "knock":
+            down = np.array([0.0, 0.0, -0.4])
+            self._finger.push(Push(down + 0.1 * aside, 0.25, PUSH_LIMIT_N, slippery=True))
+        else:
+            self._finger.push(Push(0.2 * aside, 0.15, PUSH_LIMIT_N))
+
+    def demonstrate(self, view: View, rng: np.random.Generator) -> Demonstration:
+        """Fetch the peg, choose a socket, try until the peg goes in, let go; begin again where the peg was lost."""
+        while _upright(view):  # a peg that lies cannot be gripped from above
+            view = yield from _fetch(view, rng)
+            socket = np.array(SOCKETS_M[rng.integers(len(SOCKETS_M))])
+            view = yield from _carry(view, socket, rng)
+            view = yield from _insert(view, socket, rng)
+            if _depth(view) < 0.008 and _over(view, socket):
+                here = HandTarget((float(view.grasp[0]), float(view.grasp[1]), GRASP_M), 0.0, GRIPPER_OPEN_RAD)
+                while view.gripper < 1.0:
+                    view = yield here
+                yield from go(view, HandTarget((*here.position[:2], 0.11), 0.0, GRIPPER_OPEN_RAD), 0.02, 20)
+                return
+
+
+def _socket_xml(number: int, x: float, y: float) -> str:
+    """Four walls around a square hole down to the table."""
+    half, wall = SOCKET_HEIGHT_M / 2, (SOCKET_HALF_M - HOLE_HALF_M) / 2
+    middle = HOLE_HALF_M + wall
+    walls = (
+        (wall, SOCKET_HALF_M, middle, 0.0),
+        (wall, SOCKET_HALF_M, -middle, 0.0),
+        (HOLE_HALF_M, wall, 0.0, middle),
+        (HOLE_HALF_M, wall, 0.0, -middle),
+    )
+    geoms = "".join(
+        f'<geom type="box" size="{sx} {sy} {half}" pos="{px} {py} {half}" rgba="0.25 0.45 0.75 1"/>'
+        for sx, sy, px, py in walls
+    )
+    floor = f'<geom type="box" size="{HOLE_HALF_M} {HOLE_HALF_M} 0.0005" pos="0 0 0.0005" rgba="0.08 0.08 0.1 1"/>'
+    return f'<body name="socket_{number}" pos="{x} {y} 0">{geoms}{floor}</body>'
+
+
+def _fetch(view: View, rng: np.random.Generator) -> Phase:
+    """Wander over the field, go down around the peg's head, close, and lift."""
+    yaw = _peg(view)[1]
+    view = yield from wander(view, rng, FIELD_X_M, FIELD_Y_M, yaw)
+    peg, yaw = _peg(view)
+    start = peg[:2] + rng.normal(0, 0.010, 2)  # people don't arrive exactly above
+    view = yield from go(view, HandTarget((*start, rng.uniform(0.08, 0.10)), yaw, GRIPPER_OPEN_RAD), 0.015, 200)
+    peg, yaw = _peg(view)
+    x, y = float(peg[0]), float(peg[1])
+    view = yield from go(view, HandTarget((x, y, GRASP_M), yaw, GRIPPER_OPEN_RAD, careful=True), 0.004, 60)
+    view = yield from squeeze(view, HandTarget((x, y, GRASP_M), yaw, SQUEEZE_RAD, careful=True))
+    return (yield from go(view, HandTarget((x, y, CARRY_M), yaw, SQUEEZE_RAD), 0.015, 40))
+
+
+def _carry(view: View, socket: NDArray[np.float64], rng: np.random.Generator) -> Phase:
+    """Bring the peg over the socket, turned like it, for as long as the peg comes along."""
+    over = HandTarget((float(socket[0]), float(socket[1]), CARRY_M), 0.0, SQUEEZE_RAD)
+    while _depth(view) > 0.01 and not near(view, over, 0.015):
+        view = yield over
+    return view
+
+
+def _insert(view: View, socket: NDArray[np.float64], rng: np.random.Generator) -> Phase:
+    """Come down where the eye guesses; from the rim lift a little, slide nearer, and try again."""
+    miss = rng.normal(0, AIM_M, 2)
+    for _ in range(8):
+        aim = socket + miss
+        view = yield from _press(view, aim)
+        if _depth(view) < 0.008 or not _over(view, socket):
+            break
+        off = _peg(view)[0][:2] - socket
+        miss = miss - 0.9 * off + rng.normal(0, 0.0015, 2)
+        lifted = HandTarget(
+            (aim[0] - 0.5 * off[0], aim[1] - 0.5 * off[1], GRASP_M + SOCKET_HEIGHT_M + 0.004),
+            0.0,
+            SQUEEZE_RAD,
+            careful=True,
+        )
+        for _ in range(4):
+            view = yield lifted
+    return view
+
+
+def _press(view: View, aim: NDArray[np.float64]) -> Phase:
+    """Go down at `aim` [2] m, lightly, until the peg is in, or has been resting on something for a while."""
+    resting = 0
+    for _ in range(60):
+        before = _depth(view)
+        low = max(GRASP_M - 0.004, float(view.grasp[2]) - PRESS_M)
+        view = yield HandTarget((float(aim[0]), float(aim[1]), low), 0.0, SQUEEZE_RAD, careful=True)
+        stopped = _depth(view) < SOCKET_HEIGHT_M + 0.004 and abs(_depth(view) - before) < 0.0008
+        resting = resting + 1 if stopped else 0
+        if resting >= 3:
+            break
+    return view
+
+
+def _depth(view: View) -> float:
+    """Height of the peg's sole above the table, m."""
+    return float(_peg(view)[0][2])
+
+
+def _over(view: View, socket: NDArray[np.float64]) -> bool:
+    return bool(np.abs(_peg(view)[0][:2] - socket).max() < SOCKET_HALF_M)
+
+
+def _upright(view: View) -> bool:
+    x, y = view.objects["peg"][4:6]
+    return bool(1 - 2 * (x * x + y * y) > 0.9)
+
+
+def _peg(view: View) -> tuple[NDArray[np.float64], float]:
+    """Position [3] m of the middle of the peg's sole and the yaw of a pair of its faces, rad."""
+    return square_pose(view.objects["peg"])
