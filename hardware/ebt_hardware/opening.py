@@ -19,6 +19,7 @@ from ebt_hardware.device import Camera, Clock, Scene
 from ebt_hardware.dynamixel import DynamixelBus
 from ebt_hardware.leader import Demonstrated, Lead, LeaderArm
 from ebt_hardware.port import LoopbackPort, SerialPort
+from ebt_hardware.realtime import realtime
 from ebt_hardware.rig import Rig
 from ebt_hardware.tables import JointTable, SafetyTable, limits, motion, registers, uncalibrated
 
@@ -95,6 +96,7 @@ def live_bench(file: TwinBench) -> Bench:
         twin = closers.enter_context(LiveTwin(file.task, _motors(file), specs))
         arms = {name: _twin_arm(file, name, SerialPort(path)) for name, path in twin.paths.items()}
         cameras = {name: _closed_later(twin.open(name, clock), closers) for name in file.cameras}
+        closers.enter_context(realtime())
         return _twin_bench(file, arms, cameras, clock, twin.scene, closers)
 
 
@@ -112,6 +114,7 @@ def real_bench(file: DynamixelBench) -> Bench:
             name: _closed_later(RealSenseCamera(find_device(table.serial), table.spec, clock, name), closers)
             for name, table in file.cameras.items()
         }
+        closers.enter_context(realtime())
         rig = Rig(followers, cameras, clock, leaders, closers=closers.pop_all())
     return _bench(file, rig)
 

@@ -15,6 +15,7 @@ from ebt_data.errors import EbtError, MisuseError
 from ebt_data.step import CameraSpec
 from ebt_hardware.emulator import Emulator, GoalWrite
 from ebt_hardware.pty_port import PtyPort
+from ebt_hardware.realtime import realtime
 from ebt_hardware.twin.darkroom import Darkroom
 from ebt_hardware.twin.exposure import Reel, check_camera, remember
 from ebt_hardware.twin.frame_ring import FrameRing
@@ -51,6 +52,7 @@ def run(order: Order, memory: Mapping[str, Any], fresh: Semaphore, calls: Connec
         except EbtError as error:
             calls.send((error, None))
             return
+        closers.enter_context(realtime())  # motors don't wait for a processor; theirs shouldn't either
         calls.send((None, {arm: port.path for arm, port in twin.ports.items()}))
         twin.serve(calls, pictures)
 
