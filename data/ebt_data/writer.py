@@ -115,7 +115,9 @@ class EpisodeWriter:
 
     def _open(self) -> h5py.File:
         """Open the file for rows after those that it holds."""
-        file = h5py.File(self.path, "r+", libver=layout.LIBVER, locking=False)
+        # No chunk cache: rows go straight into their chunk. HDF5 would keep every written chunk up to a megabyte a
+        # dataset, so that the process grew as long as an episode lasted, and write the last one anew at each flush.
+        file = h5py.File(self.path, "r+", libver=layout.LIBVER, locking=False, rdcc_nbytes=0)
         file.swmr_mode = True
         rows = layout.row_columns(self._spec, self._meta.kind, _shapes(file.get("/privileged", {})))
         self._columns = {column.path: Growing(file[column.path]) for column in rows}

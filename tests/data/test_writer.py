@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -75,3 +77,10 @@ def test_a_camera_name_that_cannot_be_a_path_is_refused(
     with pytest.raises(DataError, match="cannot name a camera"):
         writer.append(step)
     writer.leave()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_long_episode_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    script = Path(__file__).parent / "write_many_rows.py"
+    written = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=True)
+    assert int(written.stdout) < 1_000_000  # 5 MB for 5000 rows where HDF5 keeps what it has written

@@ -1,0 +1,32 @@
+"""Writes rows and says how many bytes of memory this process took more for the later ones: a program for a test."""
+
+import os
+import sys
+from pathlib import Path
+
+from conftest import META, bench_spec, step_of
+
+from ebt_data.writer import EpisodeWriter
+
+SETTLED, ROWS = 500, 5000
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main(folder: Path) -> None:
+    spec = bench_spec()
+    step = step_of(0, spec)  # the same picture all along: this is about rows
+    writer = EpisodeWriter(folder, spec, META, reserve_bytes=0)
+    for _ in range(SETTLED):
+        writer.append(step)
+    before = resident()
+    for _ in range(ROWS):
+        writer.append(step)
+    sys.stdout.write(str(resident() - before))
+    writer.leave()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
