@@ -11,7 +11,7 @@ from ebt_hardware.shaft import FreeShaft, Shaft
 
 __all__ = ["EmulatedMotor", "Emulator", "FreeShaft", "GoalWrite", "Shaft"]
 
-_LOGGED = 100_000  # goal writes kept: over half an hour at 50 Hz
+_LOGGED = 2_000  # goal writes kept: 40 s at 50 Hz
 
 
 @dataclass(frozen=True, slots=True)
