@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from ebt_recipes.batch import Observations
-from ebt_recipes.energy import ChunkTransformer, EnergyModel
+from ebt_recipes.energy import EnergyModel
+from ebt_recipes.transformer import ChunkTransformer
 from ebt_recipes.normalise import Spread, Statistics
 from ebt_recipes.recipe import Recipe, load_recipe
 from ebt_recipes.sampler import GradientDescent
@@ -81,7 +82,7 @@ def build(recipe: Recipe, compiled: bool) -> tuple[EnergyModel, dict[str, Sample
     field: Field = network
     if compiled:
         model.encoder.forward = torch.compile(model.encoder.forward)  # type: ignore[method-assign]
-        model.body.forward = torch.compile(model.body.forward)  # type: ignore[method-assign]
+        model.body.sum_and_slope = torch.compile(model.body.sum_and_slope)  # type: ignore[method-assign]
         field = torch.compile(network)
     start = torch.randn(1, *shape)
     descent = GradientDescent(recipe.objective.step_sizes)

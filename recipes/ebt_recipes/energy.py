@@ -3,78 +3,13 @@
 Shapes: B rows, H ticks of the chunk, J joints, C context tokens, D width.
 """
 
-import math
-
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ebt_recipes.batch import Observations
 from ebt_recipes.encoder import ObservationEncoder, Standardise
 from ebt_recipes.normalise import Statistics
-from ebt_recipes.recipe import ModelRecipe, Recipe
-
-
-class Block(nn.Module):
-    """Pre-norm attention over the chunk and its context at once, then a feed-forward part.
-
-    Attention is written out because PyTorch's fused kernels cannot be differentiated twice on a CPU; GELU because
-    the second derivative of a ReLU is zero.
-    """
-
-    def __init__(self, width: int, heads: int, expansion: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.before_attention = nn.LayerNorm(width)
-        self.before_feed = nn.LayerNorm(width)
-        self.chunk = nn.Linear(width, 3 * width)
-        self.context = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
-        self.widen = nn.Linear(width, expansion * width)
-        self.narrow = nn.Linear(expansion * width, width)
-
-    def forward(self, x_BHD: Tensor, context_BCD: Tensor) -> Tensor:
-        query, key, value = self.chunk(self.before_attention(x_BHD)).chunk(3, dim=-1)
-        seen_key, seen_value = self.context(context_BCD).chunk(2, dim=-1)
-        query = self._split(query)
-        key = self._split(torch.cat([key, seen_key], dim=1))
-        value = self._split(torch.cat([value, seen_value], dim=1))
-        attention = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).softmax(dim=-1)
-        x_BHD = x_BHD + self.out((attention @ value).transpose(1, 2).flatten(2))
-        fed: Tensor = x_BHD + self.narrow(F.gelu(self.widen(self.before_feed(x_BHD))))
-        return fed
-
-    def _split(self, x_BTD: Tensor) -> Tensor:
-        rows, tokens, width = x_BTD.shape
-        return x_BTD.view(rows, tokens, self.heads, width // self.heads).transpose(1, 2)
-
-
-class ChunkTransformer(nn.Module):
-    """Chunk tokens that attend to each other and to the context; `outputs` numbers a token.
-
-    With one output it is an energy's body; with J outputs and a time it is the vector field of a flow or diffusion
-    policy of the same size, which the benchmarks compare against.
-    """
-
-    def __init__(self, recipe: ModelRecipe, horizon: int, joints: int, outputs: int, timed: bool = False) -> None:
-        super().__init__()
-        width = recipe.width
-        self.embed = nn.Linear(joints, width)
-        self.places = nn.Parameter(0.02 * torch.randn(horizon, width))
-        self.time = nn.Linear(1, width) if timed else None
-        self.blocks = nn.ModuleList(Block(width, recipe.heads, recipe.expansion) for _ in range(recipe.layers))
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, outputs)
-
-    def forward(self, x_BHJ: Tensor, context_BCD: Tensor, time_B: Tensor | None = None) -> Tensor:
-        """[B, H, outputs]."""
-        tokens = self.embed(x_BHJ) + self.places
-        if self.time is not None and time_B is not None:
-            tokens = tokens + self.time(time_B[:, None, None])
-        for block in self.blocks:
-            tokens = block(tokens, context_BCD)
-        out: Tensor = self.head(self.norm(tokens))
-        return out
+from ebt_recipes.recipe import Recipe
+from ebt_recipes.transformer import ChunkTransformer
 
 
 class EnergyModel(nn.Module):
@@ -90,8 +25,11 @@ class EnergyModel(nn.Module):
         self.encoder = ObservationEncoder(recipe.encoder, cameras, inputs, statistics, width)
         self.body = ChunkTransformer(recipe.model, self.horizon, joints, outputs=1)
         self.chunk_scale = Standardise(statistics.chunk)
-        tokens = len(cameras) + len(inputs)
-        self.forecast = nn.Linear(tokens * width, 2 * joints)
+        self.tokens = len(cameras) + len(inputs)
+        """C."""
+        self.forecast = nn.Linear(self.tokens * width, 2 * joints)
+        self.sum_and_slope = self.body.sum_and_slope
+        """What `gradient` calls; `compiling` puts the same, compiled, in its place."""
 
     @property
     def size(self) -> int:
@@ -111,17 +49,10 @@ class EnergyModel(nn.Module):
         learnt: Tensor = self.body(x_BHJ, context_BCD).sum(dim=(1, 2))
         return learnt + 0.5 * x_BHJ.square().sum(dim=(1, 2))
 
-    def gradient(self, context_BCD: Tensor, x_BHJ: Tensor, create_graph: bool = False) -> tuple[Tensor, Tensor]:
-        """Energy [B] and its slope along the chunk [B, H, J].
-
-        Without `create_graph` nothing is kept and it works under `torch.no_grad`; with it the slope can be trained.
-        """
-        with torch.enable_grad():
-            context = context_BCD if create_graph else context_BCD.detach()
-            point = x_BHJ if create_graph and x_BHJ.requires_grad else x_BHJ.detach().requires_grad_()
-            energy = self.energy(context, point)
-            (slope,) = torch.autograd.grad(energy.sum(), point, create_graph=create_graph)
-        return (energy, slope) if create_graph else (energy.detach(), slope)
+    def gradient(self, context_BCD: Tensor, x_BHJ: Tensor) -> tuple[Tensor, Tensor]:
+        """Energy [B] and its slope along the chunk [B, H, J]; both can be trained, and neither needs autograd."""
+        learnt, slope = self.sum_and_slope(x_BHJ, context_BCD)
+        return learnt + 0.5 * x_BHJ.square().sum(dim=(1, 2)), slope + x_BHJ
 
     def normalise(self, chunk_BHJ: Tensor, position_BJ: Tensor) -> Tensor:
         """Goals in rad to numbers about one, from the pose `position_BJ` where the recipe says relative."""

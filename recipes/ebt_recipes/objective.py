@@ -63,9 +63,7 @@ class EquilibriumMatching:
         noise = torch.randn(many.shape, generator=generator)
         level = torch.rand(len(many), generator=generator)
         x = torch.lerp(noise, many, level[:, None, None])
-        energy, slope = model.gradient(
-            context.repeat_interleave(recipe.noise_samples, dim=0), x.requires_grad_(), create_graph=True
-        )
+        energy, slope = model.gradient(context.repeat_interleave(recipe.noise_samples, dim=0), x)
         away = noise - many
         parts = {
             "match": (slope - away * self.speed(level)[:, None, None]).square().mean(),
@@ -74,7 +72,7 @@ class EquilibriumMatching:
         }
         if recipe.negative_weight:
             # Every second row, because this term is a sixth of an update's cost otherwise.
-            blends = x.detach()[:: 2 * recipe.noise_samples]
+            blends = x[:: 2 * recipe.noise_samples]
             parts["negative"] = self._negative(model, features.detach()[::2], target[::2], blends, generator)
         weights = {"match": 1.0, "level": recipe.level_weight, "forecast": recipe.forecast_weight}
         return weigh(parts, weights | {"negative": recipe.negative_weight})

@@ -34,6 +34,7 @@ class GradientDescent:
     energy_scaled: bool = False
     """Multiply the step by exp(energy per dimension), the energy clamped to [-3, 3] so that it can't run away."""
 
+    @torch.no_grad()
     def run(self, model: EnergyModel, context: Tensor, x: Tensor, steps: int | None = None) -> Samples:
         """Descend from `x` [B, H, J], `steps` times or once for each step size."""
         steps = len(self.step_sizes) if steps is None else steps
@@ -51,8 +52,7 @@ class GradientDescent:
             velocity = self.momentum * velocity - size * slope
             x = torch.where(running[:, None, None], x + velocity, x)
             used += running
-        with torch.no_grad():
-            energies.append(model.energy(context, x))
+        energies.append(model.energy(context, x))
         energies += energies[-1:] * (steps + 1 - len(energies))
         return Samples(x, torch.stack(energies, dim=1), used)
 

@@ -63,10 +63,7 @@ class UnrolledEBT:
                 x, velocity = x.detach(), velocity.detach()
             noise = recipe.langevin * (0.505 + 0.495 * math.cos(math.pi * k / steps))
             x = x + noise * torch.randn(x.shape, generator=generator)
-            ahead = x + recipe.momentum * velocity
-            energy, slope = model.gradient(
-                context, ahead if ahead.requires_grad else ahead.requires_grad_(), create_graph=True
-            )
+            energy, slope = model.gradient(context, x + recipe.momentum * velocity)
             jitter = (2 * torch.rand((len(x), 1, 1), generator=generator) - 1) * math.log(recipe.step_jitter)
             size = recipe.step_size * jitter.exp() * self.descent.scale(energy, model.size)
             velocity = recipe.momentum * velocity - size * slope

@@ -66,7 +66,7 @@ def test_the_slope_can_be_trained_through(model: EnergyModel) -> None:
     weight = model.body.embed.weight
 
     def roughness() -> torch.Tensor:
-        return model.gradient(context, x.clone().requires_grad_(), create_graph=True)[1].square().sum()
+        return model.gradient(context, x.clone().requires_grad_())[1].square().sum()
 
     (found,) = torch.autograd.grad(roughness(), weight)
     with torch.no_grad():
@@ -85,7 +85,7 @@ def test_planning_works_without_gradients_and_keeps_no_graph(model: EnergyModel)
 
 def test_the_vision_tower_is_outside_the_double_backward(model: EnergyModel) -> None:
     context = model.encode(observe(2))
-    _, slope = model.gradient(context.detach(), torch.randn(2, HORIZON, JOINTS), create_graph=True)
+    _, slope = model.gradient(context.detach(), torch.randn(2, HORIZON, JOINTS))
     slope.square().sum().backward()
     assert all(weight.grad is None for weight in model.encoder.towers.parameters())
     assert model.body.embed.weight.grad is not None
