@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -24,6 +25,14 @@ class Observations:
     privileged: Mapping[str, Tensor]
     """[B, 7] object poses; empty unless the recipe names some."""
 
+    def rows(self, some: slice) -> "Observations":
+        """Some of the rows."""
+        images, joints, privileged = (
+            {name: values[some] for name, values in group.items()}
+            for group in (self.images, self.joints, self.privileged)
+        )
+        return Observations(images, joints, privileged)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -36,6 +45,18 @@ class Batch:
     """[B, H] 0 where the chunk is padding."""
     event: Tensor
     """[B, J] rad, the pose at the next gripper event, or at the episode's end."""
+
+    def __len__(self) -> int:
+        return len(self.chunk)
+
+    def split(self, parts: int) -> "list[Batch]":
+        """Into so many, each a row shorter than the one before at most; fewer where there are fewer rows."""
+        size, longer = divmod(len(self), parts)
+        ends = [size * (part + 1) + min(part + 1, longer) for part in range(parts)]
+        pieces = [slice(begin, end) for begin, end in pairwise([0, *ends]) if end > begin]
+        return [
+            Batch(self.observations.rows(some), self.chunk[some], self.mask[some], self.event[some]) for some in pieces
+        ]
 
 
 def from_bench(

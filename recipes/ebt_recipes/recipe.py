@@ -148,6 +148,8 @@ class TrainingRecipe(_Section):
 
     batch: int = Field(default=64, ge=1)
     """Observations an update."""
+    shards: int = Field(default=2, ge=1)
+    """Parts of a batch that are learnt side by side, each with noise of its own: one a core is fastest."""
     learning_rate: float = Field(default=1e-3, gt=0)
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = Field(default=1e-6, ge=0)
@@ -162,6 +164,8 @@ class TrainingRecipe(_Section):
     """Of the episodes, kept out of training."""
     validate_every: int = Field(default=500, ge=1)
     checkpoint_every: int = Field(default=1000, ge=1)
+    compile: Literal["auto", "always", "never"] = "auto"
+    """Compile the energy's slope first; `auto`: where the training is long enough to win by it."""
     threads: int = Field(default=0, ge=0)
     """Of torch; 0 leaves its own choice."""
     seed: int = 0

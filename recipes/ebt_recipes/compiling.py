@@ -1,0 +1,48 @@
+"""Compiling the energy's slope, the one function for which it pays; everything also works without."""
+
+from collections.abc import Callable
+
+import torch
+from torch._dynamo.exc import TorchDynamoException
+
+from ebt_recipes.energy import EnergyModel
+from ebt_recipes.recipe import TrainingRecipe
+
+BLIND_S, SEEING_S, STEPS = 120.0, 600.0, 2000
+"""From how long a training on it pays: it halves the energy's share of an update, which is nearly all of it without
+cameras and a tenth with them (docs/benchmarks.md), and costs up to a minute."""
+NEEDS = "install g++ and Python's headers (apt install g++ python3-dev) to compile"
+
+
+def worth_compiling(training: TrainingRecipe, cameras: int) -> bool:
+    """Whether so long a training saves more than compiling costs."""
+    if training.compile != "auto":
+        return training.compile == "always"
+    long_s = SEEING_S if cameras else BLIND_S
+    return training.max_steps >= STEPS and (training.time_limit_s is None or training.time_limit_s >= long_s)
+
+
+def compile_slope(model: EnergyModel, rows: int, train: bool = False) -> str:
+    """Compile `model.gradient` for chunks of so many `rows`; where `train`, its own slope along the weights too.
+
+    Takes a quarter to a whole minute the first time on a machine, and a few seconds from then on. Call it in the
+    thread that will use it: the number of threads is compiled in. Returns why the model stays eager; empty if it
+    doesn't.
+    """
+    eager = model.sum_and_slope
+    model.sum_and_slope = torch.compile(eager, dynamic=False)
+    try:
+        _try(model, rows, train)
+    except (TorchDynamoException, OSError) as error:
+        model.sum_and_slope = eager
+        return f"eager: {str(error).splitlines()[0]}; {NEEDS}"
+    return ""
+
+
+def _try(model: EnergyModel, rows: int, train: bool) -> None:
+    like: Callable[..., torch.Tensor] = next(model.parameters()).new_zeros
+    context = like(rows, model.tokens, model.body.width).requires_grad_(train)
+    with torch.set_grad_enabled(train):
+        energy, slope = model.gradient(context, like(rows, model.horizon, model.joints))
+        if train:
+            torch.autograd.grad(energy.sum() + slope.square().sum(), context)
