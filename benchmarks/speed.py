@@ -1,14 +1,17 @@
-"""Times one plan, from pictures to chunk, against samplers of the same network that need no energy.
+"""Times one plan, and one training update, against other ways to do the same.
 
-    .venv/bin/python benchmarks/speed.py [--compile] [--out speed.json]
+    .venv/bin/python benchmarks/speed.py [--out speed.json]
 
-Batch 1, one thread, untrained weights (time does not depend on them). Rounds are interleaved, so that a neighbour on
-the machine disturbs all alike; processor time hardly sees it at all.
+Plans: batch 1, one thread, from pictures to chunk, against samplers of the same network that need no energy; all
+eager, then all compiled. Updates: the recipe's batch, on all cores, against the plain way to train an energy's slope,
+an eager double backward; with cameras, and from joints alone. Untrained weights and made-up data: time does not depend
+on them. Rounds are interleaved, so that a neighbour on the machine disturbs all alike.
 """
 
 import argparse
 import json
 import math
+import os
 import platform
 import statistics
 import sys
@@ -16,22 +19,24 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ebt_recipes.batch import Observations
+from ebt_recipes.batch import Batch, Observations
 from ebt_recipes.energy import EnergyModel
-from ebt_recipes.transformer import ChunkTransformer
+from ebt_recipes.learner import Learner
 from ebt_recipes.normalise import Spread, Statistics
 from ebt_recipes.recipe import Recipe, load_recipe
 from ebt_recipes.sampler import GradientDescent
+from ebt_recipes.transformer import ChunkTransformer
 
 JOINTS, CAMERAS, LEVELS = 6, ("top", "wrist"), 100
 Field = Callable[[Tensor, Tensor, Tensor], Tensor]
 Sampler = Callable[[Tensor], Tensor]
+Times = dict[str, tuple[float, float]]
+"""Processor and wall time in ms by name."""
 
 
 def flow(field: Field, context: Tensor, x: Tensor, steps: int) -> Tensor:
@@ -71,18 +76,47 @@ def ddpm(field: Field, context: Tensor, x: Tensor, steps: int) -> Tensor:
     return x
 
 
-def build(recipe: Recipe, compiled: bool) -> tuple[EnergyModel, dict[str, Sampler]]:
-    """The energy model, and samplers from a context to a chunk: all of the same width and depth."""
+class PlainEnergy(EnergyModel):
+    """The slope by autograd, as anybody would write it first."""
+
+    def gradient(self, context_BCD: Tensor, x_BHJ: Tensor) -> tuple[Tensor, Tensor]:
+        """Energy [B] and slope [B, H, J]."""
+        x_BHJ = x_BHJ.detach().requires_grad_()
+        energy = self.energy(context_BCD, x_BHJ)
+        (slope,) = torch.autograd.grad(energy.sum(), x_BHJ, create_graph=True)
+        return energy, slope
+
+
+class HalfEnergy(EnergyModel):
+    """The slope in bfloat16 wherever autocast dares."""
+
+    def gradient(self, context_BCD: Tensor, x_BHJ: Tensor) -> tuple[Tensor, Tensor]:
+        """Energy [B] and slope [B, H, J]."""
+        with torch.autocast("cpu", torch.bfloat16):
+            energy, slope = super().gradient(context_BCD, x_BHJ)
+        return energy.float(), slope.float()
+
+
+def make_model(
+    recipe: Recipe, kind: type[EnergyModel] = EnergyModel, cameras: tuple[str, ...] = CAMERAS
+) -> EnergyModel:
+    """Untrained, of the recipe's size."""
     unit = Spread(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
     shape = (recipe.act.horizon, JOINTS)
     chunk = Spread(np.zeros(shape, np.float32), np.ones(shape, np.float32))
-    spreads = Statistics({name: unit for name in recipe.observe.joints}, chunk)
-    model = EnergyModel(recipe, CAMERAS, JOINTS, spreads).eval().requires_grad_(False)
+    return kind(recipe, cameras, JOINTS, Statistics({name: unit for name in recipe.observe.joints}, chunk))
+
+
+def build(recipe: Recipe, compiled: bool) -> tuple[EnergyModel, dict[str, Sampler]]:
+    """The energy model, and samplers from a context to a chunk: all of the same width and depth."""
+    shape = (recipe.act.horizon, JOINTS)
+    model = make_model(recipe).eval().requires_grad_(False)
     network = ChunkTransformer(recipe.model, *shape, outputs=JOINTS, timed=True).eval().requires_grad_(False)
     field: Field = network
     if compiled:
         model.encoder.forward = torch.compile(model.encoder.forward)  # type: ignore[method-assign]
-        model.body.sum_and_slope = torch.compile(model.body.sum_and_slope)  # type: ignore[method-assign]
+        model.sum_and_slope = torch.compile(model.sum_and_slope)
+        model.body.forward = torch.compile(model.body.forward)  # type: ignore[method-assign]
         field = torch.compile(network)
     start = torch.randn(1, *shape)
     descent = GradientDescent(recipe.objective.step_sizes)
@@ -101,7 +135,7 @@ def both(model: EnergyModel, sampler: Sampler, seen: Observations) -> Tensor:
     return sampler(model.encode(seen))
 
 
-def measure(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
+def measure(jobs: dict[str, Callable[[], object]], rounds: int) -> Times:
     """Median processor and wall time in ms of each job, over interleaved rounds."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
     for turn in range(rounds + 2):
@@ -116,15 +150,16 @@ def measure(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, tup
     }
 
 
-def observe(recipe: Recipe) -> Observations:
-    """Noise in the shape of one observation."""
+def observe(recipe: Recipe, rows: int = 1, cameras: tuple[str, ...] = CAMERAS) -> Observations:
+    """Noise in the shape of observations."""
     side = recipe.encoder.image_size
-    images = {name: torch.randint(0, 256, (1, side, side, 3), dtype=torch.uint8) for name in CAMERAS}
-    return Observations(images, {name: torch.randn(1, JOINTS) for name in recipe.observe.joints}, {})
+    images = {name: torch.randint(0, 256, (rows, side, side, 3), dtype=torch.uint8) for name in cameras}
+    return Observations(images, {name: torch.randn(rows, JOINTS) for name in recipe.observe.joints}, {})
 
 
-def time_plans(recipe: Recipe, compiled: bool, rounds: int) -> dict[str, Any]:
-    """Medians by name, and what they were measured on."""
+def time_plans(recipe: Recipe, compiled: bool, rounds: int) -> Times:
+    """Medians by name, on one thread."""
+    torch.set_num_threads(1)
     model, samplers = build(recipe, compiled)
     seen = observe(recipe)
     with torch.no_grad():
@@ -133,35 +168,76 @@ def time_plans(recipe: Recipe, compiled: bool, rounds: int) -> dict[str, Any]:
         for name, sampler in samplers.items():
             jobs[name] = partial(sampler, context)
             jobs[f"encoder + {name}"] = partial(both, model, sampler, seen)
-        found = measure(jobs, rounds)
-    return {
-        "recipe": recipe.name,
-        "energy_parameters": sum(weight.numel() for weight in model.body.parameters()),
-        "encoder_parameters": sum(weight.numel() for weight in model.encoder.parameters()),
-        "compiled": compiled,
-        "rounds": rounds,
-        "torch": torch.__version__,
-        "machine": platform.processor() or platform.machine(),
-        "median_ms": {name: {"cpu": cpu, "wall": wall} for name, (cpu, wall) in found.items()},
-    }
+        return measure(jobs, rounds)
+
+
+def time_updates(recipe: Recipe, cameras: tuple[str, ...], rounds: int) -> Times:
+    """Medians by name, on as many threads as the machine has cores."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    rows = recipe.training.batch
+    seen = observe(recipe, rows, cameras)
+    batch = Batch(
+        seen,
+        torch.randn(rows, recipe.act.horizon, JOINTS),
+        torch.ones(rows, recipe.act.horizon),
+        torch.zeros(rows, JOINTS),
+    )
+    jobs: dict[str, Callable[[], object]] = {}
+    for name, kind, shards, compiled in (
+        ("double backward", PlainEnergy, 1, False),
+        ("slope written out", EnergyModel, 1, False),
+        ("in shards", EnergyModel, recipe.training.shards, False),
+        ("in shards, compiled", EnergyModel, recipe.training.shards, True),
+        ("in shards, compiled, bfloat16", HalfEnergy, recipe.training.shards, True),
+    ):
+        training = recipe.training.model_copy(update={"shards": shards})
+        changed = recipe.model_copy(update={"training": training})
+        learner = Learner(changed, make_model(changed, kind, cameras))
+        if compiled and (why := learner.compile()):
+            sys.stderr.write(f"{name}: {why}\n")
+            continue
+        jobs[name] = partial(learner.update, batch, 0.5)
+    return measure(jobs, rounds)
+
+
+def show(title: str, times: Times, base: str) -> None:
+    """A table on stdout, with ratios to one of its rows."""
+    sys.stdout.write(f"\n{title:<38}{'cpu ms':>9}{'wall ms':>9}   {base} is\n")
+    for name, (cpu, wall) in times.items():
+        ratio = f"{times[base][0] / cpu:.2g} x cpu, {times[base][1] / wall:.2g} x wall"
+        sys.stdout.write(f"{name:<38}{cpu:>9.2f}{wall:>9.2f}   {ratio}\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--recipe", default="pick_place")
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--compile", action="store_true", help="compile every network, instead of none")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     asked = parser.parse_args()
-    torch.set_num_threads(1)
+    recipe = load_recipe(asked.recipe)
     torch.manual_seed(0)
-    figures = time_plans(load_recipe(asked.recipe), asked.compile, asked.rounds)
-    write = sys.stdout.write
-    write(f"{'one plan, batch 1, one thread':<32}{'cpu ms':>9}{'wall ms':>9}\n")
-    for name, row in figures["median_ms"].items():
-        write(f"{name:<32}{row['cpu']:>9.2f}{row['wall']:>9.2f}\n")
+    found = {
+        "plan, eager": time_plans(recipe, False, asked.rounds),
+        "plan, compiled": time_plans(recipe, True, asked.rounds),
+        "update, two cameras": time_updates(recipe, CAMERAS, asked.rounds),
+        "update, joints alone": time_updates(recipe, (), asked.rounds),
+    }
+    for title, times in found.items():
+        show(title, times, "DDPM, 100 steps" if title.startswith("plan") else "double backward")
     if asked.out:
-        asked.out.write_text(json.dumps(figures, indent=1) + "\n")
+        facts = {
+            "recipe": recipe.name,
+            "rounds": asked.rounds,
+            "torch": torch.__version__,
+            "cores": os.cpu_count(),
+            "load_average": os.getloadavg(),
+            "machine": platform.processor() or platform.machine(),
+            "median_ms": {
+                title: {name: {"cpu": cpu, "wall": wall} for name, (cpu, wall) in times.items()}
+                for title, times in found.items()
+            },
+        }
+        asked.out.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

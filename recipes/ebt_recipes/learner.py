@@ -12,8 +12,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ebt_data.errors import DataError
 from ebt_recipes.batch import Batch
-from ebt_recipes.compiling import compile_slope
 from ebt_recipes.checkpoint import load_tensors, save_tensors
+from ebt_recipes.compiling import compile_slope
 from ebt_recipes.dataset import seeded
 from ebt_recipes.energy import EnergyModel
 from ebt_recipes.objective import Loss
@@ -65,7 +65,8 @@ class Learner:
         found = list(self._pool.map(self._differentiate, shards, range(len(shards))))
         shares = [len(shard) / len(batch) for shard in shards]
         for weight, *slopes in zip(self._weights, *(slopes for _, slopes in found), strict=True):
-            weight.grad = _mean(slopes, shares)
+            # The fused update walks memory, so a slope must lie there as its weight does (some channels-last).
+            weight.grad = torch.empty_like(weight).copy_(_mean(slopes, shares))
         norm = torch.nn.utils.clip_grad_norm_(self._weights, self.recipe.clip)
         self.optimiser.step()
         self.average.update_parameters(self.model)

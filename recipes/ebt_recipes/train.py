@@ -13,6 +13,7 @@ from ebt_data.episode import Episode
 from ebt_data.errors import ConfigError, DataError, MisuseError
 from ebt_data.windows import split
 from ebt_recipes.checkpoint import Contract, calibration_hash, load_contract, save_contract
+from ebt_recipes.compiling import worth_compiling
 from ebt_recipes.dataset import Dataset, Prefetch, action_error, seeded
 from ebt_recipes.energy import EnergyModel
 from ebt_recipes.interrupt import held_back
@@ -44,6 +45,8 @@ class Progress:
     """Fraction of the time spent waiting for batches."""
     elapsed_s: float = 0.0
     eta_s: float = 0.0
+    engine: str = "eager"
+    """`compiled`, or `eager` and, where compiling was tried, why not."""
 
 
 Report = Callable[[Progress], None]
@@ -97,6 +100,7 @@ class _Training:
         self.learner, self.data, self.validation, self.out = learner, data, validation, out
         self.validated: dict[str, float] = {}
         self.finished = False
+        self.engine = "eager"
         self.spent_s = 0.0
         self.began_s = self.saved_s = perf_counter()
 
@@ -115,6 +119,8 @@ class _Training:
             self.spent_s, self.finished = float(facts["elapsed_s"]), facts.get("done") == "1"
         else:
             self._save()  # so that whatever kills it from here on, the same run can go on
+        if worth_compiling(self.recipe, len(self.data.cameras)):
+            self.engine = self.learner.compile() or "compiled"
         first = self.learner.step
         curves = SummaryWriter(str(self.out / "tensorboard"), purge_step=first or None)
         # Held back: an update that is cut in two would leave weights, average and moments of different steps.
@@ -164,6 +170,7 @@ class _Training:
             data_wait=wait,
             elapsed_s=self.elapsed_s,
             eta_s=self.elapsed_s * (1 - done) / done,
+            engine=self.engine,
         )
 
     def _validate(self, held: Dataset) -> dict[str, float]:
@@ -227,7 +234,7 @@ def _check_folder(out: Path, resume: bool) -> None:
 def _check_same(out: Path, recipe: Recipe, contract: Contract) -> None:
     """A run goes on with the recipe and the data that it began with; only its length may change."""
     before, told, _ = load_contract(out)
-    free = {"max_steps", "time_limit_s", "threads", "validate_every", "checkpoint_every"}
+    free = {"max_steps", "time_limit_s", "threads", "compile", "validate_every", "checkpoint_every"}
     one, other = (
         each.model_dump(mode="json", exclude={"training": free, "name": True, "task": True})
         for each in (before, recipe)

@@ -7,7 +7,7 @@ Shapes: B rows, H ticks of the chunk, J joints, C context tokens, D width, N hea
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -15,18 +15,8 @@ from torch import Tensor, nn
 
 from ebt_recipes.recipe import ModelRecipe
 
-
-class _Memory(NamedTuple):
-    """What a block's slope needs from its forward pass."""
-
-    x_BHD: Tensor
-    query_BNHd: Tensor
-    key_BNTd: Tensor
-    """T = H + C."""
-    value_BNTd: Tensor
-    attention_BNHT: Tensor
-    attended_BHD: Tensor
-    widened_BHE: Tensor
+Pull = Callable[[Tensor], Tensor]
+"""From the slope along an output to the slope along the input that it was made from."""
 
 
 class Block(nn.Module):
@@ -47,8 +37,8 @@ class Block(nn.Module):
         self.widen = nn.Linear(width, expansion * width)
         self.narrow = nn.Linear(expansion * width, width)
 
-    def forward(self, x_BHD: Tensor, context_BCD: Tensor) -> tuple[Tensor, _Memory]:
-        """[B, H, D], and what `pull` needs."""
+    def forward(self, x_BHD: Tensor, context_BCD: Tensor) -> tuple[Tensor, Pull]:
+        """[B, H, D], and how to pull a slope back through it."""
         query, key, value = self.chunk(self.before_attention(x_BHD)).chunk(3, dim=-1)
         seen_key, seen_value = self.context(context_BCD).chunk(2, dim=-1)
         query = self._split(query)
@@ -57,22 +47,26 @@ class Block(nn.Module):
         attention = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).softmax(dim=-1)
         attended = x_BHD + self.out(self._merge(attention @ value))
         widened = self.widen(self.before_feed(attended))
-        out = attended + self.narrow(F.gelu(widened))
-        return out, _Memory(x_BHD, query, key, value, attention, attended, widened)
 
-    def pull(self, slope_BHD: Tensor, memory: _Memory) -> Tensor:
-        """The slope along the block's input, of whatever has `slope_BHD` along its output."""
-        x, query, key, value, attention, attended, widened = memory
-        ticks = x.shape[1]
-        feed = (slope_BHD @ self.narrow.weight) * _gelu_slope(widened)
-        slope_BHD = slope_BHD + _pull_norm(self.before_feed, attended, feed @ self.widen.weight)
-        mixed = self._split(slope_BHD @ self.out.weight)
-        weights = mixed @ value.transpose(-1, -2)
-        logits = attention * (weights - (weights * attention).sum(-1, keepdim=True)) / math.sqrt(query.shape[-1])
-        own_logits, own_attention = logits[..., :ticks].transpose(-1, -2), attention[..., :ticks].transpose(-1, -2)
-        parts = [logits @ key, own_logits @ query, own_attention @ mixed]
-        pulled = torch.cat([self._merge(part) for part in parts], dim=-1) @ self.chunk.weight
-        return slope_BHD + _pull_norm(self.before_attention, x, pulled)
+        def pull(slope_BHD: Tensor) -> Tensor:
+            feed = (slope_BHD @ self.narrow.weight) * _gelu_slope(widened)
+            slope_BHD = slope_BHD + _pull_norm(self.before_feed, attended, feed @ self.widen.weight)
+            mixed = self._split(slope_BHD @ self.out.weight)
+            return slope_BHD + _pull_norm(self.before_attention, x_BHD, self._pull(mixed, query, key, value, attention))
+
+        return attended + self.narrow(F.gelu(widened)), pull
+
+    def _pull(
+        self, slope_BNHd: Tensor, query_BNHd: Tensor, key_BNTd: Tensor, value_BNTd: Tensor, attention_BNHT: Tensor
+    ) -> Tensor:
+        """Through the attention, [B, H, D]; T = H + C, and only the first H keys and values come from the chunk."""
+        ticks = query_BNHd.shape[2]
+        weights = slope_BNHd @ value_BNTd.transpose(-1, -2)
+        logits = attention_BNHT * (weights - (weights * attention_BNHT).sum(-1, keepdim=True))
+        logits = logits / math.sqrt(query_BNHd.shape[-1])
+        own_logits, own_attention = (part[..., :ticks].transpose(-1, -2) for part in (logits, attention_BNHT))
+        parts = [logits @ key_BNTd, own_logits @ query_BNHd, own_attention @ slope_BNHd]
+        return torch.cat([self._merge(part) for part in parts], dim=-1) @ self.chunk.weight
 
     def _split(self, x_BTD: Tensor) -> Tensor:
         rows, tokens, width = x_BTD.shape
@@ -102,28 +96,27 @@ class ChunkTransformer(nn.Module):
 
     def forward(self, x_BHJ: Tensor, context_BCD: Tensor, time_B: Tensor | None = None) -> Tensor:
         """[B, H, outputs]."""
-        out, _, _ = self._run(x_BHJ, context_BCD, time_B)
+        tokens, _ = self._run(x_BHJ, context_BCD, time_B)
+        out: Tensor = self.head(self.norm(tokens))
         return out
 
     def sum_and_slope(self, x_BHJ: Tensor, context_BCD: Tensor) -> tuple[Tensor, Tensor]:
         """The sum [B] of all outputs, and its slope [B, H, J] along the chunk."""
-        out, tokens, memories = self._run(x_BHJ, context_BCD, None)
+        tokens, pulls = self._run(x_BHJ, context_BCD, None)
         slope = _pull_norm(self.norm, tokens, self.head.weight.sum(dim=0).expand_as(tokens))
-        for block, memory in zip(reversed(self.blocks), reversed(memories), strict=True):  # type: ignore[call-overload]
-            slope = block.pull(slope, memory)
-        return out.sum(dim=(1, 2)), slope @ self.embed.weight
+        for pull in reversed(pulls):
+            slope = pull(slope)
+        return self.head(self.norm(tokens)).sum(dim=(1, 2)), slope @ self.embed.weight
 
-    def _run(
-        self, x_BHJ: Tensor, context_BCD: Tensor, time_B: Tensor | None
-    ) -> tuple[Tensor, Tensor, list[_Memory]]:
+    def _run(self, x_BHJ: Tensor, context_BCD: Tensor, time_B: Tensor | None) -> tuple[Tensor, list[Pull]]:
         tokens = self.embed(x_BHJ) + self.places
         if self.time is not None and time_B is not None:
             tokens = tokens + self.time(time_B[:, None, None])
-        memories = []
+        pulls = []
         for block in self.blocks:
-            tokens, memory = block(tokens, context_BCD)
-            memories.append(memory)
-        return self.head(self.norm(tokens)), tokens, memories
+            tokens, pull = block(tokens, context_BCD)
+            pulls.append(pull)
+        return tokens, pulls
 
 
 def _gelu_slope(x: Tensor) -> Tensor:
