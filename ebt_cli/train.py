@@ -54,4 +54,7 @@ def fit(recipe: "Recipe", data: Path, out: Path, resume: bool, time_limit_s: flo
     with Painter(view):
         procedure(recipe, list_episodes(data), out, view.report, resume=resume, time_limit_s=time_limit_s)
     bell()
-    return view.last()
+    last = view.last()
+    if ":" in last.engine:
+        say(f"trained {last.engine}", "yellow")
+    return last

@@ -105,7 +105,7 @@ class TrainView:
         pace = progress.step / progress.elapsed_s if progress.elapsed_s > 0 else 0.0
         slow = progress.data_wait > SLOW_DATA
         return Text.assemble(
-            f"{pace:.1f} updates/s  ",
+            f"{pace:.1f} updates/s, {progress.engine.partition(':')[0]}  ",
             (f"data wait {progress.data_wait:.0%} of the time", "bold yellow" if slow else ""),
             f"{' (slow disk?)' if slow else ''}",
         )
