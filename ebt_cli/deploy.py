@@ -38,6 +38,9 @@ def deploy(
         int,
         typer.Option(metavar="N", min=0, help="Make N rollouts bare, learn the normal band from the successes, stop."),
     ] = 0,
+    compile_plans: Annotated[
+        bool, typer.Option("--compile", help="Compile the planner first: up to a minute for a third off a plan's time.")
+    ] = False,
     disturb: Annotated[
         str, typer.Option(metavar="KIND", help="Twin only: disturb the scene once the object is lifted, e.g. knock.")
     ] = "",
@@ -58,6 +61,9 @@ def deploy(
     table = for_run(load_bench(bench), trained, task)
     say(other_task(table.spec, trained), "yellow")
     policy = EnergyPolicy(trained, table.spec, seed=seed)
+    if compile_plans:
+        say("compiling the planner ...")
+        say(policy.compile())
     session = Session(table, run, disturb)
     try:
         if calibrate:

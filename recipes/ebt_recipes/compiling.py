@@ -1,6 +1,7 @@
-"""Compiling the energy's slope, the one function for which it pays; everything also works without."""
+"""Compiling what pays by it: the energy's slope in training, a whole plan at the bench. Everything works without."""
 
 from collections.abc import Callable
+from time import perf_counter
 
 import torch
 from torch._dynamo.exc import TorchDynamoException
@@ -37,6 +38,35 @@ def compile_slope(model: EnergyModel, rows: int, train: bool = False) -> str:
         model.sum_and_slope = eager
         return f"eager: {str(error).splitlines()[0]}; {NEEDS}"
     return ""
+
+
+def compile_plans(make: Callable[[], object], model: EnergyModel) -> str:
+    """Compile encoder and energy for the one observation at a time that `make` plans for.
+
+    Whatever has another shape later (several descents at once) runs eagerly: nothing is compiled while an arm waits.
+    Returns how long a plan took before and takes now, or why it stays eager.
+    """
+    make()
+    before_ms = _fastest_ms(make)
+    model.sum_and_slope = torch.compile(model.sum_and_slope, dynamic=False)
+    model.encoder.compile(dynamic=False)
+    model.body.compile(dynamic=False)
+    try:
+        make()
+    except (TorchDynamoException, OSError) as error:
+        torch.compiler.set_stance("force_eager")
+        return f"eager: {str(error).splitlines()[0]}; {NEEDS}"
+    torch.compiler.set_stance("eager_on_recompile")
+    return f"compiled: a plan took {before_ms:.1f} ms, and takes {_fastest_ms(make):.1f} ms now"
+
+
+def _fastest_ms(make: Callable[[], object]) -> float:
+    taken_s = []
+    for _ in range(10):
+        begun_s = perf_counter()
+        make()
+        taken_s.append(perf_counter() - begun_s)
+    return 1e3 * min(taken_s)
 
 
 def _try(model: EnergyModel, rows: int, train: bool) -> None:

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+import torch._dynamo.utils
 import torch._inductor.config
 import torch._inductor.utils
 
-from ebt_recipes.compiling import compile_slope, worth_compiling
+from ebt_recipes.batch import Observations
+from ebt_recipes.compiling import compile_plans, compile_slope, worth_compiling
 from ebt_recipes.energy import EnergyModel
 from ebt_recipes.normalise import Spread, Statistics
 from ebt_recipes.recipe import TrainingRecipe, parse_recipe
+from ebt_recipes.sampler import GradientDescent
 
 HORIZON, JOINTS, WIDTH = 4, 3, 8
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning:torch")  # torch's own, while it loads its compiler
@@ -59,3 +62,23 @@ def test_without_a_compiler_it_stays_eager_and_says_why(model: EnergyModel) -> N
 )
 def test_it_is_compiled_where_it_wins(training: dict[str, object], cameras: int, worth: bool) -> None:
     assert worth_compiling(TrainingRecipe.model_validate(training), cameras) is worth
+
+
+@pytest.mark.slow
+def test_compiled_plans_are_the_eager_ones_and_nothing_is_compiled_later(model: EnergyModel) -> None:
+    model = model.requires_grad_(False)
+    seen = Observations({}, {"position": torch.ones(1, JOINTS)}, {})
+    x = torch.randn(3, HORIZON, JOINTS)
+
+    def plan(rows: int = 1) -> torch.Tensor:
+        with torch.no_grad():
+            return GradientDescent((1.0, 0.2)).run(model, model.encode(seen).expand(rows, -1, -1), x[:rows]).x
+
+    eager = plan(), plan(rows=3)
+    try:
+        assert compile_plans(plan, model).startswith("compiled: a plan took ")
+        torch._dynamo.utils.counters.clear()
+        torch.testing.assert_close((plan(), plan(rows=3)), eager, rtol=1e-4, atol=1e-5)
+        assert not torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    finally:
+        torch.compiler.set_stance("default")
