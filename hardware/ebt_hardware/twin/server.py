@@ -13,6 +13,7 @@ from ebt_data.errors import ConfigError
 from ebt_data.step import CameraSpec
 from ebt_hardware.device import Camera, Clock
 from ebt_hardware.realsense import FrameSource, RealSenseCamera
+from ebt_hardware.realtime import realtime
 from ebt_hardware.twin.cameras import NO_REALSENSE, DirectCamera, has_realsense
 from ebt_hardware.twin.frame_ring import FrameRing, frame_memory
 from ebt_hardware.twin.live_process import Order, run
@@ -146,13 +147,14 @@ class _Pump:
 
     def _work(self) -> None:
         seen = dict.fromkeys(self.rings, 0)
-        while not self._closing.is_set():
-            self._fresh.acquire(timeout=_PUMP_S)
-            for name, camera in self._cameras.items():
-                ring = self.rings[name]
-                if (written := ring.written) > seen[name] and (shot := ring.read()) is not None:
-                    camera.push(shot, arrival_s=time.time())
-                    seen[name] = written
+        with realtime():  # or another program stops it while it holds the interpreter, and with it the loop
+            while not self._closing.is_set():
+                self._fresh.acquire(timeout=_PUMP_S)
+                for name, camera in self._cameras.items():
+                    ring = self.rings[name]
+                    if (written := ring.written) > seen[name] and (shot := ring.read()) is not None:
+                        camera.push(shot, arrival_s=time.time())
+                        seen[name] = written
 
 
 def _notices(backend: str | None) -> tuple[str, ...]:
