@@ -12,9 +12,9 @@ from ebt_data.errors import ConfigError
 from ebt_data.step import Image
 from ebt_hardware.arm import Arm
 from ebt_hardware.bench import Bench
+from ebt_hardware.bench_file import DynamixelFile, LeaderTable, TwinFile, WiredFollower, WiredLeader
 from ebt_hardware.calibration import load_calibration
 from ebt_hardware.clock import LockstepClock, WallClock
-from ebt_hardware.config import DynamixelBench, LeaderTable, TwinBench, WiredFollower, WiredLeader
 from ebt_hardware.device import Camera, Clock, Scene
 from ebt_hardware.dynamixel import DynamixelBus
 from ebt_hardware.leader import Demonstrated, Lead, LeaderArm
@@ -68,7 +68,7 @@ class TwinScene:
         return self._cameras.picture(height, width)
 
 
-def lockstep_bench(file: TwinBench) -> Bench:
+def lockstep_bench(file: TwinFile) -> Bench:
     """The twin in this process, in simulated time."""
     from ebt_hardware.twin.cameras import TwinCameras
     from ebt_hardware.twin.wiring import emulators
@@ -86,7 +86,7 @@ def lockstep_bench(file: TwinBench) -> Bench:
         return _twin_bench(file, arms, cameras, clock, TwinScene(world, films), closers)
 
 
-def live_bench(file: TwinBench) -> Bench:
+def live_bench(file: TwinFile) -> Bench:
     """The twin in a process of its own, in real time: serial ports are ptys, and everything else is as on real arms."""
     from ebt_hardware.twin.server import LiveTwin
 
@@ -100,7 +100,7 @@ def live_bench(file: TwinBench) -> Bench:
         return _twin_bench(file, arms, cameras, clock, twin.scene, closers)
 
 
-def real_bench(file: DynamixelBench) -> Bench:
+def real_bench(file: DynamixelFile) -> Bench:
     """Arms on serial ports and RealSense cameras."""
     from ebt_hardware.realsense import RealSenseCamera, find_device
 
@@ -119,7 +119,7 @@ def real_bench(file: DynamixelBench) -> Bench:
     return _bench(file, rig)
 
 
-def release(file: DynamixelBench) -> tuple[str, ...]:
+def release(file: DynamixelFile) -> tuple[str, ...]:
     """Cut the torque of every follower that still answers, whatever its pose; returns the arms' names.
 
     Raises:
@@ -158,7 +158,7 @@ def open_leader(bench: Bench, tables: Mapping[str, LeaderTable]) -> Agent:
 
 
 def _twin_bench(
-    file: TwinBench,
+    file: TwinFile,
     arms: Mapping[str, Arm],
     cameras: Mapping[str, Camera],
     clock: Clock,
@@ -172,7 +172,7 @@ def _twin_bench(
     return _bench(file, Rig(followers, cameras, clock, leaders, scene, closers.pop_all()))
 
 
-def _bench(file: TwinBench | DynamixelBench, rig: Rig) -> Bench:
+def _bench(file: TwinFile | DynamixelFile, rig: Rig) -> Bench:
     tables = {name: table.joints for name, table in file.followers.items()}
     arms = {arm.name: arm for arm in rig.followers}
     try:
@@ -187,7 +187,7 @@ def _closed_later(camera: Camera, closers: ExitStack) -> Camera:
     return camera
 
 
-def _motors(file: TwinBench) -> dict[str, dict[int, str]]:
+def _motors(file: TwinFile) -> dict[str, dict[int, str]]:
     """Model by id by arm."""
     joints = {name: table.joints.values() for name, table in file.followers.items()}
     return {name: {joint.id: joint.model for joint in arm} for name, arm in joints.items()} | {
@@ -195,7 +195,7 @@ def _motors(file: TwinBench) -> dict[str, dict[int, str]]:
     }
 
 
-def _twin_arm(file: TwinBench, name: str, port: SerialPort | LoopbackPort) -> Arm:
+def _twin_arm(file: TwinFile, name: str, port: SerialPort | LoopbackPort) -> Arm:
     joints: Mapping[str, JointTable] = (
         file.followers[name].joints if name in file.followers else file.leaders[name].joints
     )
@@ -203,7 +203,7 @@ def _twin_arm(file: TwinBench, name: str, port: SerialPort | LoopbackPort) -> Ar
     return Arm(name, DynamixelBus(port, calibration.motors, _misses(file.safety)), calibration, registers(joints))
 
 
-def _wired_arm(file: DynamixelBench, name: str, table: WiredFollower | WiredLeader) -> Arm:
+def _wired_arm(file: DynamixelFile, name: str, table: WiredFollower | WiredLeader) -> Arm:
     calibration = load_calibration(file.calibration_folder, name)
     expected = {joint: motor.id for joint, motor in table.joints.items()}
     calibrated = {joint: motor.id for joint, motor in calibration.joints.items()}

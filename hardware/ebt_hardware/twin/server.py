@@ -150,11 +150,15 @@ class _Pump:
         with realtime():  # or another program stops it while it holds the interpreter, and with it the loop
             while not self._closing.is_set():
                 self._fresh.acquire(timeout=_PUMP_S)
-                for name, camera in self._cameras.items():
-                    ring = self.rings[name]
-                    if (written := ring.written) > seen[name] and (shot := ring.read()) is not None:
-                        camera.push(shot, arrival_s=time.time())
-                        seen[name] = written
+                self._push_new(seen)
+
+    def _push_new(self, seen: dict[str, int]) -> None:
+        """Push what was written since `seen`, and note it there."""
+        for name, camera in self._cameras.items():
+            ring = self.rings[name]
+            if (written := ring.written) > seen[name] and (shot := ring.read()) is not None:
+                camera.push(shot, arrival_s=time.time())
+                seen[name] = written
 
 
 def _notices(backend: str | None) -> tuple[str, ...]:
