@@ -24,6 +24,7 @@ from ebt_data.whole import make_folder, write_whole
 from ebt_recipes.energy import EnergyModel
 from ebt_recipes.normalise import Statistics
 from ebt_recipes.objective import Objective
+from ebt_recipes.objectives import build_objective
 from ebt_recipes.recipe import Recipe, parse_recipe
 
 FORMAT = 1
@@ -81,7 +82,7 @@ class Run:
 
     def objective(self) -> Objective:
         """The objective it was trained with, which knows how to sample."""
-        return self.recipe.objective.build()
+        return build_objective(self.recipe.objective)
 
     def check(self, spec: BenchSpec, calibration: str = "") -> None:
         """Refuse a bench that differs from the one in the data.

@@ -17,6 +17,7 @@ from ebt_recipes.compiling import compile_slope
 from ebt_recipes.dataset import seeded
 from ebt_recipes.energy import EnergyModel
 from ebt_recipes.objective import Loss
+from ebt_recipes.objectives import build_objective
 from ebt_recipes.recipe import Recipe
 
 FIRST_SHARD_STREAM = 4
@@ -30,7 +31,7 @@ class Learner:
     def __init__(self, recipe: Recipe, model: EnergyModel) -> None:
         training = recipe.training
         self.recipe = training
-        self.objective = recipe.objective.build()
+        self.objective = build_objective(recipe.objective)
         self.noise_samples = recipe.objective.noise_samples
         self.model = model
         average = get_ema_multi_avg_fn(training.ema)  # type: ignore[no-untyped-call]

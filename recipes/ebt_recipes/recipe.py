@@ -6,15 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ebt_data.errors import ConfigError
-
-if TYPE_CHECKING:
-    from ebt_recipes.objective import Objective
-
 
 DEFAULT_RECIPE = "pick_place"
 
@@ -45,11 +41,6 @@ class EquilibriumMatchingRecipe(_ObjectiveRecipe):
     step_sizes: tuple[float, ...] = (1.0, 0.2, 0.2)
     """Of the sampler, one a descent step; asked for more steps, it repeats the last."""
 
-    def build(self) -> "Objective":
-        from ebt_recipes.objective import EquilibriumMatching
-
-        return EquilibriumMatching(self)
-
 
 class UnrolledRecipe(_ObjectiveRecipe):
     """The paper's objective (arXiv 2510.27545): descend a few steps from noise, regress every iterate to the chunk."""
@@ -74,11 +65,6 @@ class UnrolledRecipe(_ObjectiveRecipe):
     """Back-propagate through the whole chain; otherwise each step learns by itself."""
     step_sizes: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     """Of the sampler, as in equilibrium matching."""
-
-    def build(self) -> "Objective":
-        from ebt_recipes.unrolled import UnrolledEBT
-
-        return UnrolledEBT(self)
 
 
 ObjectiveRecipe = Annotated[EquilibriumMatchingRecipe | UnrolledRecipe, Field(discriminator="kind")]

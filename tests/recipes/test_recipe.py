@@ -6,6 +6,7 @@ import pytest
 
 from ebt_data.errors import ConfigError
 from ebt_recipes.objective import EquilibriumMatching
+from ebt_recipes.objectives import build_objective
 from ebt_recipes.recipe import list_recipes, load_recipe, parse_recipe
 from ebt_recipes.unrolled import UnrolledEBT
 
@@ -71,8 +72,8 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 
 def test_a_recipe_builds_the_objective_it_describes() -> None:
-    assert isinstance(load_recipe("pick_place").objective.build(), EquilibriumMatching)
-    assert isinstance(load_recipe("pick_place_ebt").objective.build(), UnrolledEBT)
+    assert isinstance(build_objective(load_recipe("pick_place").objective), EquilibriumMatching)
+    assert isinstance(build_objective(load_recipe("pick_place_ebt").objective), UnrolledEBT)
 
 
 def test_a_resolved_recipe_reads_back_the_same() -> None:
