@@ -96,13 +96,15 @@ def test_frames_arrive_through_the_pipeline_with_honest_ages(twin: LiveTwin) -> 
     frames: list[Frame] = []
 
     def ten_new() -> bool:
-        frames.extend(camera.latest(clock.now()) for camera in cameras.values())
+        for camera in cameras.values():
+            frames.append(camera.latest(asked_s := clock.now()))
+            # Younger than the tick at most by as long as the answer took, which on a busy machine may be long.
+            assert asked_s - clock.now() - 0.01 < frames[-1].age_s < 2.0
         return sum(not frame.repeated for frame in frames) >= 20
 
     until(ten_new)
     for camera in cameras.values():
         camera.close()
-    assert all(-0.01 < frame.age_s < 2.0 for frame in frames)
     assert all(frame.arrival_s <= clock.now() for frame in frames)
     assert frames[0].image.shape == (24, 32, 3)
     assert frames[0].image.any()
