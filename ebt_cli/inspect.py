@@ -1,102 +1,140 @@
-"""`ebt inspect`: what is in an episode, a folder of episodes, or a run."""
+"""`ebt inspect`: is it good, and why: a demonstration, a rollout, a folder of them, a run, a tally, a demo."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ebt_cli.console import result_json, result_table, say
+from ebt_cli.console import say
 from ebt_cli.names import complete_data
 from ebt_data.errors import DataError, MisuseError
+
+if TYPE_CHECKING:
+    from ebt_cli.verdict import Report
+
+ANYTHING = "an episode (.h5), a folder of them, a run, a demo's folder, its tallies (.jsonl), or a calibration.json"
 
 
 def inspect(
     path: Annotated[
-        Path, typer.Argument(help="An episode (.h5), a folder of them, or a run.", autocompletion=complete_data)
+        Path,
+        typer.Argument(
+            help="An episode (.h5), a folder of them, a run, or a demo's folder.", autocompletion=complete_data
+        ),
     ] = Path("data/episodes"),
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
     plot: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Draw an episode: energy, joints, what the cameras saw.")
     ] = None,
 ) -> None:
-    """Show what was recorded or trained.
+    """Say whether what was recorded or trained is good, and why.
 
     Example: ebt inspect data/episodes/demo-0001.h5 --plot episode.png
     """
-    if plot is not None and not path.is_file():
+    from ebt_cli.page import show
+
+    if plot is not None and path.suffix != ".h5":
         raise MisuseError(f"--plot draws one episode, and {path} is none", hint=f"ebt inspect {path}")
-    if path.is_file():
-        _episode(path, json, plot)
-    elif (path / "run.json").is_file():
-        _run(path, json)
-    elif path.is_dir():
-        _folder(path, json)
-    else:
+    if not path.exists():
         raise DataError(f"there is nothing at {path}", hint="record something with `ebt collect`, or try `ebt demo`")
+    show(_folder(path) if path.is_dir() else _file(path, plot), json)
 
 
-def _episode(path: Path, json: bool, plot: Path | None) -> None:
+def _file(path: Path, plot: Path | None) -> "Report":
+    from ebt_cli.demo_report import report_tally
+
+    if path.suffix == ".jsonl":
+        return report_tally(path)
+    if path.name == "calibration.json" and (path.parent / "run.json").is_file():
+        from ebt_cli.run_report import report
+
+        return report(path.parent)
+    if path.suffix in (".png", ".svg", ".safetensors", ".toml", ".json") or path.name == "SHA256SUMS":
+        raise DataError(
+            f"{path} is nothing that a verdict can be given on; expected {ANYTHING}", hint=f"ebt inspect {path.parent}"
+        )
+    return _episode(path, plot)
+
+
+def _folder(path: Path) -> "Report":
+    from ebt_cli import demo_report
+
+    if (path / "run.json").is_file():
+        from ebt_cli.run_report import report
+
+        return report(path)
+    if demo_report.is_demo(path):
+        parts = [(name, _folder(path / name)) for name in ("episodes", "run", "rollouts") if (path / name).is_dir()]
+        return demo_report.report(path, parts)
+    return _episodes(path)
+
+
+def _episode(path: Path, plot: Path | None) -> "Report":
+    from ebt_cli import demonstrations, rollout_report
     from ebt_cli.facts import facts
     from ebt_data.episode import Episode
 
     with Episode(path) as episode:
-        found = facts(episode)
         if plot is not None:
             from ebt_cli.plot import plot_episode
 
             plot_episode(episode, path.name, plot)
             say(f"drawn to {plot}")
-    if json:
-        result_json("episode", found)
-    else:
-        result_table(("what", "value"), _flat(found))
+        tell = rollout_report.report if episode.meta.kind == "rollout" else demonstrations.report_one
+        return tell(episode, facts(episode))
 
 
-def _folder(path: Path, json: bool) -> None:
-    from ebt_cli.facts import SUMMARY, summary
+def _episodes(path: Path) -> "Report":
+    """The kind of which there are more; files of the other kind, and damaged ones, are reasons for doubt."""
+    from ebt_cli import demonstrations, rollouts_report
+    from ebt_cli.console import near
     from ebt_cli.session import repair_first
+    from ebt_cli.verdict import Grade, Reason
     from ebt_data.episode import list_episodes
 
     repair_first(path)
-    rows = [summary(episode) for episode in list_episodes(path)]
-    if not rows:
-        raise DataError(f"{path} holds no episode", hint=f"ebt collect --out {path}")
-    if json:
-        result_json("folder", {"folder": str(path), "episodes": rows})
-        return
-    result_table(SUMMARY, ([_word(row[column]) for column in SUMMARY] for row in rows))
-    good = sum(row["outcome"] == "success" for row in rows)
-    say(f"{len(rows)} episodes, {good} successes, {sum(row['rows'] or 0 for row in rows)} rows")
+    demos: list[dict[str, Any]] = []
+    rollouts: list[dict[str, Any]] = []
+    damaged: list[str] = []
+    joints: tuple[str, ...] = ()
+    odd = 0
+    for file in list_episodes(path):
+        try:
+            kind, found, names = _measured(file)
+        except DataError as error:
+            damaged.append(str(error))
+            continue
+        (rollouts if kind == "rollout" else demos).append(found)
+        odd += bool(joints) and names != joints
+        joints = joints or names
+    if not demos and not rollouts and not damaged:
+        raise DataError(f"{path} holds no episode; expected {ANYTHING}", hint=f"ebt collect --out {path}")
+    doubts: list[Reason] = []
+    if damaged:
+        text = f"{len(damaged)} cannot be read: {damaged[0]}"
+        doubts.append(Reason("unreadable", Grade.DOUBTFUL, text, len(damaged), "0"))
+    if odd:
+        doubts.append(Reason("mixed_benches", Grade.BAD, f"{odd} are from a bench with other joints", odd, "0"))
+    if demos and rollouts:
+        text = f"demonstrations ({len(demos)}) and rollouts ({len(rollouts)}) lie in one folder"
+        doubts.append(Reason("mixed", Grade.DOUBTFUL, text, min(len(demos), len(rollouts)), "one kind"))
+    if len(rollouts) > len(demos):
+        return rollouts_report.report_folder(
+            near(path), rollouts, doubts, f"ebt inspect {near(path)}/{_telling(rollouts)}"
+        )
+    return demonstrations.report_folder(path, demos, joints, doubts)
 
 
-def _run(path: Path, json: bool) -> None:
-    from ebt_cli.facts import run_facts
+def _measured(file: Path) -> tuple[str, dict[str, Any], tuple[str, ...]]:
+    from ebt_cli import measures, rollouts_report
+    from ebt_data.episode import Episode
 
-    found = run_facts(path)
-    if json:
-        result_json("run", found)
-    else:
-        result_table(("what", "value"), _flat(found))
-
-
-def _flat(found: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Nested facts as lines; an event is a line of its own."""
-    for name, value in found.items():
-        if name == "events":
-            for event in value:
-                yield "event", f"{event['time_s']:7.2f} s  {event['kind']}  {event['text']}"
-        elif isinstance(value, dict):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", _word(value)
+    with Episode(file) as episode:
+        measure = rollouts_report.measure if episode.meta.kind == "rollout" else measures.measure
+        return episode.meta.kind, measure(episode), episode.spec.joints
 
 
-def _word(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return str(value)
+def _telling(rollouts: list[dict[str, Any]]) -> str:
+    """The rollout to look at next: the first that failed, or that was retried."""
+    order = sorted(rollouts, key=lambda one: (one["outcome"] == "success", one["attempts"] == 1))
+    return str(order[0]["episode"])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ebt_recipes.rollouts import Rollout, Trial
 
 WORKERS = 2
+CALIBRATION = "calibration.json"
 Line = dict[str, Any]
 """`seed`, `outcome`, `why`, `seconds`, `attempts`, `kinds` of its events, and `times_s` and `scores` of its new plans."""
 
@@ -55,6 +56,30 @@ def tally(file: Path, title: str, trial: "Trial", seeds: Sequence[int], inputs: 
 
 def successes(found: Sequence[Line]) -> int:
     return sum(line["outcome"] == "success" for line in found)
+
+
+def load_tally(file: Path) -> tuple[Line, list[Line]]:
+    """The header and the rollouts of a tally, in the order in which they ended.
+
+    Raises:
+        DataError: it is no tally, or cannot be read.
+    """
+    try:
+        top, *rest = file.read_text(encoding="utf-8", errors="replace").split("\n")
+        header = json.loads(top)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is no tally of rollouts: {error}", "ebt inspect --help") from error
+    if not isinstance(header, dict) or "trial" not in header:
+        raise DataError(f"{file} is no tally of rollouts: its first line names no trial", "ebt inspect --help")
+    known = {line["seed"]: line for line in map(_parsed, rest) if line}
+    return header, list(known.values())
+
+
+def made_by(file: Path, run: Path) -> bool:
+    """True where a tally was made with the weights, contract and (if it used one) calibration that `run` holds now."""
+    read = [run / "model.safetensors", run / "run.json"]
+    watched = [[*read, run / CALIBRATION]] if (run / CALIBRATION).is_file() else []
+    return load_tally(file)[0].get("inputs") in {_digest(files) for files in (read, *watched)}
 
 
 def _digest(files: Sequence[Path]) -> str:

@@ -1,50 +1,129 @@
+"""`ebt inspect`: every verdict comes with its figures, on one screen, and the same in JSON."""
+
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from rich.cells import cell_len
 
+from ebt_cli import inspect as verb
 from ebt_cli.app import run
+from ebt_cli.page import screen
+from ebt_cli.tally import tally
+from ebt_cli.verdict import Report
+from ebt_recipes.checkpoint import Run
+from ebt_recipes.recording import Limits
+from ebt_recipes.rollouts import Trained, Trial
+
+RUN = Path(__file__).parents[1] / "runs" / "pick_place"
+
+
+def told(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The JSON that the verb prints of a path."""
+    assert run(["inspect", str(path), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def grades(found: dict[str, Any]) -> dict[str, str]:
+    return {reason["name"]: reason["grade"] for reason in found["reasons"]}
+
+
+def write_tally(folder: Path, name: str, lines: list[dict[str, Any]], run_folder: Path) -> None:
+    """A tally as the demo writes it, of the weights in `run_folder`, holding these rollouts."""
+    file = folder / f"{name}.jsonl"
+    inputs = [run_folder / "model.safetensors", run_folder / "run.json"]
+    tally(file, name, Trial("twin", Trained(run_folder), Limits(1.0)), [], inputs)
+    with file.open("a") as kept:
+        kept.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def lines(successes: int, failures: int, first_seed: int = 0, **more: Any) -> list[dict[str, Any]]:
+    common = {"seconds": 4.0, "attempts": 1, "kinds": [], "times_s": [0.0, 0.2], "why": "as it ended"} | more
+    ends = ["success"] * successes + ["failure"] * failures
+    return [
+        {**common, "seed": first_seed + n, "outcome": end, "scores": [1.0, 2.0 if end == "success" else 9.0 + n]}
+        for n, end in enumerate(ends)
+    ]
 
 
 def test_an_episode_is_told_in_json(rollout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inspect", str(rollout), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["schema"] == "ebt.episode/1"
-    assert told["rows"] == 30
-    assert told["sim"] is True
-    assert told["intact"] is True
-    assert told["cameras"]["top"]["new_frames"] == 30
-    assert told["energy"]["attempts"] == 2
-    assert [event["kind"] for event in told["events"]] == ["rise"]
+    found = told(rollout, capsys)
+    assert found["schema"] == "ebt.episode/1"
+    assert found["verdict"] == "bad"
+    assert grades(found)["outcome"] == "bad"
+    assert found["rows"] == 30
+    assert found["sim"] is True
+    assert found["intact"] is True
+    assert found["cameras"]["top"]["new_frames"] == 30
+    assert found["energy"]["attempts"] == 2
+    assert [event["kind"] for event in found["events"]] == ["rise"]
+    assert found["measures"]["first_rise_s"] == 1.0
 
 
 def test_an_episode_is_told_as_lines(rollout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(rollout)]) == 0
-    rows = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    out = capsys.readouterr().out
+    rows = dict(line.split("\t") for line in out.splitlines())
+    assert rows["verdict"] == "bad"
     assert rows["outcome"] == "failure"
     assert rows["rate_achieved_hz"] == "20.0"
     assert rows["event"] == "   1.00 s  rise  score 3 over 2"
+    assert "\x1b" not in out
 
 
-def test_a_folder_is_one_row_an_episode_and_damage_is_said(
+def test_the_screen_of_a_rollout_says_why_it_failed(rollout: Path) -> None:
+    shown = [line.plain for line in screen(verb._episode(rollout, None), 80, 24)]
+    assert shown[0].startswith("BAD  ")
+    text = "\n".join(shown)
+    for words in (
+        "failure on attempt 2 after",
+        "first rose at 1.0 s (score 3 over 2), and it was tr",
+        "▲rise",
+        "20 ms",
+    ):
+        assert words in text
+    assert "────" in text, "the band"
+
+
+def test_a_damaged_file_is_a_reason_for_doubt(
     rollout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copy(rollout, tmp_path / "a.h5")
     (tmp_path / "b.h5").write_bytes(rollout.read_bytes()[:3000])
-    assert run(["inspect", str(tmp_path), "--json"]) == 0
-    good, damaged = json.loads(capsys.readouterr().out)["episodes"]
-    assert good["rows"] == 30 and good["attempts"] == 2 and good["peak_energy"] == 3.9
-    assert damaged["outcome"].startswith("unreadable")
+    found = told(tmp_path, capsys)
+    assert found["schema"] == "ebt.rollouts/1"
+    (good,) = found["episodes"]
+    assert good["rows"] == 30 and good["attempts"] == 2 and good["peak_energy"] > 1
+    assert grades(found)["unreadable"] == "doubtful"
+    assert "b.h5" in next(r["text"] for r in found["reasons"] if r["name"] == "unreadable")
     assert run(["inspect", str(tmp_path)]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2 and "doubtful: 1 cannot be read" in err
 
 
-def test_an_empty_folder_names_the_next_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inspect", str(tmp_path)]) == 5
-    assert "hint: ebt collect" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nothing", "there is nothing at"),
+        ("a.png", "nothing that a verdict"),
+        ("a.jsonl", "no tally"),
+        ("empty", "holds no episode"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_sentence(
+    name: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    (tmp_path / "a.jsonl").write_text("no json\n")
+    (tmp_path / "empty").mkdir()
+    assert run(["inspect", str(tmp_path / name)]) == 5
+    out, err = capsys.readouterr()
+    assert out == "" and words in err and "hint: " in err
 
 
 def test_an_episode_is_drawn(rollout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,3 +136,94 @@ def test_an_episode_is_drawn(rollout: Path, tmp_path: Path, capsys: pytest.Captu
 
 def test_a_folder_cannot_be_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(tmp_path), "--plot", "x.png"]) == 2
+
+
+def test_a_run_is_doubted_for_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
+    found = told(RUN, capsys)
+    assert found["schema"] == "ebt.run/1" and found["verdict"] == "doubtful"
+    assert grades(found) == {
+        "success_rate": "doubtful",
+        "demonstrations": "good",
+        "converged": "doubtful",
+        "calibration": "good",
+        "bench": "good",
+    }
+    assert found["calibration"]["trusted"] is True and found["updates"] == 2586
+    assert told(RUN / "calibration.json", capsys) == found
+
+
+def test_a_run_for_another_bench_is_bad(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(RUN, tmp_path / "run")
+    contract = json.loads((RUN / "run.json").read_text())
+    contract["contract"]["rate_hz"] = 50.0
+    (tmp_path / "run" / "run.json").write_text(json.dumps(contract))
+    found = told(tmp_path / "run", capsys)
+    assert found["verdict"] == "bad"
+    assert "rate_hz 50 there, 20 here" in next(r["text"] for r in found["reasons"] if r["name"] == "bench")
+
+
+@pytest.fixture
+def demo(tmp_path: Path, rollout: Path) -> Path:
+    """A demo's folder: a trained run, rollouts on many scenes, and one recorded rollout in place of demonstrations."""
+    shutil.copytree(RUN, tmp_path / "run")
+    for name in ("episodes", "rollouts"):
+        (tmp_path / name).mkdir()
+        shutil.copy(rollout, tmp_path / name)
+    write_tally(tmp_path, "policy", lines(49, 1), tmp_path / "run")
+    write_tally(tmp_path, "cameras_blacked_out", lines(0, 20), tmp_path / "run")
+    write_tally(tmp_path, "knocked_with_retry", lines(18, 2), tmp_path / "run")
+    write_tally(tmp_path, "knocked_without", lines(9, 11), tmp_path / "run")
+    write_tally(tmp_path, "clean_with_retry", lines(20, 0), tmp_path / "run")
+    return tmp_path
+
+
+def test_a_demo_is_judged_by_its_rates_its_controls_and_its_retries(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = told(demo, capsys)
+    assert found["schema"] == "ebt.demo/1"
+    assert grades(found)["success_rate"] == "good"
+    assert grades(found)["cameras_blacked_out"] == "good"
+    assert grades(found)["retry"] == "good"
+    assert "saved 9 and lost 0 of 20" in next(r["text"] for r in found["reasons"] if r["name"] == "retry")
+    assert found["tallies"]["policy"] == {
+        "rollouts": 50, "successes": 49, "low": 0.895, "high": 0.9965, "interval_95": "90-100 %"
+    }  # fmt: skip
+    assert found["verdict"] == "doubtful", "the stand-in for its demonstrations is one failed rollout"
+    run_found = told(demo / "run", capsys)
+    assert grades(run_found)["success_rate"] == "good"
+    assert "0 of 20 undisturbed" in next(r["text"] for r in run_found["reasons"] if r["name"] == "false_alarms")
+
+
+def test_a_tally_of_other_weights_does_not_count(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = demo / "run" / "model.safetensors"
+    shutil.copy(weights, demo / "other")
+    (demo / "policy.jsonl").write_text((demo / "policy.jsonl").read_text().replace('"inputs": "', '"inputs": "0'))
+    found = told(demo, capsys)
+    assert "policy" not in found["tallies"]
+    assert grades(found)["other_weights"] == "doubtful"
+
+
+def test_a_tally_tells_energies_apart(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = told(demo / "knocked_without.jsonl", capsys)
+    assert found["schema"] == "ebt.tally/1"
+    separation = next(r for r in found["reasons"] if r["name"] == "separation")
+    assert separation["value"] == 1.0 and "failures (11) from successes (9)" in separation["text"]
+    assert "trial" in found
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20), (120, 40)])
+def test_every_report_is_one_screen(demo: Path, size: tuple[int, int]) -> None:
+    reports: list[Report] = [verb._folder(demo / name) for name in ("", "run", "rollouts")]
+    reports += [verb._file(demo / "policy.jsonl", None), verb._file(next((demo / "rollouts").glob("*.h5")), None)]
+    for report in reports:
+        shown = [line.plain for line in screen(report, *size)]
+        assert len(shown) < size[1], report.title
+        assert max(map(cell_len, shown)) <= size[0]
+        assert shown[0].split()[0] in ("GOOD", "DOUBTFUL", "BAD")
+        assert shown[-1].startswith("next  ebt ")
+
+
+def test_an_untrained_run_is_no_good(untrained: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    found = told(untrained.path, capsys)
+    assert grades(found)["demonstrations"] == "bad" and grades(found)["calibration"] == "doubtful"

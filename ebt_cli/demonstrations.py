@@ -1,0 +1,258 @@
+"""Is it good to learn from: what `ebt inspect` says of one demonstration and of a folder of them."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ebt_cli.console import near
+from ebt_cli.measures import measure
+from ebt_cli.verdict import Grade, Reason, Report, graded
+
+if TYPE_CHECKING:
+    from ebt_data.episode import Episode
+
+ENOUGH, FEW = 50, 10
+"""Demonstrations: ACT learnt each of its tasks from 50 (arXiv 2304.13705); the twin's task took 200 (docs/lab-notes.md)."""
+LATE, VERY_LATE = 0.01, 0.05
+"""Of the ticks. A late tick holds the action before for twice its time; our choice."""
+LOST, MANY_LOST = 0.01, 0.05
+"""Of the frames, dropped by the writer; our choice."""
+OLD_S, VERY_OLD_S = 0.1, 0.25
+"""Median age of a picture: with older ones the policy is shown where things were two ticks of 20 Hz ago; our choice."""
+IDLE, MOSTLY_IDLE = 0.2, 0.5
+"""Of the ticks; our choice."""
+DARK, BRIGHT, FLAT = 25.0, 230.0, 4.0
+"""Mean of a picture in 0..255, and the spread below which it shows nothing, as behind a lens cap; our choice."""
+TRACKING_RAD = 0.15
+"""95th percentile of measured less sent, without grippers: further, and the arm does not do what it is told. The twin's
+arms stay within 0.04; the bench itself stops at 0.4 (`tracking_rad`)."""
+VARIETY_RAD = 0.05
+"""Spread of where the gripper first acts, of the joint that varies most: less, and replaying the mean would do as well.
+The recipe's own precision is 0.03 (`zoom_rad`)."""
+OUTLIER = 2.0
+"""Times the median length: longer, or shorter by as much, is unlike the others."""
+ODD, MANY_ODD = 0.1, 0.3
+"""Of the demonstrations may be of odd length, or lack a gripper event; our choice."""
+
+
+def reasons(found: Sequence[dict[str, Any]]) -> list[Reason]:
+    """What every episode is asked, over all of `found` together."""
+    rows = sum(one["rows"] for one in found)
+    late = sum(one["late_ticks"] for one in found)
+    part = late / max(1, rows + late)
+    told = [
+        Reason(
+            "late_ticks",
+            graded(part, LATE, VERY_LATE),
+            f"{late} late ticks in {rows} ({part:.1%})",
+            late,
+            f"<= {LATE:.0%}",
+        )
+    ]
+    told += _camera_reasons(found, rows)
+    still = float(np.average([one["idle"] or 0.0 for one in found], weights=[max(1, one["rows"]) for one in found]))
+    told.append(
+        Reason(
+            "idle",
+            graded(still, IDLE, MOSTLY_IDLE),
+            f"no joint is told to move in {still:.0%} of the ticks",
+            still,
+            f"<= {IDLE:.0%}",
+        )
+    )
+    tracked = [one["tracking_rad"] for one in found if one["tracking_rad"] is not None]
+    if tracked:
+        worst = max(tracked)
+        told.append(
+            Reason(
+                "tracking_rad",
+                Grade(worst > TRACKING_RAD),
+                f"the arm follows within {worst:.3f} rad in 95 % of the ticks{', in the worst of all' if len(tracked) > 1 else ''}",
+                worst,
+                f"<= {TRACKING_RAD}",
+            )
+        )
+    return told
+
+
+def _camera_reasons(found: Sequence[dict[str, Any]], rows: int) -> list[Reason]:
+    cameras = [(name, camera) for one in found for name, camera in one["cameras"].items()]
+    if not cameras:
+        return [Reason("cameras", Grade.DOUBTFUL, "no camera was recorded")]
+    names = ", ".join(dict.fromkeys(name for name, _ in cameras))
+    lost = sum(camera["dropped"] for _, camera in cameras) / max(1, rows * len({name for name, _ in cameras}))
+    stale = float(np.mean([camera["repeated"] for _, camera in cameras]))
+    age_s = float(np.median([camera["age_s"] for _, camera in cameras]))
+    odd = [name for name, camera in cameras if not DARK <= camera["brightness"] <= BRIGHT or camera["spread"] < FLAT]
+    levels = [camera["brightness"] for _, camera in cameras]
+    seen = f"pictures of {names} are {np.nanmin(levels):.0f}-{np.nanmax(levels):.0f} of 255 bright"
+    unseen = f"; {len(odd)} dark, glaring or empty ({', '.join(sorted(set(odd)))})" if odd else ""
+    worst = max(graded(lost, LOST, MANY_LOST), graded(stale, LOST, MANY_LOST), graded(age_s, OLD_S, VERY_OLD_S))
+    text = f"frames: {lost:.1%} dropped, {stale:.1%} repeated, {1000 * age_s:.0f} ms old"
+    return [
+        Reason("frames", worst, text, round(max(lost, stale), 4), f"<= {LOST:.0%} each, <= {1000 * OLD_S:.0f} ms"),
+        Reason(
+            "exposure",
+            graded(len(odd) / len(cameras), 0.0, ODD),
+            f"{seen}{unseen}",
+            len(odd),
+            f"{DARK:.0f}-{BRIGHT:.0f}",
+        ),
+    ]
+
+
+def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
+    """One demonstration."""
+    found = measure(episode)
+    good = found["outcome"] == "success"
+    told = [
+        Reason(
+            "outcome",
+            Grade.GOOD if good else Grade.BAD,
+            f"it ended in {found['outcome']}{'' if good else ': nothing is learnt from it'}",
+            found["outcome"],
+            "success",
+        ),
+        *(
+            [Reason("sum", Grade.BAD, "the file is not what was recorded: its sha256 differs", False)]
+            if facts["intact"] is False
+            else []
+        ),
+        *(reasons([found]) if found["rows"] else [Reason("rows", Grade.BAD, "it holds no row", 0, "> 0")]),
+        *_gripper([found], episode.spec.joints),
+    ]
+    kinds = Counter(event.kind for event in episode.events)
+    rows = [
+        ("recorded", f"{facts['created']} by {found['operator'] or 'somebody'} on {facts['bench']}{' (SIM)' if found['sim'] else ''}, seed {found['seed']}"),
+        ("task", episode.meta.task),
+        ("length", f"{found['seconds']:.1f} s, {found['rows']} rows at {facts['rate_achieved_hz']} of {facts['rate_hz']:g} Hz"),
+        ("cameras", ", ".join(f"{name} {c['height']}x{c['width']}, {c['new_frames']} frames" for name, c in facts["cameras"].items())),
+        ("joints", f"{len(episode.spec.joints)}, from {episode.spec.joints[0]} to {episode.spec.joints[-1]}"),
+        ("gripper", f"{found['gripper_events']} times opened or closed"),
+        ("events", ", ".join(f"{kind} {count}" for kind, count in kinds.items()) or "none"),
+        ("file", f"{facts['bytes'] / 1e6:.1f} MB, sha256 {_sum(facts['intact'])}"),
+    ]  # fmt: skip
+    title = f"{episode.path.name}: a demonstration of {episode.meta.task}"
+    return Report(
+        "episode",
+        title,
+        told,
+        rows,
+        f"ebt inspect {near(episode.path)} --plot episode.png",
+        facts | {"measures": found},
+    )
+
+
+def _sum(intact: bool | None) -> str:
+    return "not recorded" if intact is None else "as recorded" if intact else "DIFFERS"
+
+
+def report_folder(
+    folder: Path, found: Sequence[dict[str, Any]], joints: Sequence[str], damaged: Sequence[Reason]
+) -> Report:
+    """A folder of demonstrations: are there enough, do they differ, and are they clean?"""
+    usable = [one for one in found if one["outcome"] == "success" and one["rows"]]
+    told = [
+        _count(len(usable), len(found)),
+        *damaged,
+        *(reasons(usable) if usable else []),
+        *_gripper(usable, joints),
+        *_variety(usable, joints),
+        *_lengths(usable),
+    ]
+    seconds = [one["seconds"] for one in usable] or [0.0]
+    operators = Counter(one["operator"] or "unknown" for one in found)
+    rows = [
+        ("recorded", f"by {', '.join(operators)}{', on the twin (SIM)' if any(one['sim'] for one in found) else ''}"),
+        (
+            "length",
+            f"{_ladder(seconds)} s, {sum(seconds) / 60:.1f} min in all, {sum(one['rows'] for one in usable)} rows",
+        ),
+        ("outcomes", ", ".join(f"{name} {count}" for name, count in Counter(one["outcome"] for one in found).items())),
+        ("gripper", f"{_ladder([one['gripper_events'] for one in usable] or [0], 0)} times opened or closed"),
+        ("starts", _spread(usable, "start_rad", joints)),
+        ("first grips", _spread(usable, "grip_rad", joints)),
+        ("seeds", _seeds(found)),
+    ]
+    then = f"ebt train pick_place --data {near(folder)}" if usable else f"ebt collect --out {near(folder)}"
+    if 0 < len(usable) < ENOUGH:
+        then = f"ebt collect -n {ENOUGH} --out {near(folder)}"
+    facts = {"folder": str(folder), "usable": len(usable), "episodes": list(found)}
+    return Report("demonstrations", f"{len(found)} demonstrations in {near(folder)}", told, rows, then, facts)
+
+
+def _count(usable: int, number: int) -> Reason:
+    grade = graded(usable, ENOUGH, FEW)
+    more = "" if grade is Grade.GOOD else f"; {ENOUGH} are usual for a task"
+    text = f"{usable} of {number} are usable: whole, and a success{more}"
+    return Reason("usable", grade, text, usable, f">= {ENOUGH}")
+
+
+def _gripper(found: Sequence[dict[str, Any]], joints: Sequence[str]) -> list[Reason]:
+    if not found or not any("gripper" in joint for joint in joints):
+        return []
+    without = sum(one["gripper_events"] == 0 for one in found)
+    times = f"{found[0]['gripper_events']} times" if len(found) == 1 else f"in {len(found) - without} of {len(found)}"
+    text = f"the gripper opens or closes {times}"
+    return [Reason("gripper", graded(without / len(found), ODD, MANY_ODD), text, without, f"<= {ODD:.0%} without")]
+
+
+def _variety(found: Sequence[dict[str, Any]], joints: Sequence[str]) -> list[Reason]:
+    poses = [one["grip_rad"] for one in found if one["grip_rad"] is not None]
+    if len(poses) < 2:
+        return []
+    place, spread = _widest(poses)
+    text = f"where the gripper first acts varies: {joints[place]} by {spread:.2f} rad (sd)"
+    if spread < VARIETY_RAD:
+        text = f"the gripper always acts at the same place: {joints[place]} varies most, by {spread:.3f} rad (sd)"
+    seeds = Counter(one["seed"] for one in found if one["seed"] is not None)
+    twice = sum(count - 1 for count in seeds.values())
+    told = [Reason("variety_rad", Grade(spread < VARIETY_RAD), text, round(spread, 4), f">= {VARIETY_RAD}")]
+    if twice:
+        told.append(
+            Reason(
+                "repeats",
+                Grade.DOUBTFUL,
+                f"{twice} of {len(found)} show a scene (seed) that another shows too",
+                twice,
+                "0",
+            )
+        )
+    return told
+
+
+def _lengths(found: Sequence[dict[str, Any]]) -> list[Reason]:
+    seconds = np.array([one["seconds"] for one in found])
+    if len(seconds) < 3:
+        return []
+    middle = float(np.median(seconds))
+    odd = int(((seconds > OUTLIER * middle) | (seconds < middle / OUTLIER)).sum())
+    text = f"{odd} of {len(seconds)} are of odd length: over twice, or under half, the usual {middle:.1f} s"
+    return [Reason("lengths", graded(odd / len(seconds), ODD, MANY_ODD), text, odd, f"<= {ODD:.0%}")]
+
+
+def _widest(poses: Sequence[Sequence[float]]) -> tuple[int, float]:
+    spreads = np.asarray(poses).std(axis=0)
+    return int(spreads.argmax()), float(spreads.max())
+
+
+def _spread(found: Sequence[dict[str, Any]], name: str, joints: Sequence[str]) -> str:
+    poses = [one[name] for one in found if one[name] is not None]
+    if len(poses) < 2:
+        return "fewer than two to compare"
+    spreads = np.asarray(poses).std(axis=0)
+    order: Callable[[int], float] = lambda place: -spreads[place]  # noqa: E731
+    most = sorted(range(len(joints)), key=order)[:3]
+    return ", ".join(f"{joints[place]} {spreads[place]:.2f}" for place in most) + " rad (sd)"
+
+
+def _seeds(found: Sequence[dict[str, Any]]) -> str:
+    known = sorted({one["seed"] for one in found if one["seed"] is not None})
+    return f"{len(known)} scenes, {known[0]} to {known[-1]}" if known else "none: a real bench"
+
+
+def _ladder(values: Sequence[float], digits: int = 1) -> str:
+    return f"median {np.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"

@@ -1,0 +1,127 @@
+"""What a demonstration is judged by, on recorded ones; and how a folder of them is judged, on their figures."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ebt_cli.demonstrations import report_folder, report_one
+from ebt_cli.facts import facts
+from ebt_cli.measures import measure
+from ebt_cli.verdict import Grade, Report
+from ebt_data.episode import Episode
+from ebt_data.meta import EpisodeMeta
+from ebt_data.recorder import Recorder
+from ebt_data.step import Actor, BenchSpec, Decision, Frame, Observation, Outcome, Step
+
+ROWS = 60
+
+
+def step(spec: BenchSpec, row: int, *, still: bool = False, dark: bool = False, lag_rad: float = 0.0) -> Step:
+    """An arm that turns on and on, and whose gripper closes in row 20 and opens in row 40."""
+    time_s = row / spec.rate_hz
+    pose = np.full(len(spec.joints), 0.0 if still else 0.02 * row, np.float32)
+    pose[-1] = 0.0 if 20 <= row < 40 and not still else 1.4
+    noise = np.random.default_rng(row).integers(0, 2 if dark else 256, (16, 16, 3)).astype(np.uint8)
+    frames = {name: Frame(noise, row, time_s, "global_time", time_s, 0.01, repeated=False) for name in spec.cameras}
+    seen = Observation(time_s, time_s, pose - np.float32(lag_rad), pose, pose, frames)
+    return Step(seen, Decision(pose, Actor.HUMAN), pose, time_s, 1 if row % 10 == 9 and dark else 0)
+
+
+@pytest.fixture
+def record(spec: BenchSpec, tmp_path: Path) -> Any:
+    def make(**how: Any) -> Path:
+        with Recorder(tmp_path, spec) as recorder:
+            recorder.start(EpisodeMeta("demo", "pick_place", seed=1, operator="leader", bench="small"))
+            for row in range(ROWS):
+                recorder.append(step(spec, row, **how))
+            return recorder.finish(Outcome.SUCCESS)
+
+    return make
+
+
+def grades(report: Report) -> dict[str, Grade]:
+    return {reason.name: reason.grade for reason in report.reasons}
+
+
+def judged(path: Path) -> Report:
+    with Episode(path) as episode:
+        return report_one(episode, facts(episode))
+
+
+def test_a_clean_demonstration_is_good(record: Any) -> None:
+    report = judged(record())
+    assert report.grade is Grade.GOOD, [reason.text for reason in report.reasons]
+    assert report.facts["measures"]["gripper_events"] == 2
+    assert report.facts["measures"]["idle"] == 0.0
+
+
+def test_a_dark_and_late_demonstration_is_bad_and_says_by_how_much(record: Any) -> None:
+    report = judged(record(dark=True))
+    assert grades(report)["exposure"] is Grade.BAD
+    assert grades(report)["late_ticks"] is Grade.BAD
+    assert any("6 late ticks in 60 (9.1%)" in reason.text for reason in report.reasons)
+
+
+def test_where_nothing_is_shown_nothing_can_be_learnt(record: Any) -> None:
+    report = judged(record(still=True))
+    assert grades(report)["idle"] is Grade.BAD
+    assert grades(report)["gripper"] is Grade.BAD
+
+
+def test_an_arm_that_does_not_follow_is_noticed(record: Any) -> None:
+    report = judged(record(lag_rad=0.3))
+    assert grades(report)["tracking_rad"] is Grade.DOUBTFUL
+
+
+@pytest.fixture
+def one(record: Any) -> dict[str, Any]:
+    with Episode(record()) as episode:
+        return measure(episode)
+
+
+def many(one: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """As many demonstrations, each on a scene of its own, gripping in a place of its own."""
+    return [one | {"seed": n, "grip_rad": [0.1 * (n % 7)] * 6, "seconds": 3 + 0.01 * n} for n in range(count)]
+
+
+def test_fifty_clean_and_varied_demonstrations_are_good(one: dict[str, Any], spec: BenchSpec) -> None:
+    report = report_folder(Path("demos"), many(one, 50), spec.joints, [])
+    assert report.grade is Grade.GOOD, [reason.text for reason in report.reasons]
+    assert "ebt train" in report.next
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "grade"),
+    [
+        (lambda found: found[:49], "usable", Grade.DOUBTFUL),
+        (lambda found: found[:9], "usable", Grade.BAD),
+        (lambda found: [f | {"grip_rad": [0.1] * 6} for f in found], "variety_rad", Grade.DOUBTFUL),
+        (lambda found: [f | {"seed": 3} for f in found], "repeats", Grade.DOUBTFUL),
+        (lambda found: [f | {"seconds": 30.0} if n < 20 else f for n, f in enumerate(found)], "lengths", Grade.BAD),
+        (
+            lambda found: [f | {"gripper_events": 0} if n < 10 else f for n, f in enumerate(found)],
+            "gripper",
+            Grade.DOUBTFUL,
+        ),
+        (lambda found: [f | {"late_ticks": 1} for f in found], "late_ticks", Grade.DOUBTFUL),
+    ],
+)
+def test_what_is_wrong_with_a_folder_has_a_name(
+    change: Any, name: str, grade: Grade, one: dict[str, Any], spec: BenchSpec
+) -> None:
+    report = report_folder(Path("demos"), change(many(one, 50)), spec.joints, [])
+    assert grades(report)[name] is grade
+
+
+def test_failures_are_not_counted_among_what_is_learnt_from(one: dict[str, Any], spec: BenchSpec) -> None:
+    found = [f | {"outcome": "failure"} if n < 45 else f for n, f in enumerate(many(one, 50))]
+    report = report_folder(Path("demos"), found, spec.joints, [])
+    assert report.facts["usable"] == 5 and report.grade is Grade.BAD
+
+
+def test_a_spec_without_gripper_asks_for_none(one: dict[str, Any], spec: BenchSpec) -> None:
+    arm = replace(spec, joints=spec.joints[:-1])
+    assert "gripper" not in grades(report_folder(Path("demos"), many(one, 50), arm.joints, []))
