@@ -42,7 +42,7 @@ def report(folder: Path, parts: Sequence[tuple[str, Report]]) -> Report:
     told = [_rate(tallies.get("policy", [])), *_controls(tallies), *_retry(tallies)]
     told += [_part(name, part) for name, part in parts if name in LEARNT]
     if old:
-        text = f"{old} tallies are empty or of other weights than run/ holds now, and do not count"
+        text = f"{old} tallies are empty, or of other weights than run/ has: not counted"
         told.append(Reason("other_weights", Grade.DOUBTFUL, text, old, "0"))
     rows = [(_share(lines), f"{NAMES[name]} ({_facts(lines)['interval_95']})") for name, lines in tallies.items()]
     rows += [(f"{name}/", f"{part.grade.word}: {_worst(part)}") for name, part in parts if name not in LEARNT]
@@ -100,7 +100,7 @@ def _controls(tallies: dict[str, list[Line]]) -> list[Reason]:
         if lines := tallies.get(name):
             good = successes(lines)
             below = wilson(good, len(lines))[1] < floor
-            text = f"{words} {good} of {len(lines)} succeed{'' if below else ': not surely fewer than with the policy'}"
+            text = f"{words} {good} of {len(lines)} succeed{'' if below else ', which may not be fewer'}"
             told.append(Reason(name, Grade(int(not below)), text, good, "upper end below the policy's lower"))
     return told
 

@@ -187,7 +187,7 @@ def report_folder(
 def _count(usable: int, number: int) -> Reason:
     grade = graded(usable, ENOUGH, FEW)
     more = "" if grade is Grade.GOOD else f"; {ENOUGH} are usual for a task"
-    text = f"{usable} of {number} are usable: whole, and a success{more}"
+    text = f"{usable} of {number} are whole successes{more}"
     return Reason("usable", grade, text, usable, f">= {ENOUGH}")
 
 
