@@ -125,7 +125,7 @@ def prepare(work: Path) -> None:
     """What training needs: a few demonstrations, and the recipe cut short and validated often."""
     ebt = str(Path(sys.executable).parent / "ebt")
     subprocess.run([ebt, "collect", "-n", "40", "--out", f"{work}/episodes"], check=True, stdout=subprocess.DEVNULL)
-    recipe = "[training]\nmax_steps = 4000\ntime_limit_s = 240\nvalidate_every = 20\n"
+    recipe = "[training]\nmax_steps = 4000\ntime_limit_s = 300\nvalidate_every = 20\n"
     (work / "pick_place.toml").write_text(recipe, encoding="utf-8")
 
 

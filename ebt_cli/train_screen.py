@@ -90,7 +90,11 @@ class TrainView:
         ordered = [key for group in ("training", "validation") for key in curves if key[0] == group and key in chosen]
         label = 24 if width >= 70 else 20
         head = f"{'':{label}}{'now':>{NUMBERS - 1}}{'lowest':>{NUMBERS}}   since the start (log)"
-        return [widgets.clip(head, width, "dim"), *(self._row(key, curves[key], label, width) for key in ordered)]
+        rows = [self._row(key, curves[key], label, width) for key in ordered]
+        expected = min(height, 2 * sum(group == "training" for group, _ in curves))  # its validation's rows come later
+        waits = [widgets.clip(f"{'validation loss':{label}} comes at the first check", width, "dim")]
+        blank = [Text() for _ in range(expected - len(rows))]
+        return [widgets.clip(head, width, "dim"), *rows, *(waits + blank[1:] if blank else [])]
 
     def _row(self, key: tuple[str, str], curve: list[tuple[float, float]], label: int, width: int) -> Text:
         group, name = key

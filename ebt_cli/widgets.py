@@ -112,10 +112,10 @@ def share(part: float, width: int) -> str:
     return "█" * done + "░" * (width - done)
 
 
-def gauge(part: float, width: int) -> str:
+def gauge(part: float, width: int) -> Text:
     """The same as a line, for many below each other."""
     done = round(min(max(part, 0.0), 1.0) * width)
-    return "━" * done + "─" * (width - done)
+    return Text.assemble(("━" * done, "bold blue"), ("─" * (width - done), "dim"))
 
 
 def duration(seconds: float) -> str:

@@ -171,6 +171,17 @@ def test_the_train_screen_fits_and_shows_loss_wait_and_time_left(size: tuple[int
         assert words in shown
 
 
+def test_the_train_screen_keeps_its_height_when_the_first_validation_comes() -> None:
+    view = TrainView("ebt train")
+    parts = {name: 1.0 for name in ("loss", "match", "level", "forecast", "negative", "gradient_norm")}
+    view.report(Progress(20, 4000, 0.01, parts))
+    before = screen(view)
+    assert "validation loss          comes at the first check" in "\n".join(before)
+    held_out = {name: value for name, value in parts.items() if name != "gradient_norm"} | {"action_error_rad": 0.1}
+    view.report(Progress(40, 4000, 0.02, parts, held_out))
+    assert len(screen(view)) == len(before)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_the_tally_fits(size: tuple[int, int]) -> None:
     view = TallyView("policy", 100, [{"outcome": "success"}] * 70)
