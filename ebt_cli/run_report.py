@@ -174,7 +174,7 @@ def _rows(
     made = datetime.fromtimestamp(weights.stat().st_mtime, UTC).strftime("%Y-%m-%d %H:%M UTC")
     rows = [
         (label, _curve(curves[name]))
-        for label, name in (("training loss", "training/loss"), ("error, rad", ERROR))
+        for label, name in (("train loss", "training/loss"), ("error, rad", ERROR))
         if curves.get(name)
     ]
     rows += [
