@@ -55,10 +55,13 @@ def deploy(
     from ebt_hardware.config import load_bench
     from ebt_recipes.checkpoint import load_run
     from ebt_recipes.deploy import for_run, other_task
+    from ebt_recipes.disturbance import check_disturbance
     from ebt_recipes.policy import EnergyPolicy
 
     trained = load_run(run)
     table = for_run(load_bench(bench), trained, task)
+    if disturb:
+        check_disturbance(table, disturb)
     say(other_task(table.spec, trained), "yellow")
     policy = EnergyPolicy(trained, table.spec, seed=seed)
     if compile_plans:

@@ -10,7 +10,7 @@ from ebt_data.errors import DataError
 if TYPE_CHECKING:
     from ebt_data.episode import Episode
 
-SUMMARY = ("episode", "kind", "outcome", "sim", "rows", "seconds", "late", "seed", "attempts", "peak_energy")
+SUMMARY = ("episode", "kind", "task", "outcome", "sim", "rows", "seconds", "late", "seed", "attempts", "peak_energy")
 
 
 def summary(path: Path) -> dict[str, Any]:
@@ -23,6 +23,7 @@ def summary(path: Path) -> dict[str, Any]:
             return {
                 "episode": path.name,
                 "kind": episode.meta.kind,
+                "task": episode.meta.task,
                 "outcome": str(episode.outcome) + ("" if episode.complete else ", cut off"),
                 "sim": episode.spec.sim,
                 "rows": len(episode),

@@ -72,6 +72,11 @@ class BenchFile(Table):
         """How long a demonstration or rollout may take where nobody says otherwise."""
         return LONGEST_S
 
+    @property
+    def disturbances(self) -> tuple[str, ...]:
+        """What can be done to the scene at a command; nothing on real arms."""
+        return ()
+
     def with_task(self, task: str) -> Self:
         """The same bench for another task, as a flag named it; on real arms any words."""
         return self.model_copy(update={"task": task})
@@ -114,6 +119,11 @@ class TwinFile(BenchFile):
     def longest_s(self) -> float:
         """As the task says."""
         return find_task(self.task).longest_s
+
+    @property
+    def disturbances(self) -> tuple[str, ...]:
+        """Those that the task knows."""
+        return find_task(self.task).disturbances
 
     def with_task(self, task: str) -> Self:
         """The same bench with another task on its table: a name, or the path of a file, which is run.

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from ebt_data.errors import MisuseError
 from ebt_data.step import Event, Step
 from ebt_hardware.bench import Bench
+from ebt_hardware.config import DynamixelBench, TwinBench
+
+_REAL = "Only a twin can be disturbed at a command; this bench is real"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,20 @@ class DisturbanceRule:
     """None: while the task's object is up in the grip."""
 
 
+def check_disturbance(table: TwinBench | DynamixelBench, kind: str) -> None:
+    """Refuse what cannot be done on this bench, before it is opened.
+
+    Raises:
+        MisuseError: the bench is real, or its task knows no such disturbance.
+    """
+    spec = table.spec
+    if not spec.sim:
+        raise MisuseError(_REAL, hint="--bench twin")
+    if kind not in table.disturbances:
+        known = " or ".join(table.disturbances)
+        raise MisuseError(f"{spec.task} knows no disturbance {kind!r}", hint=f"choose {known}" if known else "")
+
+
 class Disturbance:
     """Disturbs the scene once an episode, on the first step for which the rule holds."""
 
@@ -41,7 +58,7 @@ class Disturbance:
             MisuseError: the bench is real.
         """
         if bench.scene is None:
-            raise MisuseError("Only a twin can be disturbed at a command; this bench is real", hint="--bench twin")
+            raise MisuseError(_REAL, hint="--bench twin")
         self._rule = rule
         self._scene = bench.scene
         self._last_s = float("-inf")

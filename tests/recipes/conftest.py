@@ -1,6 +1,7 @@
 """Small real episodes: an arm that reaches for a square which only the camera sees, closes its gripper and lifts."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,14 @@ def reach(place: np.ndarray, rows: int) -> np.ndarray:
     return goals.astype(np.float32)
 
 
-def write_reach(folder: Path, seed: int, rows: int, outcome: Outcome = Outcome.SUCCESS) -> Path:
+def write_reach(folder: Path, seed: int, rows: int, outcome: Outcome = Outcome.SUCCESS, task: str = "reach") -> Path:
     random = np.random.default_rng(seed)
     place = random.uniform(-0.8, 0.8, 2).astype(np.float32)
     goals = reach(place, rows)
     calibration = {"follower": {"offset": [1, 2, 3]}}
-    writer = EpisodeWriter(folder, REACH, EpisodeMeta("demo", "reach", seed, calibration=calibration), reserve_bytes=0)
+    writer = EpisodeWriter(
+        folder, replace(REACH, task=task), EpisodeMeta("demo", task, seed, calibration=calibration), reserve_bytes=0
+    )
     position = np.array([0, 0, 0.8], np.float32)
     for row, goal in enumerate(goals):
         frame = Frame(picture(place, position), row, row / 20, "global_time", row / 20, 0.0, False)
@@ -62,8 +65,8 @@ def one_thread() -> Iterator[None]:
 def record_reach(tmp_path: Path) -> Callable[..., list[Path]]:
     """Writes this many successful demonstrations of so many rows."""
 
-    def write(count: int, rows: int = 24) -> list[Path]:
-        return [write_reach(tmp_path / "episodes", seed, rows) for seed in range(count)]
+    def write(count: int, rows: int = 24, task: str = "reach") -> list[Path]:
+        return [write_reach(tmp_path / "episodes", seed, rows, task=task) for seed in range(count)]
 
     return write
 

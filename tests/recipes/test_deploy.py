@@ -18,7 +18,7 @@ from ebt_hardware.twin.pick_place import BIN_M
 from ebt_recipes.calibrate import streams
 from ebt_recipes.checkpoint import Run
 from ebt_recipes.deploy import DeployPlan, DeploySummary, deploy
-from ebt_recipes.disturbance import After, Disturbance, DisturbanceRule
+from ebt_recipes.disturbance import After, Disturbance, DisturbanceRule, check_disturbance
 from ebt_recipes.interval import wilson
 from ebt_recipes.monitor import Band, EnergyMonitor
 from ebt_recipes.policy import EnergyPolicy
@@ -138,6 +138,15 @@ def test_a_disturbance_waits_until_the_object_is_in_the_grip(twin: Bench) -> Non
     leader = load_bench("twin").open_leader(twin)
     judge_episode(twin, leader, 0, Limits(4.0), Hooks(on_step=watch), (1, 1), lambda _: None)
     assert heights == [pytest.approx(0.055, abs=0.006)]
+
+
+def test_what_cannot_be_disturbed_is_refused_before_anything_moves() -> None:
+    with pytest.raises(MisuseError, match="pick_place knows no disturbance 'earthquake'") as caught:
+        check_disturbance(load_bench("twin"), "earthquake")
+    assert caught.value.hint == "choose knock or nudge"
+    with pytest.raises(MisuseError, match="Only a twin"):
+        check_disturbance(load_bench("koch"), "knock")
+    check_disturbance(load_bench("twin_live"), "nudge")
 
 
 def test_a_real_bench_is_not_disturbed(twin: Bench) -> None:

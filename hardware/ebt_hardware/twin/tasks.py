@@ -55,7 +55,7 @@ def find_task(reference: str) -> "type[Task]":
         ConfigError: no such name, file, module or class, the file fails, or the class is not a `Task`.
     """
     place, _, name = (reference if ":" in reference else TASKS[check_name(reference)]).rpartition(":")
-    module = _load(Path(place)) if place.endswith(".py") else _import(place)
+    module = _load(place) if place.endswith(".py") else _import(place)
     found = getattr(module, name, None)
     if not inspect.isclass(found):
         own = [
@@ -66,10 +66,11 @@ def find_task(reference: str) -> "type[Task]":
     return cast("type[Task]", found)
 
 
-def _load(path: Path) -> ModuleType:
+def _load(place: str) -> ModuleType:
     """Run the file as a module of its own."""
+    path = Path(place)
     if not path.is_file():
-        raise ConfigError(f"no task file at {path}", hint=_HINT)
+        raise ConfigError(f"no task file at {place}", hint=_HINT)
     name = f"ebt_task_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # a name that ends in .py always has a loader

@@ -1,0 +1,108 @@
+"""A recipe's task: what is learnt from a mixed folder, and what a run's task means to a bench."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ebt_data.errors import ConfigError
+from ebt_hardware.config import load_bench
+from ebt_hardware.twin.tasks import TASKS
+from ebt_recipes.checkpoint import Run, load_contract
+from ebt_recipes.deploy import for_run, other_task
+from ebt_recipes.recipe import Recipe, load_recipe, parse_recipe, recipe_for
+from ebt_recipes.task import of_task
+from ebt_recipes.train import train
+
+Write = Callable[..., list[Path]]
+
+
+def recipe(task: str, **training: int) -> Recipe:
+    sections = {
+        "model": {"width": 16, "layers": 1, "heads": 2},
+        "encoder": {"image_size": 16, "channels": (4, 4, 4)},
+        "training": {"max_steps": 1, "batch": 4, **training},
+    }
+    return parse_recipe({"name": "small", "task": task, **sections}, "test")
+
+
+def trained_on(run: Run, task: str) -> Run:
+    return replace(run, contract=replace(run.contract, task=task))
+
+
+def test_only_the_named_task_is_learnt_from_a_mixed_folder(record_reach: Write, tmp_path: Path) -> None:
+    ours, others = record_reach(3, task="reach"), record_reach(2, task="push")
+    train(recipe("push"), ours + others, tmp_path / "run", lambda _: None)
+    contract = load_contract(tmp_path / "run")[1]
+    assert contract.task == "push"
+    assert set(contract.episodes) <= {path.name for path in others}
+    assert of_task(recipe("reach"), others + ours) == ours
+
+
+def test_a_recipe_without_a_task_takes_the_one_that_there_is(record_reach: Write) -> None:
+    paths = record_reach(3)
+    assert of_task(recipe(""), paths) == paths
+
+
+def test_several_tasks_and_none_named_are_counted(record_reach: Write) -> None:
+    paths = record_reach(2, task="push") + record_reach(3)
+    with pytest.raises(ConfigError, match="several: 3 of reach, 2 of push") as caught:
+        of_task(recipe(""), paths)
+    assert 'task = "reach"' in caught.value.hint
+
+
+def test_a_task_that_nobody_showed_names_those_that_are_there(record_reach: Write) -> None:
+    with pytest.raises(ConfigError, match="is for peg_insert, and there is no such episode: 2 of reach") as caught:
+        of_task(recipe("peg_insert"), record_reach(2))
+    assert "ebt collect --task peg_insert" in caught.value.hint
+    with pytest.raises(ConfigError, match="no episode at all"):
+        of_task(recipe("peg_insert"), [])
+
+
+def test_a_run_is_not_resumed_on_another_task(record_reach: Write, tmp_path: Path) -> None:
+    paths = record_reach(2) + record_reach(2, task="push")
+    train(recipe("reach"), paths, tmp_path / "run", lambda _: None)
+    with pytest.raises(ConfigError, match="other values of task"):
+        train(recipe("push", max_steps=2), paths, tmp_path / "run", lambda _: None, resume=True)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_shipped_recipes_differ_in_one_word(task: str) -> None:
+    folder = Path(load_recipe.__code__.co_filename).parent / "recipes"
+    text, plain = ((folder / f"{name}.toml").read_text() for name in (task, "pick_place"))
+    assert text.splitlines()[0] == f"# ebt train {task} --data data/episodes"
+    assert text == plain.replace("pick_place", task)
+    assert load_recipe(task) == load_recipe("pick_place").model_copy(update={"name": task, "task": task})
+    assert recipe_for(task) == load_recipe(task)
+
+
+def test_a_task_without_a_recipe_is_learnt_as_the_default_one() -> None:
+    assert recipe_for("Lift") == load_recipe("pick_place").model_copy(update={"task": "Lift"})
+
+
+def test_the_twin_gets_the_task_that_the_run_was_trained_on(untrained: Run) -> None:
+    twin = load_bench("twin")
+    assert for_run(twin, trained_on(untrained, "peg_insert")).spec.task == "peg_insert"
+    assert for_run(twin, trained_on(untrained, "")).spec.task == "pick_place"
+
+
+def test_another_task_on_purpose_is_warned_of(untrained: Run) -> None:
+    run = trained_on(untrained, "peg_insert")
+    table = for_run(load_bench("twin"), run, "pick_place")
+    assert table.spec.task == "pick_place"
+    assert "was trained on peg_insert, not on pick_place" in other_task(table.spec, run)
+    assert other_task(for_run(table, run).spec, run) == ""
+
+
+def test_a_runs_file_names_no_code(untrained: Run, tmp_path: Path) -> None:
+    (tmp_path / "sent.py").write_text("raise SystemExit('it was run')")
+    with pytest.raises(ConfigError, match="is no task that the twin ships with"):
+        for_run(load_bench("twin"), trained_on(untrained, f"{tmp_path}/sent.py:Sent"))
+
+
+def test_on_real_arms_a_task_is_a_word(untrained: Run) -> None:
+    run, koch = trained_on(untrained, "peg_insert"), load_bench("koch")
+    assert for_run(koch, run) is koch
+    assert for_run(koch, run, "fold the towel").spec.task == "fold the towel"
+    assert other_task(koch.spec, run) == ""
