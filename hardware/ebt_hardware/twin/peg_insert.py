@@ -11,9 +11,9 @@ from ebt_hardware.twin.task import Demonstration, HandTarget, View
 
 PEG_HALF_M, PEG_HEIGHT_M = 0.011, 0.056
 FOOT_M = 0.022  # the heavy, smooth lower part, which keeps the peg upright; the upper part is what fingers hold
-FIELD_X_M, FIELD_Y_M = (0.15, 0.27), (-0.11, 0.01)  # 12 cm x 12 cm, in the follower's base frame
-TURNED_RAD = 0.4  # the peg stands turned by at most so much
-SOCKETS_M = ((0.155, 0.125), (0.265, 0.125))
+FIELD_X_M, FIELD_Y_M = (0.15, 0.26), (-0.03, 0.08)  # 11 cm x 11 cm, between the sockets
+TURNED_RAD = 0.3  # the peg stands turned by at most so much
+SOCKETS_M = ((0.21, 0.165), (0.21, -0.115))
 HOLE_HALF_M = 0.015
 SOCKET_HALF_M, SOCKET_HEIGHT_M = 0.034, 0.024
 GRASP_M = 0.034  # above the peg's sole: the fingers stay clear of a rim that the peg has gone into
@@ -22,7 +22,7 @@ LIFTED_M = 0.035  # of the peg's sole
 SQUEEZE_RAD = 0.05  # asked of the gripper around a peg that stops it at 0.3
 PUSH_N_S_M, PUSH_LIMIT_N = 3.0, 1.5
 PRESS_M = 0.010  # how far below itself the hand pushes: a person feels the rim and doesn't lean on it
-AIM_M = 0.006  # standard deviation of where the peg first comes down
+AIM_M = 0.005  # standard deviation of where the peg first comes down
 
 
 class PegInsert:
