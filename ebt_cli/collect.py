@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebt_cli.console import bell, near, result_table, say
-from ebt_cli.names import EPISODES, TaskOption, complete_bench
+from ebt_cli.names import EPISODES, complete_bench, task_option
 from ebt_data.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Operator(StrEnum):
 
 def collect(
     bench: Annotated[str, typer.Option(help="Bench file, by name or path.", autocompletion=complete_bench)] = "twin",
-    task: Annotated[str | None, TaskOption] = None,
+    task: Annotated[str | None, task_option("the bench file's")] = None,
     operator: Annotated[
         Operator, typer.Option(help="Who demonstrates. On the twin a script moves the leader arm.")
     ] = Operator.LEADER,

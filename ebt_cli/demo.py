@@ -13,7 +13,7 @@ import typer
 
 from ebt_cli.console import result_table, say
 from ebt_cli.demo_folder import check_same, check_space, claim
-from ebt_cli.names import RUNS, TaskOption
+from ebt_cli.names import RUNS, task_option
 from ebt_cli.session import rate_line
 from ebt_cli.widgets import duration
 from ebt_data.errors import HardwareError
@@ -53,7 +53,7 @@ QUICK = Size(30, 40, 10, 4, 2, 2, 50, "about 2 min in all")
 
 def demo(
     quick: Annotated[bool, typer.Option("--quick", help="About two minutes; the policy stays under-trained.")] = False,
-    task: Annotated[str | None, TaskOption] = None,
+    task: Annotated[str | None, task_option("pick_place")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for everything it makes.", show_default=f"{RUNS}/demo or demo-TASK")
     ] = None,

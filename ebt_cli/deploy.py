@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebt_cli.console import bell, listed, near, result_table, say
-from ebt_cli.names import ROLLOUTS, TaskOption, complete_bench, complete_run
+from ebt_cli.names import ROLLOUTS, complete_bench, complete_run, task_option
 from ebt_cli.session import rate_line
 from ebt_data.errors import TaskFailed
 
@@ -29,7 +29,7 @@ CALIBRATION = "calibration.json"
 def deploy(
     run: Annotated[Path, typer.Argument(help="A trained run, e.g. data/runs/pick_place.", autocompletion=complete_run)],
     bench: Annotated[str, typer.Option(help="Bench file, by name or path.", autocompletion=complete_bench)] = "twin",
-    task: Annotated[str | None, TaskOption] = None,
+    task: Annotated[str | None, task_option("the run's on the twin, else the bench file's")] = None,
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Rollouts.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the first scene, where a twin lays it out.")] = 100_000,
     out: Annotated[Path, typer.Option(help="Folder the rollouts are saved to.")] = ROLLOUTS,

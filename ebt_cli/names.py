@@ -1,6 +1,7 @@
 """Completion: names of benches, recipes, episodes and runs, as the shell asks for them."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -19,12 +20,15 @@ def complete_task(incomplete: str) -> list[str]:
     return [name for name in TASKS if name.startswith(incomplete)]
 
 
-TaskOption = typer.Option(
-    "--task",
-    metavar="NAME|FILE:CLASS",
-    help="What is done, instead of the bench file's: on the twin a task, or a file of your own, which is run.",
-    autocompletion=complete_task,
-)
+def task_option(default: str) -> Any:
+    """The option `--task` of a verb; `default` says what is done without it."""
+    return typer.Option(
+        "--task",
+        metavar="NAME|FILE:CLASS",
+        help="What is done: on the twin a task, or a file of your own, which is run; on real arms any words.",
+        show_default=default,
+        autocompletion=complete_task,
+    )
 
 
 def complete_recipe(incomplete: str) -> list[str]:

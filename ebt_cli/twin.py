@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from ebt_cli.console import result_table, say
-from ebt_cli.names import TaskOption
+from ebt_cli.names import task_option
 from ebt_data.errors import HardwareError
 
 
 def twin(
-    task: Annotated[str | None, TaskOption] = None,
+    task: Annotated[str | None, task_option("pick_place")] = None,
     links: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Keep symlinks with fixed names to the ports here.")
     ] = None,
