@@ -29,6 +29,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, l
         (["fly"], 2, "fly", "ebt --help"),
         (["collect", "--episodes", "-3"], 2, "--episodes", "ebt collect --help"),
         (["collect", "--bench", "twim"], 3, "did you mean twin?", "twin"),
+        (["collect", "--task", "peg_in"], 3, "did you mean peg_insert?", "--task ./my_task.py:MyTask"),
         (["train", "pick_plaice"], 3, "did you mean pick_place?", "ebt train --help"),
         (["inspect", "nowhere.h5"], 5, "nowhere.h5", "ebt collect"),
         (["deploy", "nowhere"], 5, "nowhere", "ebt train"),

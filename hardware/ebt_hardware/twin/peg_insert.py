@@ -18,8 +18,9 @@ HOLE_HALF_M = 0.015
 SOCKET_HALF_M, SOCKET_HEIGHT_M = 0.034, 0.024
 GRASP_M = 0.034  # above the peg's sole: the fingers stay clear of a rim that the peg has gone into
 CARRY_M = 0.075  # of the grasp point while carrying: the sole passes over the rims
-LIFTED_M = 0.035  # of the peg's sole
+LIFTED_M, IN_M = 0.035, 0.008  # heights of the peg's sole
 SQUEEZE_RAD = 0.05  # asked of the gripper around a peg that stops it at 0.3
+LET_GO_RAD = 0.55
 PUSH_N_S_M, PUSH_LIMIT_N = 3.0, 1.5
 PRESS_M = 0.010  # how far below itself the hand pushes: a person feels the rim and doesn't lean on it
 AIM_M = 0.005  # standard deviation of where the peg first comes down
@@ -28,7 +29,7 @@ AIM_M = 0.005  # standard deviation of where the peg first comes down
 class PegInsert:
     """Implements `Task`; `knock` knocks the peg down and out of a grip, `nudge` pushes it some centimetres aside."""
 
-    longest_s = 15.0  # a demonstration takes five to ten
+    longest_s = 15.0  # a demonstration takes three to six
     disturbances = ("knock", "nudge")
 
     def __init__(self) -> None:
@@ -66,8 +67,8 @@ class PegInsert:
         inside = any(np.abs(peg.xpos[:2] - place).max() < HOLE_HALF_M - PEG_HALF_M + 0.002 for place in SOCKETS_M)
         upright = bool(peg.xmat[8] > 0.99)
         still = float(np.linalg.norm(data.joint("peg").qvel[:3])) < 0.05
-        free = data.actuator("follower/gripper").length[0] > 0.55
-        return inside and upright and still and bool(peg.xpos[2] < 0.004 and free)
+        free = bool(data.actuator("follower/gripper").length[0] > LET_GO_RAD)
+        return inside and bool(peg.xpos[2] < 0.004) and upright and still and free
 
     def lifted(self, data: mujoco.MjData) -> bool:
         """The peg's sole is well above the table and the rims."""
@@ -92,9 +93,9 @@ class PegInsert:
         while _upright(view):  # a peg that lies cannot be gripped from above
             view = yield from _fetch(view, rng)
             socket = np.array(SOCKETS_M[rng.integers(len(SOCKETS_M))])
-            view = yield from _carry(view, socket, rng)
+            view = yield from _carry(view, socket)
             view = yield from _insert(view, socket, rng)
-            if _depth(view) < 0.008 and _over(view, socket):
+            if _sole(view) < IN_M and _over(view, socket):
                 here = HandTarget((float(view.grasp[0]), float(view.grasp[1]), GRASP_M), 0.0, GRIPPER_OPEN_RAD)
                 while view.gripper < 1.0:
                     view = yield here
@@ -134,10 +135,10 @@ def _fetch(view: View, rng: np.random.Generator) -> Phase:
     return (yield from go(view, HandTarget((x, y, CARRY_M), yaw, SQUEEZE_RAD), 0.015, 40))
 
 
-def _carry(view: View, socket: NDArray[np.float64], rng: np.random.Generator) -> Phase:
+def _carry(view: View, socket: NDArray[np.float64]) -> Phase:
     """Bring the peg over the socket, turned like it, for as long as the peg comes along."""
     over = HandTarget((float(socket[0]), float(socket[1]), CARRY_M), 0.0, SQUEEZE_RAD)
-    while _depth(view) > 0.01 and not near(view, over, 0.015):
+    while _sole(view) > 0.01 and not near(view, over, 0.015):
         view = yield over
     return view
 
@@ -148,7 +149,7 @@ def _insert(view: View, socket: NDArray[np.float64], rng: np.random.Generator) -
     for _ in range(8):
         aim = socket + miss
         view = yield from _press(view, aim)
-        if _depth(view) < 0.008 or not _over(view, socket):
+        if _sole(view) < IN_M or not _over(view, socket):
             break
         off = _peg(view)[0][:2] - socket
         miss = miss - 0.9 * off + rng.normal(0, 0.0015, 2)
@@ -167,17 +168,17 @@ def _press(view: View, aim: NDArray[np.float64]) -> Phase:
     """Go down at `aim` [2] m, lightly, until the peg is in, or has been resting on something for a while."""
     resting = 0
     for _ in range(60):
-        before = _depth(view)
+        before = _sole(view)
         low = max(GRASP_M - 0.004, float(view.grasp[2]) - PRESS_M)
         view = yield HandTarget((float(aim[0]), float(aim[1]), low), 0.0, SQUEEZE_RAD, careful=True)
-        stopped = _depth(view) < SOCKET_HEIGHT_M + 0.004 and abs(_depth(view) - before) < 0.0008
+        stopped = _sole(view) < SOCKET_HEIGHT_M + 0.004 and abs(_sole(view) - before) < 0.0008
         resting = resting + 1 if stopped else 0
         if resting >= 3:
             break
     return view
 
 
-def _depth(view: View) -> float:
+def _sole(view: View) -> float:
     """Height of the peg's sole above the table, m."""
     return float(_peg(view)[0][2])
 
