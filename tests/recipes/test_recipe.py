@@ -5,10 +5,7 @@ from pathlib import Path
 import pytest
 
 from ebt_data.errors import ConfigError
-from ebt_recipes.objective import EquilibriumMatching
-from ebt_recipes.objectives import build_objective
 from ebt_recipes.recipe import list_recipes, load_recipe, parse_recipe
-from ebt_recipes.unrolled import UnrolledEBT
 
 
 def test_every_shipped_recipe_loads_under_its_file_name() -> None:
@@ -69,11 +66,6 @@ def test_every_mistake_is_told_at_once() -> None:
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean pick_place"):
         load_recipe("pick_plaec")
-
-
-def test_a_recipe_builds_the_objective_it_describes() -> None:
-    assert isinstance(build_objective(load_recipe("pick_place").objective), EquilibriumMatching)
-    assert isinstance(build_objective(load_recipe("pick_place_ebt").objective), UnrolledEBT)
 
 
 def test_a_resolved_recipe_reads_back_the_same() -> None:
