@@ -67,9 +67,10 @@ def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, p
     """The collect screen and the operator's keys around the procedure."""
     from ebt_cli.live import Painter
     from ebt_cli.screens import CollectView, scales
-    from ebt_cli.session import Desk, hooks, repair_first, versions
+    from ebt_cli.session import Desk, hooks, repair_first, say_stand_ins, versions
     from ebt_data.meta import EpisodeMeta
     from ebt_data.recorder import Recorder
+    from ebt_data.whole import RESERVE_BYTES, make_ready
     from ebt_hardware.keyboard import KeyboardArm, TerminalKeys
     from ebt_recipes.collect import collect as procedure
 
@@ -79,8 +80,9 @@ def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, p
             f"the twin {spec.name} runs in lock-step, many times as fast as a hand on the keyboard",
             hint="ebt collect --bench twin_live --operator keyboard",
         )
-    out.mkdir(parents=True, exist_ok=True)
+    make_ready(out, RESERVE_BYTES / 1e6, "recording")
     repair_first(out)
+    say_stand_ins(spec)
     who = SCRIPTED if operator is Operator.LEADER and spec.sim else str(operator)
     meta = EpisodeMeta("demo", spec.task, operator=who, bench=spec.name, versions=versions())
     with TerminalKeys() as keys:

@@ -101,12 +101,12 @@ def _ingredients(size: Size, table: "TwinBench | DynamixelBench") -> dict[str, A
 
 def _slower() -> str:
     """What of this machine makes the demo take longer than it says; empty where nothing does."""
-    from ebt_hardware.twin.rendering import choose_renderer
+    from ebt_hardware.twin.rendering import SLOWEST, choose_renderer
 
     why = []
     if len(os.sched_getaffinity(0)) < 2:
         why.append("one core: rollouts take twice as long, and the policy trains half as much in the same time")
-    if choose_renderer() == "rays":
+    if choose_renderer() == SLOWEST:
         why.append("no OpenGL: collecting and rolling out take longer")
     return "; ".join(why)
 

@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +11,9 @@ from typing import Any
 
 from ebt_cli.console import say
 from ebt_data.errors import DataError, MisuseError, TaskFailed
-from ebt_data.whole import make_folder, write_whole
+from ebt_data.whole import RESERVE_BYTES, make_folder, make_ready, write_whole
 
 STAMP, LOCK = "demo.json", ".lock"
-RESERVE_MB = 64
-"""What recording leaves free on any disk."""
 
 
 @contextmanager
@@ -50,13 +47,8 @@ def check_space(folder: Path, needed_mb: int) -> None:
         DataError: it cannot; the message says how much is needed.
     """
     held_mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    left_mb = max(0, needed_mb - held_mb) + RESERVE_MB
-    free_mb = shutil.disk_usage(folder).free / 1e6
-    if free_mb < left_mb:
-        raise DataError(
-            f"the demo needs {left_mb:.0f} MB in {folder}, and {free_mb:.0f} MB are free there",
-            "free some space, or name another folder with --out",
-        )
+    left_mb = max(0.0, needed_mb - held_mb) + RESERVE_BYTES / 1e6
+    make_ready(folder, left_mb, "the demo")
 
 
 def check_same(folder: Path, demo: Mapping[str, Any]) -> None:

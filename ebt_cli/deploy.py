@@ -101,15 +101,17 @@ class Session:
         """One recorded rollout a seed."""
         from ebt_cli.deploy_screen import DeployView
         from ebt_cli.live import Painter
-        from ebt_cli.session import hooks, repair_first, versions
+        from ebt_cli.session import hooks, repair_first, say_stand_ins, versions
         from ebt_data.meta import EpisodeMeta
         from ebt_data.recorder import Recorder
+        from ebt_data.whole import RESERVE_BYTES, make_ready
         from ebt_recipes.deploy import DeployPlan
         from ebt_recipes.deploy import deploy as procedure
 
         spec = self._table.spec
-        out.mkdir(parents=True, exist_ok=True)
+        make_ready(out, RESERVE_BYTES / 1e6, "recording")
         repair_first(out)
+        say_stand_ins(spec)
         plan = DeployPlan(tuple(seeds) if spec.sim else (None,) * len(seeds), self._limits)
         meta = EpisodeMeta("rollout", spec.task, bench=spec.name, policy=str(self._run), versions=versions())
         with self._keys:

@@ -77,10 +77,10 @@ def _packages() -> Iterator[Finding]:
 
 
 def _renderer() -> Iterator[Finding]:
-    from ebt_hardware.twin.rendering import choose_renderer
+    from ebt_hardware.twin.rendering import SLOWEST, choose_renderer
 
     renderer = choose_renderer()
-    slow = renderer == "rays"
+    slow = renderer == SLOWEST
     fix = "apt-get install libegl1 libgl1 libgl1-mesa-dri" if slow else ""
     words = "ray caster: no OpenGL here, pictures are slower and plainer" if slow else f"{renderer}, off screen"
     yield Finding("twin renderer", NOTE if slow else OK, words, fix)

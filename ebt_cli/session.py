@@ -1,6 +1,7 @@
 """What collect and deploy have in common: the operator's keys, what is said of each episode, and what is stamped on it."""
 
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from ebt_cli.console import bell, say
 if TYPE_CHECKING:
     from ebt_cli.live import Painter
     from ebt_cli.screens import BenchView
+    from ebt_data.step import BenchSpec
     from ebt_recipes.recording import Command, EpisodeResult, Hooks, Tick
 
 STAMPED = ("ebt", "torch", "mujoco", "numpy", "h5py", "dynamixel-sdk", "pyrealsense2")
@@ -35,6 +37,24 @@ def repair_first(folder: Path) -> None:
     if folder.is_dir():
         for sentence in repair(folder):
             say(sentence, "yellow")
+
+
+def say_stand_ins(spec: "BenchSpec") -> None:
+    """Say, once, what stands in for a part of the twin that this machine lacks."""
+    if not (spec.sim and spec.cameras):
+        return
+    from ebt_hardware.twin.cameras import NO_REALSENSE, has_realsense
+    from ebt_hardware.twin.rendering import SLOWEST, choose_renderer, explain
+
+    if choose_renderer() == SLOWEST:
+        _say_once(explain(SLOWEST))
+    if not has_realsense():
+        _say_once(NO_REALSENSE)
+
+
+@cache
+def _say_once(text: str) -> None:
+    say(text, "yellow")
 
 
 class Desk:

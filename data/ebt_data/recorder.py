@@ -12,6 +12,7 @@ from ebt_data.errors import DataError, MisuseError
 from ebt_data.frame_gate import FrameGate
 from ebt_data.meta import EpisodeMeta
 from ebt_data.step import BenchSpec, Outcome, Step
+from ebt_data.whole import RESERVE_BYTES
 from ebt_data.writer_process import WriterDied, WriterProcess
 
 __all__ = ["EpisodeMeta", "Recorder"]
@@ -51,7 +52,7 @@ class Recorder:
         spec: BenchSpec,
         *,
         quality: int = 95,
-        reserve_bytes: int = 64 << 20,
+        reserve_bytes: int = RESERVE_BYTES,
         frame_bytes: int = FRAME_BYTES,
         stall_s: float = STALL_S,
     ) -> None:

@@ -1,10 +1,14 @@
-"""Small files, written whole or not at all."""
+"""Small files, written whole or not at all, and folders that are ready for what is to be written there."""
 
+import os
+import shutil
 from pathlib import Path
 
 from ebt_data.commit import sync
 from ebt_data.errors import DataError
 
+RESERVE_BYTES = 64 << 20
+"""Left free on a disk that is recorded to, so that an episode can still be closed and committed."""
 FULL_HINT = "free some space, or work elsewhere with --out; what was there before is kept"
 
 
@@ -37,6 +41,23 @@ def make_folder(path: Path) -> None:
         in_the_way = next((place for place in (path, *path.parents) if place.exists() and not place.is_dir()), None)
         why = f"{in_the_way} is a file" if in_the_way else error.strerror
         raise DataError(f"cannot make the folder {path}: {why}", "name another one with --out") from error
+
+
+def make_ready(folder: Path, needed_mb: float, what: str) -> None:
+    """Make a folder and see that it can be written and has room, before `what` begins: a session must not fail later.
+
+    Raises:
+        DataError: it is not so; the message says what is missing.
+    """
+    make_folder(folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(f"cannot write into {folder}: read-only, or not yours", "name another one with --out")
+    free_mb = shutil.disk_usage(folder).free / 1e6
+    if free_mb < needed_mb:
+        raise DataError(
+            f"{what} needs {needed_mb:.0f} MB in {folder}, and {free_mb:.0f} MB are free there",
+            "free some space, or name another folder with --out",
+        )
 
 
 def try_remove(path: Path) -> None:

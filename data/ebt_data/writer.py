@@ -18,9 +18,9 @@ from ebt_data.errors import DataError
 from ebt_data.frame_log import FrameLog
 from ebt_data.meta import EpisodeMeta
 from ebt_data.step import BenchSpec, Outcome, Step
+from ebt_data.whole import RESERVE_BYTES
 
 SYNC_PERIOD_S = 1.0  # a power cut loses at most this much and what the disk itself holds back
-RESERVE_BYTES = 64 << 20  # left free on the disk, so that an episode can still be closed and committed
 
 
 _to_disk = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync

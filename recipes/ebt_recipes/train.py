@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ebt_data.episode import Episode
 from ebt_data.errors import ConfigError, DataError, MisuseError
+from ebt_data.whole import make_ready
 from ebt_data.windows import split
 from ebt_recipes.checkpoint import Contract, calibration_hash, load_contract, save_contract
 from ebt_recipes.compiling import worth_compiling
@@ -22,6 +23,7 @@ from ebt_recipes.recipe import Recipe
 from ebt_recipes.task import of_task
 
 REPORT_EVERY = 20  # updates
+CHECKPOINT_MB = 20.0  # of the shipped recipes, old and new together
 CHECKPOINT_S = 30.0  # what a kill costs at most; a checkpoint takes a tenth of a second
 VALIDATION_ROWS = 256
 
@@ -75,6 +77,7 @@ def train(
             update={"training": recipe.training.model_copy(update={"time_limit_s": time_limit_s})}
         )
     _check_folder(out, resume)
+    make_ready(out, CHECKPOINT_MB, "training")
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
     learning, held = split(of_task(recipe, episodes), recipe.training.validation_fraction, recipe.training.seed)

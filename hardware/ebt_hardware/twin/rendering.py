@@ -19,6 +19,7 @@ from ebt_data.step import Image
 from ebt_hardware.twin.raycaster import RayCaster
 
 BACKENDS = ("egl", "osmesa", "rays")
+SLOWEST = BACKENDS[-1]
 PROBE_TIMEOUT_S = 60.0  # a cold llvmpipe on a busy machine takes seconds
 _PROBE_XML = """<mujoco><visual><headlight ambient="1 1 1"/></visual><worldbody><geom size=".1" rgba="1 1 1 1"/>
 <camera name="probe" pos="0 0 .3"/></worldbody></mujoco>"""
@@ -32,7 +33,7 @@ def choose_renderer() -> str:
     """
     wish = os.environ.get("MUJOCO_GL", "").lower()
     candidates = {"egl": ("egl",), "osmesa": ("osmesa",), "off": (), "disable": ()}.get(wish, BACKENDS[:-1])
-    return next((backend for backend in candidates if _draws(backend)), BACKENDS[-1])
+    return next((backend for backend in candidates if _draws(backend)), SLOWEST)
 
 
 def explain(backend: str) -> str:
