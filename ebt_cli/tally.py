@@ -37,7 +37,8 @@ def tally(file: Path, title: str, trial: "Trial", seeds: Sequence[int], inputs: 
     """
     from ebt_recipes.rollouts import rollouts
 
-    header = {"trial": repr(trial), "inputs": _digest(inputs)}
+    # Without the folder's own name: the demo may be moved, or named from elsewhere.
+    header = {"trial": repr(trial).replace(str(file.parent), "."), "inputs": _digest(inputs)}
     known = _kept(file, header)
     missing = [seed for seed in seeds if seed not in known]
     if missing:
