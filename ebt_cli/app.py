@@ -9,13 +9,14 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Annotated
 
 import typer
 from typer.main import get_command
 
 from ebt_cli import collect, demo, deploy, doctor, inspect, train, twin
-from ebt_cli.console import INTERRUPTED, plain, survive_closed_terminal, talk
+from ebt_cli.console import INTERRUPTED, Stopped, plain, say, survive_closed_terminal, talk
 from ebt_data.errors import DataError, EbtError
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -64,39 +65,52 @@ def main() -> None:
     """Run the command line and exit with its code."""
     # Whoever ends us gets the safe stop of a Ctrl-C: the arm parks before the process goes.
     stops = [stop for stop in STOPS if signal.getsignal(stop) is not signal.SIG_IGN]  # nohup's wish is respected
+    asked: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
     for stop in stops:
-        signal.signal(stop, signal.default_int_handler)
+        signal.signal(stop, interrupt)
     survive_closed_terminal()
-    code = run()
+    code = run(stops=asked)
     for stop in stops:  # it ends anyway; a last Ctrl-C would only print where it was hit
         signal.signal(stop, signal.SIG_IGN)
     sys.exit(code)
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; the only place where an error is caught to be shown."""
+def run(arguments: Sequence[str] | None = None, stops: Sequence[int] = ()) -> int:
+    """Run one command and return its exit code; the only place where an error is caught to be shown.
+
+    `stops` grows by every signal that asks for an end.
+    """
     try:
         code = get_command(app)(arguments, prog_name="ebt", standalone_mode=False)
+    except Stopped as stop:
+        say(f"stopped; {stop}", "yellow")
+        return stop.exit_code
     except EbtError as error:
         _show(str(error), error.hint, getattr(error, "__notes__", ()))
         return error.exit_code
     except typer.TyperException as misuse:
         _show(misuse.format_message(), f"{_path(misuse)} --help")
         return misuse.exit_code
-    except (KeyboardInterrupt, typer.Abort) as stop:
-        notes = getattr(stop if isinstance(stop, KeyboardInterrupt) else stop.__cause__, "__notes__", ())
-        talk().print(plain("; ".join(("stopped", *notes))), style="yellow", soft_wrap=True)
-        return INTERRUPTED
-    except OSError as error:
-        if error.errno not in MACHINE:
-            logging.getLogger("ebt").exception(BUG_WORDS)
-            return BUG
-        where = f"{error.filename}: " if error.filename else ""
-        _show(f"{where}{error.strerror}", MACHINE[error.errno])
-        return DataError.exit_code
-    except Exception:  # the one boundary: whatever else gets here is a bug and keeps its traceback
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except Exception as error:  # the one boundary: whatever else gets here is a bug and keeps its traceback
+        if isinstance(error, OSError) and error.errno in MACHINE:
+            where = f"{error.filename}: " if error.filename else ""
+            _show(f"{where}{error.strerror}", MACHINE[error.errno])
+            return DataError.exit_code
+        # Interrupted while it is imported, many a C extension makes an ImportError of it.
+        if stops and isinstance(error, ImportError):
+            say("stopped", "yellow")
+            return INTERRUPTED
         logging.getLogger("ebt").exception(BUG_WORDS)
         return BUG
+    if code == INTERRUPTED:
+        say("stopped", "yellow")
     return code if isinstance(code, int) else 0
 
 

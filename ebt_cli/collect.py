@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebt_cli.console import bell, near, result_table, say
+from ebt_cli.console import Stopped, bell, near, result_table, say
 from ebt_cli.names import EPISODES, complete_bench, task_option
 from ebt_data.errors import MisuseError
 
@@ -56,7 +56,11 @@ def collect(
     table = load_bench(bench) if task is None else load_bench(bench).with_task(task)
     if rate is not None:
         table = table.model_copy(update={"rate_hz": rate})
-    done = record(table, operator, out, CollectPlan(episodes, Limits(seconds or table.longest_s), first_seed=seed))
+    plan = CollectPlan(episodes, Limits(seconds or table.longest_s), first_seed=seed)
+    try:
+        done = record(table, operator, out, plan)
+    except KeyboardInterrupt as stop:
+        raise Stopped(f"what was recorded is kept in {out}: the same command goes on") from stop
     result_table(("episode",), ([near(path)] for path in done.kept))
     say(f"{done.had + len(done.kept)} of {episodes} demonstrations in {out}; {done.discarded} thrown away")
     if done.stopped:

@@ -11,11 +11,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ebt_data.errors import EbtError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 INTERRUPTED = 130
 """Exit code after a safe stop: 128 + SIGINT, as shells have it."""
+
+
+class Stopped(EbtError):
+    """Interrupted, in a verb that can say how to go on: the message."""
+
+    exit_code = INTERRUPTED
 
 
 class _Talk(io.TextIOWrapper):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ebt_cli.console import result_table, say
+from ebt_cli.console import Stopped, result_table, say
 from ebt_cli.demo_folder import check_same, check_space, claim
 from ebt_cli.names import RUNS, task_option
 from ebt_cli.session import rate_line
@@ -82,8 +82,7 @@ def demo(
             say(_slower(), "yellow")
             _Demo(size, folder, table).run()
     except KeyboardInterrupt as stop:
-        stop.add_note("what was done is kept: the same command goes on from there")
-        raise
+        raise Stopped("what was done is kept: the same command goes on from there") from stop
     if quick:
         say("under-trained on purpose (--quick)", "yellow")
 

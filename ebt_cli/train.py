@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebt_cli.console import bell, result_table, say
+from ebt_cli.console import Stopped, bell, result_table, say
 from ebt_cli.names import EPISODES, RUNS, complete_recipe
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def train(
     found = load_recipe(recipe)
     folder = out or RUNS / found.name
     repair_first(data)
-    last = fit(found, data, folder, resume, None if time_limit is None else 60 * time_limit)
+    try:
+        last = fit(found, data, folder, resume, None if time_limit is None else 60 * time_limit)
+    except KeyboardInterrupt as stop:
+        raise Stopped("every update is kept: the same command with --resume goes on") from stop
     rows = [("run", str(folder)), ("updates", str(last.step)), ("seconds", f"{last.elapsed_s:.0f}")]
     rows += [(name, f"{value:.4g}") for name, value in last.losses.items()]
     rows += [(f"validation_{name}", f"{value:.4g}") for name, value in last.validation.items()]
