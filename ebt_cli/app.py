@@ -6,30 +6,27 @@ Exit codes: 0 done · 1 the check or the task failed · 2 misuse · 3 configurat
 
 import errno
 import logging
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import Annotated
 
 import typer
 from typer.main import get_command
 
-from ebt_cli import collect, demo, deploy, doctor, inspect, train, twin
+from ebt_cli import collect, demo, deploy, doctor, inspect, stops, train, twin
 from ebt_cli.console import INTERRUPTED, Stopped, plain, say, survive_closed_terminal, talk
 from ebt_data.errors import DataError, EbtError
 
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BUG = 70  # sysexits.h EX_SOFTWARE
 BUG_WORDS = "this is a bug in ebt; please report it with the lines below"
 MACHINE = {
-    errno.ENOSPC: "free some space, or work elsewhere with --out; what was there before is kept",
-    errno.EDQUOT: "free some space, or work elsewhere with --out; what was there before is kept",
-    errno.EROFS: "work elsewhere with --out",
+    errno.ENOSPC: "free some space, or work elsewhere with --out; what was there before is kept; ebt doctor",
+    errno.EDQUOT: "free some space, or work elsewhere with --out; what was there before is kept; ebt doctor",
+    errno.EROFS: "work elsewhere with --out; ebt doctor looks at every folder that ebt needs",
     errno.EACCES: "work elsewhere with --out, or see to the permissions; ebt doctor",
     errno.EPERM: "work elsewhere with --out, or see to the permissions; ebt doctor",
     errno.ENOTDIR: "a file is where a folder should be; name another one with --out",
-    errno.EIO: "the disk fails; ebt doctor",
+    errno.EIO: "the disk fails, or the terminal is gone",
 }
 """What a disk or its permissions may refuse anywhere; no bug of ours."""
 
@@ -64,26 +61,17 @@ def _root(
 def main() -> None:
     """Run the command line and exit with its code."""
     # Whoever ends us gets the safe stop of a Ctrl-C: the arm parks before the process goes.
-    stops = [stop for stop in STOPS if signal.getsignal(stop) is not signal.SIG_IGN]  # nohup's wish is respected
-    asked: list[int] = []
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        raise KeyboardInterrupt
-
-    for stop in stops:
-        signal.signal(stop, interrupt)
+    came = stops.listen()
     survive_closed_terminal()
-    code = run(stops=asked)
-    for stop in stops:  # it ends anyway; a last Ctrl-C would only print where it was hit
-        signal.signal(stop, signal.SIG_IGN)
+    code = run(came=came)
+    stops.end()
     sys.exit(code)
 
 
-def run(arguments: Sequence[str] | None = None, stops: Sequence[int] = ()) -> int:
+def run(arguments: Sequence[str] | None = None, came: Sequence[int] = ()) -> int:
     """Run one command and return its exit code; the only place where an error is caught to be shown.
 
-    `stops` grows by every signal that asks for an end.
+    `came` grows by every signal that asks for an end.
     """
     try:
         code = get_command(app)(arguments, prog_name="ebt", standalone_mode=False)
@@ -104,7 +92,7 @@ def run(arguments: Sequence[str] | None = None, stops: Sequence[int] = ()) -> in
             _show(f"{where}{error.strerror}", MACHINE[error.errno])
             return DataError.exit_code
         # Interrupted while it is imported, many a C extension makes an ImportError of it.
-        if stops and isinstance(error, ImportError):
+        if came and isinstance(error, ImportError):
             say("stopped", "yellow")
             return INTERRUPTED
         logging.getLogger("ebt").exception(BUG_WORDS)

@@ -101,12 +101,15 @@ def _ingredients(size: Size, table: "TwinBench | DynamixelBench") -> dict[str, A
 def _slower() -> str:
     """What of this machine makes the demo take longer than it says; empty where nothing does."""
     from ebt_hardware.twin.rendering import SLOWEST, choose_renderer
+    from ebt_recipes.processes import workers_possible
 
     why = []
     if len(os.sched_getaffinity(0)) < 2:
         why.append("one core: rollouts take twice as long, and the policy trains half as much in the same time")
     if choose_renderer() == SLOWEST:
-        why.append("no OpenGL: collecting and rolling out take longer")
+        why.append("no OpenGL: collecting and rolling out take about twice as long")
+    if not workers_possible():
+        why.append("no room in /dev/shm: rollouts run one after the other, which takes twice as long")
     return "; ".join(why)
 
 
@@ -206,10 +209,6 @@ class _Demo:
 
     def _show(self) -> None:
         """The verb itself on two of the knocked scenes, and a picture of the first."""
-        from ebt_cli.plot import plot_episode
-        from ebt_data.commit import sync
-        from ebt_data.episode import Episode, list_episodes
-
         out, picture = self._folder / "rollouts", self._folder / "rollout.png"
         command = (
             f"ebt deploy {self._run} --task {self._table.task} -n {SHOWN} --seed {DISTURB} --disturb knock --out {out}"
@@ -217,12 +216,11 @@ class _Demo:
         self._say("5/5", command)
         if not picture.exists():
             self._deploy(out)
-            path = list_episodes(out)[0]
-            draft = picture.with_stem("unfinished")
-            with Episode(path) as episode:
-                plot_episode(episode, path.name, draft)
-            sync(draft)
-            draft.replace(picture)
+            try:
+                _draw(out, picture)
+            except OSError as error:  # a full disk, no folder for matplotlib: no reason to withhold the figures
+                say(f"not drawn: {error}", "yellow")
+                return
         say(f"drawn to {picture}")
 
     def _deploy(self, out: Path) -> None:
@@ -269,6 +267,19 @@ class _Demo:
 
     def _say(self, stage: str, what: str) -> None:
         say(f"[{stage}] {what}  ({duration(monotonic() - self._began_s)} so far)", "bold")
+
+
+def _draw(episodes: Path, picture: Path) -> None:
+    """Draw the first of these episodes, whole or not at all."""
+    from ebt_cli.plot import plot_episode
+    from ebt_data.commit import sync
+    from ebt_data.episode import Episode, list_episodes
+
+    path, draft = list_episodes(episodes)[0], picture.with_stem("unfinished")
+    with Episode(path) as episode:
+        plot_episode(episode, path.name, draft)
+    sync(draft)
+    draft.replace(picture)
 
 
 def _rate(found: "Sequence[Line]", count: int | None = None) -> str:

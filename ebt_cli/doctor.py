@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -88,13 +89,12 @@ def _renderer() -> Iterator[Finding]:
 
 def _realsense() -> Iterator[Finding]:
     # In a child: a broken libusb takes the whole process with it.
-    code = "import pyrealsense2 as rs; print(len(rs.context().query_devices()))"
+    code = "from ebt_hardware.realsense import list_serials; print(len(list_serials()))"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     if child.returncode:
-        why = (child.stderr.strip().splitlines() or ["it crashed"])[-1]
-        yield Finding(
-            "RealSense", FAULT, why, "apt-get install libusb-1.0-0; pip install --force-reinstall pyrealsense2"
-        )
+        why = (child.stderr.strip().splitlines() or ["it crashed"])[-1].partition("HardwareError: ")
+        fix = "apt-get install libusb-1.0-0; pip install --force-reinstall pyrealsense2 libusb-package"
+        yield Finding("RealSense", FAULT, f"{why[2] or why[0]}; the twin works without", fix)
         return
     yield Finding("RealSense", OK, f"{child.stdout.strip()} cameras plugged in")
 
@@ -120,6 +120,36 @@ def _latency(port: Path) -> Finding:
     return Finding(str(port), NOTE if slow else OK, f"usable, latency timer {latency_ms} ms", fix)
 
 
+def _compiler() -> Iterator[Finding]:
+    found = shutil.which(os.environ.get("CXX", "g++"))
+    fix = "" if found else "apt-get install g++"
+    yield Finding("compiler", OK if found else NOTE, found or "no g++: nothing can be compiled for this machine", fix)
+
+
+def _folders() -> Iterator[Finding]:
+    """Where things are written: here, to temporary files, and to the memory that processes share."""
+    here = Path.cwd()
+    if not os.access(here, os.W_OK):
+        yield Finding("this folder", FAULT, f"{here} cannot be written", "cd elsewhere, or name folders with --out")
+    try:
+        yield Finding("temporary folder", OK, tempfile.gettempdir())
+    except FileNotFoundError:
+        yield Finding("temporary folder", NOTE, "none can be written: some pictures fail", "export TMPDIR=/a/folder")
+    from ebt_recipes.processes import workers_possible
+
+    shared = workers_possible()
+    fix = "" if shared else "mount -o remount,rw,size=1g /dev/shm; in a container: docker run --shm-size=1g"
+    words = "usable" if shared else "/dev/shm is full or read-only: rollouts run one at a time, twin_live not at all"
+    yield Finding("shared memory", OK if shared else NOTE, words, fix)
+
+
+def _terminal() -> Iterator[Finding]:
+    encoding = (sys.stderr.encoding or "ascii").lower()
+    good = encoding.startswith("utf")
+    words = encoding if good else f"{encoding}: bars and dots are shown as question marks"
+    yield Finding("text encoding", OK if good else NOTE, words, "" if good else "export LC_ALL=C.UTF-8")
+
+
 def _disk() -> Iterator[Finding]:
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
     short = free_gb < LEAST_DISK_GB
@@ -132,8 +162,22 @@ def _real_time() -> Iterator[Finding]:
 
     allowed = resource.getrlimit(resource.RLIMIT_RTPRIO)[0] > 0 or os.geteuid() == 0
     fix = "" if allowed else "add `@realtime - rtprio 50` to /etc/security/limits.d/ebt.conf and yourself to that group"
-    found = f"{'allowed' if allowed else 'not allowed: ticks may be late under load'}, {os.cpu_count()} cores"
+    found = "allowed" if allowed else "not allowed: ticks may be late under load"
     yield Finding("real-time priority", OK if allowed else NOTE, found, fix)
+    cores = len(os.sched_getaffinity(0))
+    fix = "" if cores > 1 else "allow it two: taskset, or the container's cpu limit"
+    words = f"{cores}" if cores > 1 else "1: rollouts take twice as long, and a policy trains half as much in its time"
+    yield Finding("cores", OK if cores > 1 else NOTE, words, fix)
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (_packages, _renderer, _realsense, _ports, _disk, _real_time)
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _packages,
+    _renderer,
+    _compiler,
+    _realsense,
+    _ports,
+    _disk,
+    _folders,
+    _terminal,
+    _real_time,
+)

@@ -29,11 +29,16 @@ class WriterDied(DataError):
     """By a signal; otherwise the disk failed it, and would fail anybody who wrote on."""
 
 
+def _scratch() -> IO[bytes]:
+    """A file without a name: in memory where the system has that, so that no temporary folder is needed."""
+    return os.fdopen(os.memfd_create("stderr"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()
+
+
 class WriterProcess:
     """A child that runs `ebt_data.writing`, in a session of its own so that Ctrl-C does not reach it."""
 
     def __init__(self, folder: Path, spec: BenchSpec, quality: int, reserve_bytes: int) -> None:
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed in `close`
+        self._stderr = _scratch()  # closed in `close`
         # Not multiprocessing: its spawn would import the caller's main module, and with it perhaps torch.
         # -P: a file named numpy.py in the folder where `ebt` runs must not be imported.
         self._child = subprocess.Popen(

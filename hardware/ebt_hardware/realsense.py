@@ -33,8 +33,10 @@ def import_realsense() -> Any:
         libusb = importlib.import_module("libusb_package")
         # The wheel links libusb-1.0.so.0 but does not bundle it.
         ctypes.CDLL(str(libusb.get_library_path()), mode=ctypes.RTLD_GLOBAL)
-        return importlib.import_module("pyrealsense2")
-    except (ImportError, OSError) as error:
+        module = importlib.import_module("pyrealsense2")
+        module.software_device  # noqa: B018  a half-installed package imports, and is empty
+        return module
+    except (ImportError, OSError, AttributeError) as error:
         raise HardwareError(
             f"pyrealsense2 does not load here: {error}",
             hint="pip install pyrealsense2 libusb-package (wheels: Linux x86_64 and Windows); the twin works without",

@@ -26,8 +26,8 @@ from ebt_recipes.calibrate import Calibration, Stream
 from ebt_recipes.checkpoint import load_run
 from ebt_recipes.controls import Blindfolded, ReplayMean
 from ebt_recipes.disturbance import Disturbance, DisturbanceRule
-from ebt_recipes.interrupt import deaf_children
 from ebt_recipes.policy import EnergyPolicy
+from ebt_recipes.processes import deaf_children, workers_possible
 from ebt_recipes.recording import Hooks, Limits, judge_episode
 from ebt_recipes.retry import Retrying, RetryRules
 
@@ -118,11 +118,16 @@ def rollouts(
 
     Every rollout has a bench of its own, so that none depends on what ran before it or on the number of workers.
 
+    Where the system cannot have workers, they are made one after the other in this process.
+
     The workers end with this process, however it ends, and at once where `report` raises or somebody interrupts.
 
     Raises:
         TaskFailed: a worker died. Whatever else a worker raises is raised here.
     """
+    if not workers_possible():
+        use_one_thread()
+        return [_reported(_roll_out(trial, seed), report) for seed in seeds]
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
     with theirs, ours, ProcessPoolExecutor(workers, context, _begin_work, (theirs,)) as pool:
@@ -139,6 +144,11 @@ def rollouts(
         finally:
             pool.shutdown(cancel_futures=True)
     return [future.result() for future in futures]
+
+
+def _reported(rollout: Rollout, report: Callable[[Rollout], None]) -> Rollout:
+    report(rollout)
+    return rollout
 
 
 def _begin_work(life_line: Connection) -> None:

@@ -17,8 +17,8 @@ from ebt_recipes.checkpoint import Contract, calibration_hash, load_contract, sa
 from ebt_recipes.compiling import worth_compiling
 from ebt_recipes.dataset import Dataset, Prefetch, action_error, seeded
 from ebt_recipes.energy import EnergyModel
-from ebt_recipes.interrupt import held_back
 from ebt_recipes.learner import Learner
+from ebt_recipes.processes import held_back
 from ebt_recipes.recipe import Recipe
 from ebt_recipes.task import of_task
 

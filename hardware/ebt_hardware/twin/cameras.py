@@ -120,7 +120,8 @@ class TwinCameras:
 
 
 NO_REALSENSE = (
-    "There is no pyrealsense2 for this machine: the twin's pictures go to the bench directly, not through it."
+    "pyrealsense2 does not load here (ebt doctor says why): the twin's pictures go to the bench directly, not through "
+    "it; everything on the twin works, no RealSense camera does."
 )
 
 

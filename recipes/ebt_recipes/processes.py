@@ -1,5 +1,6 @@
-"""Ctrl-C and its like, held back until a good moment, so that nothing is interrupted half-way through an update."""
+"""Worker processes and signals: a Ctrl-C that waits for a good moment, children that never hear of it."""
 
+import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -7,6 +8,15 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def workers_possible() -> bool:
+    """False where the system gives no semaphores, as without a writable /dev/shm: rollouts then run here, in turn."""
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
