@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test check wheel docs system clean
+.PHONY: demo test check wheel docs system environment clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -38,14 +38,18 @@ docs: $(VENV)/.installed-dev
 system:
 	@.ci/system $(PYTHON)
 
-$(BIN)/pip: | system
-	$(PYTHON) -m venv $(VENV)
+# Every time, since a file tells nothing of what an interrupted installation left behind; a third of a second.
+environment: system
+	@.ci/environment $(PYTHON) $(VENV)
 
-$(VENV)/.installed: $(INPUTS) | $(BIN)/pip
+# The marks go first: cut off, an installation is begun again.
+$(VENV)/.installed: $(INPUTS) | environment
+	@rm -f $(VENV)/.installed*
 	$(PIP_INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: $(INPUTS) | $(BIN)/pip
+$(VENV)/.installed-dev: $(INPUTS) | environment
+	@rm -f $(VENV)/.installed*
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 

@@ -227,12 +227,14 @@ class _Demo:
         """Make those of the shown rollouts that an earlier start did not finish."""
         from ebt_cli.deploy import deploy
         from ebt_data.episode import Episode, list_episodes
+        from ebt_data.step import Outcome
         from ebt_recipes.rollouts import use_one_thread
 
         shown = set()
         for path in list_episodes(out) if out.is_dir() else ():
             with Episode(path) as episode:
-                shown |= {episode.meta.seed} if episode.complete else set()
+                judged = episode.complete and episode.outcome is not Outcome.ABORTED
+                shown |= {episode.meta.seed} if judged else set()
         missing = [seed for seed in range(DISTURB, DISTURB + SHOWN) if seed not in shown]
         if not missing:
             return

@@ -18,6 +18,7 @@ import threading
 import time
 import tty
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Protocol, Self
 
@@ -115,7 +116,8 @@ class TerminalKeys:
             self._on_continue = None
         if self._saved is not None and self._file is not None:
             # FLUSH: keys meant for the arm must not reach the shell.
-            termios.tcsetattr(self._file, termios.TCSAFLUSH, self._saved)
+            with suppress(termios.error):  # a terminal that was closed has no settings to restore
+                termios.tcsetattr(self._file, termios.TCSAFLUSH, self._saved)
             self._saved = None
 
     def _listen(self) -> None:
@@ -134,7 +136,9 @@ class TerminalKeys:
         if self._file is None or not self.active:
             return
         while select.select([self._file], [], [], 0)[0]:
-            data = os.read(self._file, 1024)
+            data = b""
+            with suppress(OSError):  # closed: no more keys; SIGHUP says the rest
+                data = os.read(self._file, 1024)
             if not data:
                 break
             if not self._typed:

@@ -99,7 +99,8 @@ def _resume(bench: Bench, folder: Path, plan: CollectPlan) -> tuple[int, Iterato
     had = 0
     for path in list_episodes(folder):
         with Episode(path) as episode:
-            if episode.complete:  # the scene of a demonstration that was cut off is laid again
+            # The scene of a demonstration that was interrupted or cut off is laid again.
+            if episode.complete and episode.outcome is not Outcome.ABORTED:
                 known.add(episode.meta.seed)
             had += episode.meta.kind == "demo" and episode.complete and episode.outcome is Outcome.SUCCESS
     if bench.scene is None:

@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -79,6 +81,16 @@ def test_a_bug_keeps_its_traceback_and_says_that_it_is_one(
     assert "bug in ebt" in caplog.text
 
 
+def test_a_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "run/curves")
+
+    monkeypatch.setattr(app, "get_command", full)
+    code, lines = refused(capsys)
+    assert code == 5
+    assert lines[0] == "error: run/curves: No space left on device"
+
+
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
@@ -123,7 +135,12 @@ def test_no_color_means_no_escape_codes() -> None:
         [sys.executable, "-m", "ebt_cli", "inspect", "nowhere"],
         capture_output=True,
         text=True,
-        env={"NO_COLOR": "1", "FORCE_COLOR": "1", "TERM": "xterm-256color"},
+        env={
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            "NO_COLOR": "1",
+            "FORCE_COLOR": "1",
+            "TERM": "xterm-256color",
+        },
         check=False,
     )
     assert found.returncode == 5

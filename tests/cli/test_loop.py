@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -15,6 +16,12 @@ from ebt_hardware.twin.pick_place import PickPlace
 from ebt_recipes.checkpoint import Run
 
 RECIPE = "[training]\nmax_steps = 3\nbatch = 4\nwarmup_steps = 1\n"
+CONTROLLED = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that closing it hangs up on this process
+from ebt_cli.app import main
+main()
+"""
 FAST = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -117,3 +124,23 @@ def test_an_interrupted_collect_parks_keeps_its_rows_and_exits_130(tmp_path: Pat
     assert "Traceback" not in err
     assert not list((tmp_path / "demos").glob("*.part"))
     assert len(list_episodes(tmp_path / "demos")) >= 1
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_is_a_safe_stop_even_with_a_live_screen(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", CONTROLLED, "collect", "-n", "500", "--out", "demos"],
+        cwd=tmp_path,
+        env={**FAST, "TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    while not list((tmp_path / "demos").glob("*.h5")):
+        assert child.poll() is None and os.read(ours, 65536)
+    os.close(ours)
+    assert child.wait(timeout=60) == 130
+    assert not list((tmp_path / "demos").glob("*.part"))

@@ -23,6 +23,23 @@ def test_a_demo_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
     assert "outc" not in file.read_text().splitlines()[-1].replace("outcome", "")
 
 
+def test_a_torn_line_costs_one_rollout_and_a_moved_folder_none(tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"one")
+
+    def trial(folder: Path) -> Trial:
+        return Trial("twin", Trained(folder / "no-run"), Limits(1.0))
+
+    (tmp_path / "here").mkdir()
+    file = tmp_path / "here" / "policy.jsonl"
+    assert tally(file, "policy", trial(tmp_path / "here"), [], [weights]) == []
+    file.write_text(file.read_text() + '{"seed": 1, "outc\n{"seed": 2, "outcome": "success"}\n')
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = tmp_path / "there" / "policy.jsonl"
+    assert tally(moved, "policy", trial(tmp_path / "there"), [2], [weights]) == [{"seed": 2, "outcome": "success"}]
+    assert '"seed": 1' not in moved.read_text()
+
+
 def test_what_was_kept_of_other_weights_does_not_count(tmp_path: Path) -> None:
     weights, file = tmp_path / "weights", tmp_path / "policy.jsonl"
     weights.write_bytes(b"one")

@@ -55,6 +55,19 @@ def test_saved_demonstrations_are_whole_files(twin: Bench, tmp_path: Path) -> No
         assert episode.energy is None
 
 
+def test_the_scene_of_a_demonstration_that_was_cut_off_is_laid_again(twin: Bench, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Recorder(tmp_path, twin.spec) as recorder:
+
+        def interrupt(tick: Tick) -> None:
+            if tick.seed == 11 and tick.step.observation.time_s > 0.1:
+                raise KeyboardInterrupt
+
+        hooks = Hooks(watch=interrupt, command=keys(Command.SAVE))
+        collect(twin, Still(), recorder, tmp_path, META, SHORT, hooks)
+    summary, results = session(twin, tmp_path, SHORT, Command.SAVE)
+    assert (summary.had, [result.seed for result in results]) == (1, [11])
+
+
 def test_a_discarded_demonstration_makes_way_for_a_fresh_scene(twin: Bench, tmp_path: Path) -> None:
     summary, results = session(twin, tmp_path, SHORT, Command.SAVE, Command.DISCARD, Command.SAVE)
     assert [result.seed for result in results] == [10, 11, 12]

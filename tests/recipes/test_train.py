@@ -1,13 +1,17 @@
 """Training from start to end, cut off, and taken up again."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from ebt_data.errors import ConfigError, MisuseError
-from ebt_recipes.checkpoint import load_run, load_tensors
+from ebt_recipes.batch import Batch
+from ebt_recipes.checkpoint import is_trained, load_run, load_tensors
+from ebt_recipes.learner import Learner
 from ebt_recipes.recipe import Recipe, parse_recipe
 from ebt_recipes.train import Progress, train
 
@@ -54,6 +58,49 @@ def test_a_resumed_run_continues_exactly(tmp_path: Path, record_reach: Write, mo
     assert [each.losses for each in parts] == [each.losses for each in whole]
     ends = [load_tensors(tmp_path / name / "resume.safetensors")[0] for name in ("whole", "parts")]
     assert ends[0].keys() == ends[1].keys() and all((ends[0][name] == ends[1][name]).all() for name in ends[0])
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_waits_for_the_end_of_an_update(tmp_path: Path, record_reach: Write, stop: signal.Signals) -> None:
+    update, updates = Learner.update, count(1)
+
+    def stopped_half_way(learner: Learner, batch: Batch, done: float) -> dict[str, Tensor]:
+        if next(updates) == 7:
+            signal.raise_signal(stop)
+        return update(learner, batch, done)
+
+    paths = record_reach(3)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Learner, "update", stopped_half_way)
+        train(make_recipe(), paths, tmp_path / "run", quietly)
+    assert load_run(tmp_path / "run").step == 7 and not is_trained(tmp_path / "run")
+    train(make_recipe(), paths, tmp_path / "run", quietly, resume=True)
+    assert is_trained(tmp_path / "run")
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_again(tmp_path: Path, record_reach: Write) -> None:
+    paths, run = record_reach(2), tmp_path / "run"
+    train(make_recipe(), paths, run, quietly)
+    for weights in run.glob("*.safetensors"):
+        weights.unlink()
+    assert load_run(train(make_recipe(), paths, run, quietly)).step == 12
+
+
+def test_a_checkpoint_is_made_every_half_minute(
+    tmp_path: Path, record_reach: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = count(step=5.0)  # a clock that goes on by 5 s each time it is read
+    monkeypatch.setattr("ebt_recipes.train.perf_counter", lambda: next(readings))
+    steps: list[int] = []
+    save = Learner.save
+
+    def saved(learner: Learner, run: Path, facts: Mapping[str, str]) -> None:
+        steps.append(learner.step)
+        save(learner, run, facts)
+
+    monkeypatch.setattr(Learner, "save", saved)
+    train(make_recipe(), record_reach(2), tmp_path / "run", quietly)
+    assert steps[0] == 0 and steps[-1] == 12 and len(steps) > 3
 
 
 def test_a_time_limit_ends_training_with_the_learning_rate_near_zero(
