@@ -129,8 +129,9 @@ class TerminalKeys:
         termios.tcsetattr(self._file, termios.TCSANOW, settings)
 
     def _continued(self, number: int, frame: FrameType | None) -> None:
-        """The shell restores its own settings while a program is stopped."""
-        self._listen()
+        """The shell restores its own settings while a program is stopped; a terminal that closes wakes us too."""
+        with suppress(termios.error):
+            self._listen()
 
     def _pump(self) -> None:
         if self._file is None or not self.active:

@@ -2,11 +2,12 @@
 
 import sys
 
-from ebt_cli import app, demo, deploy
+from ebt_cli import app, demo
+from ebt_hardware.twin.pick_place import PickPlace
 
 if __name__ == "__main__":
     demo.QUICK = demo.Size(2, 1, 1, 1, 0, 0, 10, "as little as there can be")
-    demo.LONGEST_S = 5.0
-    deploy.LONGEST_S = 1.0
+    demo.SHOWN = 1
+    PickPlace.longest_s = 5.0
     sys.argv = ["ebt", "demo", "--quick", *sys.argv[1:]]
     app.main()
