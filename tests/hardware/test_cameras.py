@@ -180,7 +180,7 @@ def test_without_a_wheel_the_twin_says_that_it_goes_around_realsense(monkeypatch
     monkeypatch.setattr(module, "has_realsense", lambda: False)
     made = Set()
     assert isinstance(made.cameras["top"], DirectCamera)
-    assert any("no pyrealsense2" in notice for notice in made.films.notices)
+    assert any("pyrealsense2 does not load" in notice for notice in made.films.notices)
     made.close()
 
 
