@@ -40,14 +40,12 @@ class Scene:
     """A regular expression over all lines of the screen."""
 
 
-def scenes(run: Path, work: Path) -> dict[str, Scene]:
-    """By verb. Training learns from a few demonstrations that are recorded first."""
+def scenes(run: Path) -> dict[str, Scene]:
+    """By verb; each runs in a folder of its own. Training learns from a few demonstrations that are recorded first."""
     return {
-        "collect": Scene(f"collect --bench twin_live -n 3 --out {work}/live", r"episode 2 of 3 .* t +2\.\d s"),
-        "train": Scene(f"train {work}/pick_place.toml --data {work}/episodes --out {work}/run", r" [78]\d% "),
-        "deploy": Scene(
-            f"deploy {run} -n 3 --seed 600001 --disturb knock --out {work}/rollouts", r"episode 2 of 3 .*▲again"
-        ),
+        "collect": Scene("collect --bench twin_live -n 3", r"episode 2 of 3 .* t +2\.\d s"),
+        "train": Scene("train pick_place.toml", r" [78]\d% "),
+        "deploy": Scene(f"deploy {run} -n 3 --seed 600001 --disturb knock", r"episode 2 of 3 .*▲again"),
     }
 
 
@@ -56,10 +54,10 @@ def tmux(*words: str) -> str:
     return subprocess.run(["tmux", *words], check=True, capture_output=True, text=True).stdout
 
 
-def capture(scene: Scene) -> str:
+def capture(scene: Scene, work: Path) -> str:
     """The terminal's content, with its colours as escape sequences, a moment after `wanted` is first seen on it."""
     command = f"{Path(sys.executable).parent / 'ebt'} {scene.command}"
-    tmux("new-session", "-d", "-s", SESSION, "-x", str(WIDTH), "-y", str(HEIGHT), command)
+    tmux("new-session", "-d", "-s", SESSION, "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(work), command)
     try:
         deadline_s = monotonic() + PATIENCE_S
         while monotonic() < deadline_s:
@@ -124,22 +122,21 @@ def _ink(style: Style) -> tuple[int, int, int]:
 def prepare(work: Path) -> None:
     """What training needs: a few demonstrations, and the recipe cut short and validated often."""
     ebt = str(Path(sys.executable).parent / "ebt")
-    subprocess.run([ebt, "collect", "-n", "40", "--out", f"{work}/episodes"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([ebt, "collect", "-n", "40"], cwd=work, check=True, stdout=subprocess.DEVNULL)
     recipe = "[training]\nmax_steps = 4000\ntime_limit_s = 300\nvalidate_every = 20\n"
     (work / "pick_place.toml").write_text(recipe, encoding="utf-8")
 
 
 def main() -> None:
-    run, verbs = Path(sys.argv[1]), sys.argv[2:]
-    with tempfile.TemporaryDirectory(prefix="ebt-") as folder:
-        work = Path(folder)
-        for verb, scene in scenes(run, work).items():
-            if verbs and verb not in verbs:
-                continue
+    run, verbs = Path(sys.argv[1]).resolve(), sys.argv[2:]
+    for verb, scene in scenes(run).items():
+        if verbs and verb not in verbs:
+            continue
+        with tempfile.TemporaryDirectory(prefix="ebt-") as folder:
             if verb == "train":
-                prepare(work)
+                prepare(Path(folder))
             target = Path(__file__).parent / f"{verb}.png"
-            draw(capture(scene), target)
+            draw(capture(scene, Path(folder)), target)
             sys.stderr.write(f"{target}: {target.stat().st_size // 1000} kB\n")
 
 

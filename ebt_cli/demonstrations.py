@@ -177,11 +177,19 @@ def report_folder(
         ("first grips", _spread(usable, "grip_rad", joints)),
         ("seeds", _seeds(found)),
     ]
-    then = f"ebt train pick_place --data {near(folder)}" if usable else f"ebt collect --out {near(folder)}"
+    then = f"ebt train {_recipe(found)} --data {near(folder)}" if usable else f"ebt collect --out {near(folder)}"
     if 0 < len(usable) < ENOUGH:
         then = f"ebt collect -n {ENOUGH} --out {near(folder)}"
     facts = {"folder": str(folder), "usable": len(usable), "episodes": list(found)}
     return Report("demonstrations", f"{len(found)} demonstrations in {near(folder)}", told, rows, then, facts)
+
+
+def _recipe(found: Sequence[dict[str, Any]]) -> str:
+    """The recipe that is named like the task, where there is one."""
+    from ebt_recipes.recipe import list_recipes
+
+    task = found[0].get("task", "")
+    return task if task in list_recipes() else "RECIPE"
 
 
 def _count(usable: int, number: int) -> Reason:

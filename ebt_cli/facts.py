@@ -1,40 +1,11 @@
-"""What there is to say about an episode, a folder of them, or a run: plain numbers and words, ready for table or JSON."""
+"""What there is to say about an episode: plain numbers and words, ready for table or JSON."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ebt_data.errors import DataError
-
 if TYPE_CHECKING:
     from ebt_data.episode import Episode
-
-SUMMARY = ("episode", "kind", "task", "outcome", "sim", "rows", "seconds", "late", "seed", "attempts", "peak_energy")
-
-
-def summary(path: Path) -> dict[str, Any]:
-    """One row of a folder's table; a file that cannot be read is a row that says why."""
-    from ebt_data.episode import Episode
-
-    try:
-        with Episode(path) as episode:
-            energy = episode.energy
-            return {
-                "episode": path.name,
-                "kind": episode.meta.kind,
-                "task": episode.meta.task,
-                "outcome": str(episode.outcome) + ("" if episode.complete else ", cut off"),
-                "sim": episode.spec.sim,
-                "rows": len(episode),
-                "seconds": round(_seconds(episode), 2),
-                "late": int(episode.time["skipped"].sum()),
-                "seed": episode.meta.seed,
-                "attempts": None if energy is None or not len(episode) else int(energy["attempt"].max()),
-                "peak_energy": None if energy is None else _round(_peak(energy["score"])),
-            }
-    except DataError as error:
-        return dict.fromkeys(SUMMARY) | {"episode": path.name, "outcome": f"unreadable: {error}"}
 
 
 def facts(episode: "Episode") -> dict[str, Any]:
@@ -68,42 +39,6 @@ def facts(episode: "Episode") -> dict[str, Any]:
     if episode.energy is not None and len(episode):
         found["energy"] = _energy(episode.energy)
     found["events"] = [{"time_s": e.time_s, "row": e.row, "kind": e.kind, "text": e.text} for e in episode.events]
-    return found
-
-
-def run_facts(path: Path) -> dict[str, Any]:
-    """What a run was trained on, how far it got, and whether its energy is calibrated."""
-    from ebt_recipes.calibrate import Calibration
-    from ebt_recipes.checkpoint import load_run
-
-    run = load_run(path)
-    contract = run.contract
-    found: dict[str, Any] = {
-        "run": str(path),
-        "recipe": run.recipe.name,
-        "objective": run.recipe.objective.kind,
-        "updates": run.step,
-        "parameters": sum(weights.numel() for weights in run.model.parameters()),
-        "task": contract.task,
-        "bench": contract.bench,
-        "sim": contract.sim,
-        "joints": list(contract.joints),
-        "cameras": [f"{name} {height}x{width}" for name, (height, width) in contract.cameras.items()],
-        "privileged": list(contract.privileged),
-        "rate_hz": contract.rate_hz,
-        "horizon": run.recipe.act.horizon,
-        "execute": run.recipe.act.execute,
-        "episodes": len(contract.episodes),
-    }
-    if (path / "calibration.json").is_file():
-        band = Calibration.load(path / "calibration.json")
-        found["calibration"] = {
-            "rollouts": band.n,
-            "counted": band.counted,
-            "false_alarms_per_episode": band.alpha,
-            "spreads_allowed": _round(band.k),
-            "trusted": band.enough,
-        }
     return found
 
 

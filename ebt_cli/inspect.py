@@ -1,5 +1,6 @@
 """`ebt inspect`: is it good, and why: a demonstration, a rollout, a folder of them, a run, a tally, a demo."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -115,6 +116,10 @@ def _episodes(path: Path) -> "Report":
         doubts.append(Reason("unreadable", Grade.DOUBTFUL, text, len(damaged), "0"))
     if odd:
         doubts.append(Reason("mixed_benches", Grade.BAD, f"{odd} are from a bench with other joints", odd, "0"))
+    tasks = Counter(one["task"] for one in (*demos, *rollouts))
+    if len(tasks) > 1:
+        text = "several tasks: " + ", ".join(f"{task or 'unnamed'} {count}" for task, count in tasks.most_common())
+        doubts.append(Reason("tasks", Grade.DOUBTFUL, text, len(tasks), "one"))
     if demos and rollouts:
         text = f"demonstrations ({len(demos)}) and rollouts ({len(rollouts)}) lie in one folder"
         doubts.append(Reason("mixed", Grade.DOUBTFUL, text, min(len(demos), len(rollouts)), "one kind"))

@@ -22,6 +22,7 @@ def measure(episode: "Episode") -> dict[str, Any]:
     return {
         "episode": episode.path.name,
         "kind": episode.meta.kind,
+        "task": episode.meta.task,
         "outcome": str(episode.outcome) + ("" if episode.complete else ", cut off"),
         "operator": episode.meta.operator,
         "sim": episode.spec.sim,

@@ -7,7 +7,7 @@ import numpy as np
 from rich.text import Text
 
 from ebt_cli import widgets
-from ebt_cli.console import near
+from ebt_cli.console import near, plain
 from ebt_cli.demonstrations import LATE, VERY_LATE
 from ebt_cli.deploy_screen import MARKED
 from ebt_cli.page import LABEL
@@ -93,7 +93,7 @@ def _strip(episode: "Episode") -> list[tuple[str, str | Text]]:
         return []
     retrying = [actor == Actor.RETRY for actor in energy["actor"]]
     strip = widgets.strip(energy["score"].tolist(), energy["threshold"].tolist(), retrying, WIDTH, STRIP)
-    marked = [(e.row, MARKED[e.kind].format(text=e.text)) for e in episode.events if e.kind in MARKED]
+    marked = [(e.row, MARKED[e.kind].format(text=plain(e.text))) for e in episode.events if e.kind in MARKED]
     lines = [*strip.split(), widgets.marks(marked, retrying, WIDTH)]
     lines.append(widgets.axis(float(episode.time["tick"][-1]), len(retrying), WIDTH))
     return [("energy" if not index else "", line) for index, line in enumerate(lines)]

@@ -31,6 +31,7 @@ def measure(episode: "Episode") -> dict[str, Any]:
     return {
         "episode": episode.path.name,
         "kind": episode.meta.kind,
+        "task": episode.meta.task,
         "outcome": str(episode.outcome) + ("" if episode.complete else ", cut off"),
         "why": _why(episode, kinds, round(seconds, 3)),
         "sim": episode.spec.sim,

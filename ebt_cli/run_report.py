@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ebt_cli import widgets
 from ebt_cli.console import near
 from ebt_cli.demonstrations import ENOUGH, FEW
-from ebt_cli.tally import Line, load_tally, made_by, successes
+from ebt_cli.tally import CALIBRATION, Line, load_tally, made_by, successes
 from ebt_cli.verdict import Grade, Reason, Report, graded, interval, rate_reason
 from ebt_data.errors import ConfigError
 
@@ -34,48 +34,32 @@ def report(path: Path) -> Report:
         DataError: something in the run is missing or damaged.
     """
     from ebt_recipes.calibrate import Calibration
-    from ebt_recipes.checkpoint import is_trained, load_run, load_tensors
+    from ebt_recipes.checkpoint import load_run
     from ebt_recipes.curves import load_curves
 
     run, curves = load_run(path), load_curves(path)
-    resume = path / "resume.safetensors"
-    minutes = float(load_tensors(resume)[1].get("elapsed_s", "nan")) / 60 if resume.is_file() else None
-    finished = is_trained(path) if resume.is_file() else None
-    calibration = path / "calibration.json"
-    band = Calibration.load(calibration) if calibration.is_file() else None
+    minutes, finished = _spent(path)
+    band = Calibration.load(path / CALIBRATION) if (path / CALIBRATION).is_file() else None
     tallies = {name: lines for name, lines in _tallies(path).items() if lines}
-    told = [
-        _success(tallies),
-        *_training(run, curves, finished),
-        *_energy(band, tallies, path),
-        _bench(run),
-    ]
+    told = [_success(tallies), *_training(run, curves, finished), *_energy(band, tallies), _bench(run)]
     if run.contract.privileged:
-        told.append(
-            Reason(
-                "privileged",
-                Grade.DOUBTFUL,
-                f"it sees {', '.join(run.contract.privileged)}, which no real bench can tell it",
-                "yes",
-                "none",
-            )
-        )
+        text = f"it sees {', '.join(run.contract.privileged)}, which no real bench can tell it"
+        told.append(Reason("privileged", Grade.DOUBTFUL, text, ", ".join(run.contract.privileged), "none"))
+    title = f"{path.name}: {run.recipe.name}, {run.step} updates on {len(run.contract.episodes)} demonstrations"
+    then = "--calibrate 100" if band is None else "-n 20"
     rows = _rows(run, curves, minutes, band, path)
-    rate = "policy" in tallies
-    then = (
-        f"ebt deploy {near(path)}"
-        if rate and band
-        else f"ebt deploy {near(path)} {'--calibrate 100' if band is None else '-n 20'}"
-    )
-    facts = _facts(run, band, minutes, finished, curves, tallies)
-    return Report(
-        "run",
-        f"{path.name}: {run.recipe.name}, {run.step} updates on {len(run.contract.episodes)} demonstrations",
-        told,
-        rows,
-        then,
-        facts,
-    )
+    facts = _facts(run, minutes, finished, curves, tallies) | _band(band)
+    return Report("run", title, told, rows, f"ebt deploy {near(path)} {then}", facts)
+
+
+def _spent(path: Path) -> tuple[float | None, bool | None]:
+    """Minutes of training, and whether it came to its end; None where the run keeps nothing to resume from."""
+    from ebt_recipes.checkpoint import is_trained, load_tensors
+
+    resume = path / "resume.safetensors"
+    if not resume.is_file():
+        return None, None
+    return float(load_tensors(resume)[1].get("elapsed_s", "nan")) / 60, is_trained(path)
 
 
 def _tallies(path: Path) -> dict[str, list[Line]]:
@@ -127,7 +111,7 @@ def _training(run: "Run", curves: "dict[str, Curve]", finished: bool | None) -> 
     return [*told, Reason("converged", Grade(int(fell > FALLING)), text, round(fell, 4), f"<= {FALLING:.0%}")]
 
 
-def _energy(band: "Calibration | None", tallies: dict[str, list[Line]], path: Path) -> list[Reason]:
+def _energy(band: "Calibration | None", tallies: dict[str, list[Line]]) -> list[Reason]:
     if band is None:
         text = "its normal energies are not known: nothing is noticed or retried"
         return [Reason("calibration", Grade.DOUBTFUL, text, 0, "calibrated")]
@@ -212,7 +196,6 @@ def _curve(curve: "Curve") -> str:
 
 def _facts(
     run: "Run",
-    band: "Calibration | None",
     minutes: float | None,
     finished: bool | None,
     curves: "dict[str, Curve]",
@@ -243,12 +226,17 @@ def _facts(
         },
         "tallies": {name: {"rollouts": len(lines), "successes": successes(lines)} for name, lines in tallies.items()},
     }
-    if band is not None:
-        found["calibration"] = {
-            "rollouts": band.n,
-            "counted": band.counted,
-            "false_alarms_per_episode": band.alpha,
-            "spreads_allowed": round(band.k, 3),
-            "trusted": band.enough,
-        }
     return found
+
+
+def _band(band: "Calibration | None") -> dict[str, Any]:
+    if band is None:
+        return {}
+    told = {
+        "rollouts": band.n,
+        "counted": band.counted,
+        "false_alarms_per_episode": band.alpha,
+        "spreads_allowed": round(band.k, 3),
+        "trusted": band.enough,
+    }
+    return {"calibration": told}

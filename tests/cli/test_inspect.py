@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from rich.cells import cell_len
+from torch.utils.tensorboard import SummaryWriter
 
 from ebt_cli import inspect as verb
 from ebt_cli.app import run
 from ebt_cli.page import screen
 from ebt_cli.tally import tally
 from ebt_cli.verdict import Report
+from ebt_data.meta import EpisodeMeta
+from ebt_data.recorder import Recorder
+from ebt_data.step import BenchSpec, Event, Outcome
 from ebt_recipes.checkpoint import Run
 from ebt_recipes.recording import Limits
 from ebt_recipes.rollouts import Trained, Trial
@@ -90,6 +95,17 @@ def test_the_screen_of_a_rollout_says_why_it_failed(rollout: Path) -> None:
     assert "────" in text, "the band"
 
 
+def test_text_from_a_file_has_no_power_over_the_terminal(spec: BenchSpec, ticks: Any, tmp_path: Path) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        recorder.start(EpisodeMeta("rollout", "pick\x1b[31m", seed=7, policy="run\x1b]0;x\x07"))
+        for tick in ticks(3):
+            hostile = (Event("disturbance", "\x1b[2Jknock"),)
+            recorder.append(replace(tick.step, events=hostile))
+        path = recorder.finish(Outcome.SUCCESS)
+    shown = "".join(line.plain for line in screen(verb._episode(path, None), 80, 24))
+    assert "\\x1b" in shown and "\x1b" not in shown and "\x07" not in shown
+
+
 def test_a_damaged_file_is_a_reason_for_doubt(
     rollout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,6 +176,26 @@ def test_a_run_for_another_bench_is_bad(tmp_path: Path, capsys: pytest.CaptureFi
     found = told(tmp_path / "run", capsys)
     assert found["verdict"] == "bad"
     assert "rate_hz 50 there, 20 here" in next(r["text"] for r in found["reasons"] if r["name"] == "bench")
+
+
+@pytest.mark.parametrize(
+    ("errors", "grade", "words"),
+    [
+        ([0.1, 0.06, 0.051, 0.05, 0.05], "good", "it had converged: validation error 0.0500 rad, 0% less"),
+        ([0.1, 0.09, 0.08, 0.07, 0.05], "doubtful", "still learning: validation error 0.0500 rad, 29% less"),
+        ([0.1, 0.05, 0.04, 0.05, 0.06], "doubtful", "ended at 0.0600 rad, 1.50 times its lowest"),
+    ],
+)
+def test_whether_a_training_had_converged_is_read_from_its_curve(
+    errors: list[float], grade: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(RUN, tmp_path / "run")
+    with SummaryWriter(str(tmp_path / "run" / "tensorboard")) as writer:
+        for place, error in enumerate(errors):
+            writer.add_scalar("validation/action_error_rad", error, 500 * place)
+    found = told(tmp_path / "run", capsys)
+    reason = next(r for r in found["reasons"] if r["name"] == "converged")
+    assert reason["grade"] == grade and words in reason["text"]
 
 
 @pytest.fixture
