@@ -8,15 +8,15 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test check wheel docs system environment clean
+.PHONY: demo test check wheel docs system environment installed installed-dev clean
 .DELETE_ON_ERROR:
 
-demo: $(VENV)/.installed
+demo: installed
 	$(BIN)/ebt demo
 
-test: $(VENV)/.installed-dev check wheel
+test: installed-dev check wheel
 
-check: $(VENV)/.installed-dev
+check: installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
@@ -24,7 +24,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/pytest -q --durations=10
 
 # The wheel, used as a stranger would: a fresh environment, outside the checkout.
-wheel: $(VENV)/.installed-dev
+wheel: installed-dev
 	@set -eu; away=$$(mktemp -d); trap 'rm -rf "$$away"' EXIT; set -x; \
 	$(BIN)/python -m build --no-isolation --wheel --outdir "$$away" . >/dev/null; \
 	$(PYTHON) -m venv "$$away/venv"; \
@@ -32,7 +32,7 @@ wheel: $(VENV)/.installed-dev
 	cp -r tests/smoke.py tests/runs "$$away/"; cd "$$away"; venv/bin/python smoke.py venv/bin/ebt
 
 # The help texts in docs/cli.md.
-docs: $(VENV)/.installed-dev
+docs: installed-dev
 	$(BIN)/python tests/cli/help_pages.py
 
 system:
@@ -42,13 +42,17 @@ system:
 environment: system
 	@.ci/environment $(PYTHON) $(VENV)
 
+# A make of its own, which looks at the marks after the environment was put right.
+installed installed-dev: environment
+	@$(MAKE) -q $(VENV)/.$@ || $(MAKE) --no-print-directory $(VENV)/.$@
+
 # The marks go first: cut off, an installation is begun again.
-$(VENV)/.installed: $(INPUTS) | environment
+$(VENV)/.installed: $(INPUTS)
 	@rm -f $(VENV)/.installed*
 	$(PIP_INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: $(INPUTS) | environment
+$(VENV)/.installed-dev: $(INPUTS)
 	@rm -f $(VENV)/.installed*
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
