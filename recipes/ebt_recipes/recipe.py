@@ -85,7 +85,7 @@ class EncoderRecipe(_Section):
 
     image_size: int = Field(default=96, ge=16)
     """Pixels on a side; whatever the camera gives is shrunk to a square of it."""
-    channels: tuple[int, int, int] = (32, 32, 32)
+    channels: tuple[int, int, int] = (16, 16, 32)
     """Of the three convolutions, the first at stride 4; the last is the number of keypoints."""
     shift_px: int = Field(default=2, ge=0)
     """Random shift in training, up to so many pixels each way."""
