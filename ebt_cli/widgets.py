@@ -35,17 +35,19 @@ def strip(
 ) -> Text:
     """`height` lines of bars, the threshold as a line across, and at the left what the top and bottom stand for.
 
-    Bars above the threshold are red, those of a retry pale: nothing is planned then, and the score stands still.
+    Bars above the threshold are red. Those of a retry are pale, but for the first, which began it: nothing is planned
+    then, and the score stands still.
     """
     across = max(1, width - SCALE)
     shown, limits = buckets(scores, across), buckets(thresholds, across)
     tones = [t > 0 for t in buckets([float(r) for r in retrying], across)]
+    pale = [before and now for before, now in pairwise([False, *tones])]
     low, high = _range([*shown, *limits])
     ends = {height - 1: f"{high:.3g}", 0: f"{low:.3g}"} if any(map(isfinite, shown)) else {}
     rows = []
     for row in reversed(range(height)):
         line = Text().append(f"{ends.get(row, ''):>{SCALE - 2}}{' ┤' if row in ends else ' │'}", "dim")
-        for score, limit, retry in zip(shown, limits, tones, strict=True):
+        for score, limit, retry in zip(shown, limits, pale, strict=True):
             line.append(*_cell(row, height, _part(score, low, high), _part(limit, low, high), retry))
         rows.append(line)
     return Text("\n").join(rows)

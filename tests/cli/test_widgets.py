@@ -18,8 +18,8 @@ def test_a_full_strip_only_gets_denser() -> None:
     assert set(widths) == {40}
 
 
-def test_what_is_above_the_threshold_is_red_and_a_retry_pale() -> None:
-    strip = widgets.strip([1.0, 3.0, 3.0], [2.0] * 3, [False, False, True], width=widgets.SCALE + 3, height=4)
+def test_what_is_above_the_threshold_is_red_and_a_retry_pale_but_for_what_began_it() -> None:
+    strip = widgets.strip([1.0, 3.0, 3.0], [2.0] * 3, [False, True, True], width=widgets.SCALE + 3, height=4)
     bottom = strip.plain.split("\n")[-1]
     assert bottom[widgets.SCALE :] == "▁█░"
     assert {str(span.style) for span in strip.spans} >= {widgets.CALM, widgets.ALARM, widgets.RETRY, widgets.LIMIT}
