@@ -123,7 +123,9 @@ def _latency(port: Path) -> Finding:
 def _compiler() -> Iterator[Finding]:
     found = shutil.which(os.environ.get("CXX", "g++"))
     fix = "" if found else "apt-get install g++"
-    yield Finding("compiler", OK if found else NOTE, found or "no g++: nothing can be compiled for this machine", fix)
+    yield Finding(
+        "compiler", OK if found else NOTE, found or "no g++: training and planning run uncompiled, only slower", fix
+    )
 
 
 def _folders() -> Iterator[Finding]:
