@@ -1,5 +1,7 @@
 """Keys from a terminal, and joints moved by them."""
 
+import array
+import fcntl
 import os
 import signal
 import termios
@@ -23,7 +25,20 @@ class Typist:
         self.keys = TerminalKeys(self.slave, lambda: self.now_s)
 
     def type(self, text: str | bytes) -> None:
-        os.write(self.master, text.encode() if isinstance(text, str) else text)
+        """Type it all, and let the kernel hand it over: a worker of its own carries it to the other end."""
+        typed = text.encode() if isinstance(text, str) else text
+        awaited = self._unread() + len(typed)
+        os.write(self.master, typed)
+        for _ in range(100_000):
+            if not self.keys.active or self._unread() >= awaited:
+                break
+            os.sched_yield()
+
+    def _unread(self) -> int:
+        """Bytes that wait at the other end."""
+        count = array.array("i", [0])
+        fcntl.ioctl(self.slave, termios.FIONREAD, count)
+        return count[0]
 
     def pressed(self) -> list[str]:
         found = []
