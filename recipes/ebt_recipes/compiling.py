@@ -12,7 +12,7 @@ from ebt_recipes.recipe import TrainingRecipe
 BLIND_S, SEEING_S, STEPS = 120.0, 600.0, 2000
 """From how long a training on it pays: it halves the energy's share of an update, which is nearly all of it without
 cameras and a tenth with them (docs/benchmarks.md), and costs up to a minute."""
-NEEDS = "install g++ and Python's headers (apt install g++ python3-dev) to compile"
+NEEDS = "apt install g++ python3-dev has what compiling needs"
 
 
 def worth_compiling(training: TrainingRecipe, cameras: int) -> bool:
@@ -36,7 +36,7 @@ def compile_slope(model: EnergyModel, rows: int, train: bool = False) -> str:
         _try(model, rows, train)
     except (TorchDynamoException, OSError) as error:
         model.sum_and_slope = eager
-        return f"eager: {str(error).splitlines()[0]}; {NEEDS}"
+        return _why(error)
     return ""
 
 
@@ -55,9 +55,15 @@ def compile_plans(make: Callable[[], object], model: EnergyModel) -> str:
         make()
     except (TorchDynamoException, OSError) as error:
         torch.compiler.set_stance("force_eager")
-        return f"eager: {str(error).splitlines()[0]}; {NEEDS}"
+        return _why(error)
     torch.compiler.set_stance("eager_on_recompile")
     return f"compiled: a plan took {before_ms:.1f} ms, and takes {_fastest_ms(make):.1f} ms now"
+
+
+def _why(error: Exception) -> str:
+    """One sentence, with the cure of the usual cause."""
+    first = str(error).splitlines()[0]
+    return f"eager: {'no C++ compiler was found' if 'InvalidCxxCompiler' in first else first}; {NEEDS}"
 
 
 def _fastest_ms(make: Callable[[], object]) -> float:
