@@ -1,9 +1,7 @@
 """`ebt demo`: the whole loop on the digital twin, from no data to a success rate, in one resumable command."""
 
 import os
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
@@ -16,7 +14,6 @@ from ebt_cli.demo_folder import check_same, check_space, claim
 from ebt_cli.names import RUNS, task_option
 from ebt_cli.session import rate_line
 from ebt_cli.widgets import duration
-from ebt_data.errors import HardwareError
 
 if TYPE_CHECKING:
     from ebt_cli.tally import Line
@@ -123,13 +120,15 @@ class _Demo:
         self._episodes = folder / "episodes"
         self._run = folder / "run"
         self._calibration = self._run / "calibration.json"
+        self._upset = "knock" if "knock" in table.disturbances else next(iter(table.disturbances), "")
+        """The disturbance; empty where the task knows none."""
         self._began_s = monotonic()
 
     def run(self) -> None:
         self._collect()
         self._train()
         self._calibrate()
-        self._say("4/5", f"{self._size.rollouts} fresh scenes; then controls; then the object knocked out of the grip")
+        self._say("4/5", f"{self._size.rollouts} fresh scenes; then controls; then disturbances")
         policy = self._tally("policy", self._trained(), EVALUATE, self._size.rollouts)
         rows = [_row("policy", policy), *self._controls(), *self._retries()]
         self._show()
@@ -188,7 +187,7 @@ class _Demo:
         return [_row(name, self._tally(name, make, EVALUATE, self._size.controls)) for name, make in controls]
 
     def _retries(self) -> list[tuple[str, str, str]]:
-        """Paired rollouts with the object knocked out of the grip, and retries where nothing was disturbed."""
+        """Paired rollouts that are disturbed, and retries where nothing was."""
         from ebt_recipes.retry import RetryRules
 
         if not self._calibration.is_file():
@@ -196,70 +195,42 @@ class _Demo:
         bare = self._trained(calibration=self._calibration)
         retrying = self._trained(calibration=self._calibration, retry=RetryRules())
         number = self._size.disturbed
-        with_retry = self._tally("knocked, with retry", retrying, DISTURB, number, knocked=True)
-        without = self._tally("knocked, without", bare, DISTURB, number, knocked=True)
+        rows = []
+        if self._upset:
+            knock = "knocked from the grip" if self._upset == "knock" else f"disturbed ({self._upset})"
+            for name, agent in (("with retry", retrying), ("without", bare)):
+                found = self._tally(f"knocked, {name}", agent, DISTURB, number, self._upset)
+                rows.append(_row(f"{knock}, {name}", found))
         clean = self._tally("clean, with retry", retrying, CLEAN, number)
         false = sum(line["attempts"] > 1 for line in clean)
-        return [
-            _row("knocked from the grip, with retry", with_retry),
-            _row("knocked from the grip, without", without),
-            _row("not disturbed, with retry", clean),
-            _row("not disturbed, retried all the same", clean, false),
-        ]
+        rows.append(_row("not disturbed, with retry", clean))
+        return [*rows, _row("not disturbed, retried all the same", clean, false)]
 
     def _show(self) -> None:
-        """The verb itself on two of the knocked scenes, and a picture of the first."""
+        """The verb itself on two of the disturbed scenes, and a picture of the first."""
+        from ebt_cli.demo_show import draw_first, roll_out_missing
+
         out, picture = self._folder / "rollouts", self._folder / "rollout.png"
-        command = (
-            f"ebt deploy {self._run} --task {self._table.task} -n {SHOWN} --seed {DISTURB} --disturb knock --out {out}"
-        )
+        seeds = range(DISTURB, DISTURB + SHOWN)
+        upset = f" --disturb {self._upset}" if self._upset else ""
+        command = f"ebt deploy {self._run} --task {self._table.task} -n {SHOWN} --seed {DISTURB}{upset} --out {out}"
         self._say("5/5", command)
         if not picture.exists():
-            self._deploy(out)
-            try:
-                _draw(out, picture)
-            except OSError as error:  # a full disk, no folder for matplotlib: no reason to withhold the figures
-                say(f"not drawn: {error}", "yellow")
-                return
-        say(f"drawn to {picture}")
-
-    def _deploy(self, out: Path) -> None:
-        """Make those of the shown rollouts that an earlier start did not finish."""
-        from ebt_cli.deploy import deploy
-        from ebt_data.episode import Episode, list_episodes
-        from ebt_data.step import Outcome
-        from ebt_recipes.rollouts import use_one_thread
-
-        shown = set()
-        for path in list_episodes(out) if out.is_dir() else ():
-            with Episode(path) as episode:
-                judged = episode.complete and episode.outcome is not Outcome.ABORTED
-                shown |= {episode.meta.seed} if judged else set()
-        missing = [seed for seed in range(DISTURB, DISTURB + SHOWN) if seed not in shown]
-        if not missing:
-            return
-        use_one_thread()
-        try:
-            with redirect_stdout(sys.stderr):  # what the verb prints is talk here
-                deploy(self._run, BENCH, self._table.task, len(missing), missing[0], out, disturb="knock")
-        except HardwareError as fault:
-            # An under-trained policy may push until a motor of the twin shuts down; the rest of the demo stands.
-            say(f"the rollout ended in a fault: {fault}", "yellow")
+            roll_out_missing(self._run, BENCH, self._table.task, seeds, out, self._upset)
+            draw_first(out, picture)
 
     def _trained(self, **changes: Any) -> "Trained":
         from ebt_recipes.rollouts import Trained
 
         return Trained(self._run, **changes)
 
-    def _tally(
-        self, name: str, make: "MakeAgent", first_seed: int, number: int, knocked: bool = False
-    ) -> "Sequence[Line]":
+    def _tally(self, name: str, make: "MakeAgent", first_seed: int, number: int, upset: str = "") -> "Sequence[Line]":
         from ebt_cli.tally import tally
         from ebt_recipes.disturbance import DisturbanceRule
         from ebt_recipes.recording import Limits
         from ebt_recipes.rollouts import Trial
 
-        rule = DisturbanceRule("knock") if knocked else None
+        rule = DisturbanceRule(upset) if upset else None
         trial = Trial(BENCH, make, Limits(self._table.longest_s), rule, self._table.task)
         file = self._folder / f"{name.replace(' ', '_').replace(',', '')}.jsonl"
         read = [self._run / "model.safetensors", self._run / "run.json"]
@@ -269,19 +240,6 @@ class _Demo:
 
     def _say(self, stage: str, what: str) -> None:
         say(f"[{stage}] {what}  ({duration(monotonic() - self._began_s)} so far)", "bold")
-
-
-def _draw(episodes: Path, picture: Path) -> None:
-    """Draw the first of these episodes, whole or not at all."""
-    from ebt_cli.plot import plot_episode
-    from ebt_data.commit import sync
-    from ebt_data.episode import Episode, list_episodes
-
-    path, draft = list_episodes(episodes)[0], picture.with_stem("unfinished")
-    with Episode(path) as episode:
-        plot_episode(episode, path.name, draft)
-    sync(draft)
-    draft.replace(picture)
 
 
 def _rate(found: "Sequence[Line]", count: int | None = None) -> str:

@@ -11,7 +11,7 @@ import typer
 from ebt_cli.console import bell, listed, near, result_table, say
 from ebt_cli.names import ROLLOUTS, complete_bench, complete_run, task_option
 from ebt_cli.session import rate_line
-from ebt_data.errors import TaskFailed
+from ebt_data.errors import MisuseError, TaskFailed
 
 if TYPE_CHECKING:
     from ebt_data.agent import Agent
@@ -60,6 +60,8 @@ def deploy(
 
     trained = load_run(run)
     table = for_run(load_bench(bench), trained, task)
+    if disturb and calibrate:
+        raise MisuseError("--calibrate learns what is normal, so nothing may be disturbed", "leave out --disturb")
     if disturb:
         check_disturbance(table, disturb)
     say(other_task(table.spec, trained), "yellow")

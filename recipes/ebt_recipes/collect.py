@@ -94,11 +94,13 @@ def collect(
 
 
 def _resume(bench: Bench, folder: Path, plan: CollectPlan) -> tuple[int, Iterator[int | None]]:
-    """How many good demonstrations the folder holds, and fresh seeds for the rest."""
+    """How many good demonstrations of the bench's task the folder holds, and fresh seeds for the rest."""
     known: set[int | None] = set()
     had = 0
     for path in list_episodes(folder):
         with Episode(path) as episode:
+            if episode.meta.task != bench.spec.task:
+                continue  # a folder may hold several tasks
             # The scene of a demonstration that was interrupted or cut off is laid again.
             if episode.complete and episode.outcome is not Outcome.ABORTED:
                 known.add(episode.meta.seed)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ebt_cli import demo
 from ebt_cli.app import run
 from ebt_data.episode import Episode, list_episodes
 from ebt_hardware.config import load_bench
@@ -49,6 +50,22 @@ def test_the_example_goes_through_the_loop(folder: Path, capsys: pytest.CaptureF
     assert run(["deploy", "data/runs/lift", "--task", TASK, "-n", "1", "--out", "rollouts"]) == 0
     assert "expect it to fail" not in capsys.readouterr().err
     with Episode(list_episodes(folder / "rollouts")[0]) as episode:
+        assert episode.meta.task == "Lift"
+
+
+@pytest.mark.slow
+def test_the_demo_takes_the_example_and_disturbs_it_as_it_can_be(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "recipes").mkdir()
+    (folder / "lift.toml").rename(folder / "recipes" / "lift.toml")
+    monkeypatch.setattr(demo, "QUICK", demo.Size(2, 2, 1, 1, 0, 1, 10, "as little as there can be"))
+    monkeypatch.setattr(demo, "SHOWN", 1)
+    assert run(["demo", "--quick", "--task", TASK, "--out", "demo"]) == 0
+    talked = capsys.readouterr()
+    assert "--disturb nudge" in talked.err
+    assert talked.out.splitlines()[-1].startswith("success ")
+    with Episode(list_episodes(folder / "demo" / "rollouts")[0]) as episode:
         assert episode.meta.task == "Lift"
 
 

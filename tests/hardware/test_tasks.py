@@ -121,9 +121,13 @@ def test_a_class_that_wants_arguments(tmp_path: Path) -> None:
         ("import no_such_thing\n", "mine.py:1: ModuleNotFoundError: No module named 'no_such_thing'"),
     ],
 )
-def test_a_file_that_fails_is_named_with_its_line_and_error(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_fails_is_named_with_its_line_and_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
     (tmp_path / "mine.py").write_text(text)
     assert said in complaint(f"{tmp_path}/mine.py:Mine")
+    monkeypatch.chdir(tmp_path)
+    assert said in complaint("./mine.py:Mine")
 
 
 def test_objects_that_mujoco_cannot_read(tmp_path: Path) -> None:

@@ -93,6 +93,22 @@ def test_a_later_session_counts_what_is_there_and_lays_new_scenes(twin: Bench, t
     assert results[0].episode == 2
 
 
+def test_demonstrations_of_another_task_in_the_folder_do_not_count(twin: Bench, tmp_path: Path) -> None:
+    other = replace(twin.spec, task="peg_insert")
+    with Recorder(tmp_path, other) as recorder:
+        collect(
+            twin,
+            Still(),
+            recorder,
+            tmp_path,
+            replace(META, task="peg_insert"),
+            SHORT,
+            Hooks(command=keys(*[Command.SAVE] * 2)),
+        )
+    summary, results = session(twin, tmp_path, SHORT, Command.SAVE, Command.SAVE)
+    assert (summary.had, [result.seed for result in results]) == (0, [10, 11])
+
+
 def test_a_full_folder_needs_no_more(twin: Bench, tmp_path: Path) -> None:
     session(twin, tmp_path, SHORT, Command.SAVE, Command.SAVE)
     summary, results = session(twin, tmp_path, SHORT)

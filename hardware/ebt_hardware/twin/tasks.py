@@ -98,7 +98,9 @@ def _line(error: Exception, path: Path) -> str:
     """`:12`, the last line of the file that was running, if any was."""
     if isinstance(error, SyntaxError):
         return f":{error.lineno}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.absolute())
+    ]
     return f":{lines[-1]}" if lines else ""
 
 
