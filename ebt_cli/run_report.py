@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +102,12 @@ def _training(run: "Run", curves: "dict[str, Curve]", finished: bool | None) -> 
         text = "whether it had converged is not known: fewer than two validations are kept"
         return [*told, Reason("converged", Grade.DOUBTFUL, text, None, "two validations or more")]
     last_step, last = curve[-1]
-    before = [value for step, value in curve if step <= (1 - LAST) * last_step] or [curve[0][1]]
-    fell, lowest = 1 - last / before[-1], min(value for _, value in curve)
+    if not isfinite(last):
+        text = "its training came apart: the validation error is not a number"
+        return [*told, Reason("converged", Grade.BAD, text, None, "a number")]
+    known = [(step, value) for step, value in curve if isfinite(value)]
+    before = [value for step, value in known if step <= (1 - LAST) * last_step] or [known[0][1]]
+    fell, lowest = 1 - last / before[-1], min(value for _, value in known)
     if last > RISEN * lowest:
         text = f"its validation error ended at {last:.4f} rad, {last / lowest:.2f} times its lowest: over-fitted"
         return [*told, Reason("converged", Grade.DOUBTFUL, text, round(last / lowest, 3), f"<= {RISEN}")]
@@ -191,7 +196,8 @@ def _rows(
 
 def _curve(curve: "Curve") -> str:
     values = [value for _, value in curve]
-    return f"{values[0]:8.4g} {widgets.spark(values, SPARK).plain} {values[-1]:.4g} (lowest {min(values):.4g})"
+    lowest = min(filter(isfinite, values), default=float("nan"))
+    return f"{values[0]:8.4g} {widgets.spark(values, SPARK).plain} {values[-1]:.4g} (lowest {lowest:.4g})"
 
 
 def _facts(

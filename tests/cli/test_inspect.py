@@ -184,6 +184,9 @@ def test_a_run_for_another_bench_is_bad(tmp_path: Path, capsys: pytest.CaptureFi
         ([0.1, 0.06, 0.051, 0.05, 0.05], "good", "it had converged: validation error 0.0500 rad, 0% less"),
         ([0.1, 0.09, 0.08, 0.07, 0.05], "doubtful", "still learning: validation error 0.0500 rad, 29% less"),
         ([0.1, 0.05, 0.04, 0.05, 0.06], "doubtful", "ended at 0.0600 rad, 1.50 times its lowest"),
+        ([0.1, 0.05, np.nan, np.nan], "bad", "came apart: the validation error is not a number"),
+        ([np.nan, np.nan], "bad", "came apart"),
+        ([0.1, 0.05, 0.05, np.nan, 0.05], "good", "it had converged: validation error 0.0500 rad, 0% less"),
     ],
 )
 def test_whether_a_training_had_converged_is_read_from_its_curve(
