@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ebt_cli.commands import collect
 from ebt_cli.console import near
 from ebt_cli.measures import measure
 from ebt_cli.verdict import Grade, Reason, Report, graded
@@ -178,11 +180,23 @@ def report_folder(
         ("first grips", _spread(usable, "grip_rad", joints)),
         ("seeds", _seeds(found)),
     ]
-    then = f"ebt train {_recipe(found)} --data {near(folder)}" if usable else f"ebt collect --out {near(folder)}"
-    if 0 < len(usable) < ENOUGH:
-        then = f"ebt collect -n {ENOUGH} --out {near(folder)}"
     facts = {"folder": str(folder), "usable": len(usable), "episodes": list(found)}
-    return Report("demonstrations", f"{len(found)} demonstrations in {near(folder)}", told, rows, then, facts)
+    return Report(
+        "demonstrations",
+        f"{len(found)} demonstrations in {near(folder)}",
+        told,
+        rows,
+        _next(folder, found, len(usable)),
+        facts,
+    )
+
+
+def _next(folder: Path, found: Sequence[dict[str, Any]], usable: int) -> str:
+    """More of what most of them show, or training on it where there are enough."""
+    if usable >= ENOUGH:
+        return join(["ebt", "train", _recipe(found), "--data", near(folder)])
+    ((bench, task), _), *_ = Counter((one["bench"], one["task"]) for one in found).most_common(1) or [(("", ""), 0)]
+    return collect(near(folder), bench, task, ENOUGH if usable else None)
 
 
 def _recipe(found: Sequence[dict[str, Any]]) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -11,9 +11,19 @@ from ebt_cli.names import complete_data
 from ebt_data.errors import DataError, MisuseError
 
 if TYPE_CHECKING:
-    from ebt_cli.verdict import Report
+    from ebt_cli.verdict import Reason, Report
 
 ANYTHING = "an episode (.h5), a folder of them, a run, a demo's folder, its tallies (.jsonl), or a calibration.json"
+
+
+class Hardware(NamedTuple):
+    """What has to be the same for two episodes to be compared."""
+
+    joints: tuple[str, ...]
+    sim: bool
+    rate_hz: float
+    cameras: tuple[tuple[str, int, int], ...]
+    """Name, height and width."""
 
 
 def inspect(
@@ -90,53 +100,67 @@ def _episodes(path: Path) -> "Report":
     from ebt_cli import demonstrations, rollouts_report
     from ebt_cli.console import near
     from ebt_cli.session import repair_first
-    from ebt_cli.verdict import Grade, Reason
     from ebt_data.episode import list_episodes
 
     repair_first(path)
-    demos: list[dict[str, Any]] = []
-    rollouts: list[dict[str, Any]] = []
+    measured: list[dict[str, Any]] = []
     damaged: list[str] = []
-    joints: tuple[str, ...] = ()
-    odd = 0
+    hardware: list[Hardware] = []
     for file in list_episodes(path):
         try:
-            kind, found, names = _measured(file)
+            found, on = _measured(file)
         except DataError as error:
             damaged.append(str(error))
             continue
-        (rollouts if kind == "rollout" else demos).append(found)
-        odd += bool(joints) and names != joints
-        joints = joints or names
-    if not demos and not rollouts and not damaged:
+        measured.append(found)
+        hardware.append(on)
+    if not measured and not damaged:
         raise DataError(f"{path} holds no episode; expected {ANYTHING}", hint=f"ebt collect --out {path}")
+    usual = Counter(hardware).most_common(1)[0][0] if hardware else Hardware((), False, 0.0, ())
+    alike = [found for found, on in zip(measured, hardware, strict=True) if on == usual]
+    odd = [found["episode"] for found, on in zip(measured, hardware, strict=True) if on != usual]
+    doubts = _doubts(damaged, odd, alike)
+    demos, rollouts = (
+        [one for one in alike if (one["kind"] == "rollout") is is_rollout] for is_rollout in (False, True)
+    )
+    if len(rollouts) > len(demos):
+        return rollouts_report.report_folder(
+            near(path), rollouts, doubts, f"ebt inspect {near(path)}/{_telling(rollouts)}"
+        )
+    return demonstrations.report_folder(path, demos, usual.joints, doubts)
+
+
+def _doubts(damaged: list[str], odd: list[str], alike: list[dict[str, Any]]) -> "list[Reason]":
+    """What lies in a folder that does not belong together."""
+    from ebt_cli.verdict import Grade, Reason
+
     doubts: list[Reason] = []
     if damaged:
         text = f"{len(damaged)} cannot be read: {damaged[0]}"
         doubts.append(Reason("unreadable", Grade.DOUBTFUL, text, len(damaged), "0"))
     if odd:
-        doubts.append(Reason("mixed_benches", Grade.BAD, f"{odd} are from a bench with other joints", odd, "0"))
-    tasks = Counter(one["task"] for one in (*demos, *rollouts))
+        text = f"{len(odd)} are of another bench (joints, cameras, rate or SIM), as {odd[0]}: left out"
+        doubts.append(Reason("mixed_benches", Grade.BAD, text, len(odd), "0"))
+    tasks = Counter(one["task"] for one in alike)
     if len(tasks) > 1:
         text = "several tasks: " + ", ".join(f"{task or 'unnamed'} {count}" for task, count in tasks.most_common())
         doubts.append(Reason("tasks", Grade.DOUBTFUL, text, len(tasks), "one"))
-    if demos and rollouts:
-        text = f"demonstrations ({len(demos)}) and rollouts ({len(rollouts)}) lie in one folder"
-        doubts.append(Reason("mixed", Grade.DOUBTFUL, text, min(len(demos), len(rollouts)), "one kind"))
-    if len(rollouts) > len(demos):
-        return rollouts_report.report_folder(
-            near(path), rollouts, doubts, f"ebt inspect {near(path)}/{_telling(rollouts)}"
-        )
-    return demonstrations.report_folder(path, demos, joints, doubts)
+    rollouts = sum(one["kind"] == "rollout" for one in alike)
+    if 0 < rollouts < len(alike):
+        text = f"demonstrations ({len(alike) - rollouts}) and rollouts ({rollouts}) lie in one folder"
+        doubts.append(Reason("mixed", Grade.DOUBTFUL, text, min(rollouts, len(alike) - rollouts), "one kind"))
+    return doubts
 
 
-def _measured(file: Path) -> tuple[str, dict[str, Any], tuple[str, ...]]:
+def _measured(file: Path) -> tuple[dict[str, Any], Hardware]:
     from ebt_cli import measures, rollouts_report
     from ebt_data.episode import Episode
 
     with Episode(file) as episode:
         measure = rollouts_report.measure if episode.meta.kind == "rollout" else measures.measure
-        return episode.meta.kind, measure(episode), episode.spec.joints
+        spec = episode.spec
+        cameras = tuple(sorted((name, camera.height, camera.width) for name, camera in spec.cameras.items()))
+        return measure(episode), Hardware(spec.joints, spec.sim, spec.rate_hz, cameras)
 
 
 def _telling(rollouts: list[dict[str, Any]]) -> str:

@@ -25,6 +25,7 @@ def measure(episode: "Episode") -> dict[str, Any]:
         "task": episode.meta.task,
         "outcome": str(episode.outcome) + ("" if episode.complete else ", cut off"),
         "operator": episode.meta.operator,
+        "bench": episode.meta.bench,
         "sim": episode.spec.sim,
         "seed": episode.meta.seed,
         "rows": rows,

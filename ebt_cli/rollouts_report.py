@@ -34,6 +34,7 @@ def measure(episode: "Episode") -> dict[str, Any]:
         "task": episode.meta.task,
         "outcome": str(episode.outcome) + ("" if episode.complete else ", cut off"),
         "why": _why(episode, kinds, round(seconds, 3)),
+        "bench": episode.meta.bench,
         "sim": episode.spec.sim,
         "seed": episode.meta.seed,
         "rows": rows,

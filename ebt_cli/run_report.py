@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ebt_cli import widgets
+from ebt_cli.commands import deploy
 from ebt_cli.console import near
 from ebt_cli.demonstrations import ENOUGH, FEW
 from ebt_cli.tally import CALIBRATION, Line, load_tally, made_by, successes
@@ -47,10 +48,11 @@ def report(path: Path) -> Report:
         text = f"it sees {', '.join(run.contract.privileged)}, which no real bench can tell it"
         told.append(Reason("privileged", Grade.DOUBTFUL, text, ", ".join(run.contract.privileged), "none"))
     title = f"{path.name}: {run.recipe.name}, {run.step} updates on {len(run.contract.episodes)} demonstrations"
-    then = "--calibrate 100" if band is None else "-n 20"
+    more = ["--calibrate", "100"] if band is None else ["-n", "20"]
+    then = deploy(near(path), run.contract.bench, run.contract.task, run.contract.sim, more)
     rows = _rows(run, curves, minutes, band, path)
     facts = _facts(run, minutes, finished, curves, tallies) | _band(band)
-    return Report("run", title, told, rows, f"ebt deploy {near(path)} {then}", facts)
+    return Report("run", title, told, rows, then, facts)
 
 
 def _spent(path: Path) -> tuple[float | None, bool | None]:

@@ -19,7 +19,7 @@ from ebt_cli.tally import tally
 from ebt_cli.verdict import Report
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
-from ebt_data.step import BenchSpec, Event, Outcome
+from ebt_data.step import Actor, BenchSpec, Decision, Event, Outcome
 from ebt_recipes.checkpoint import Run
 from ebt_recipes.recording import Limits
 from ebt_recipes.rollouts import Trained, Trial
@@ -266,3 +266,74 @@ def test_every_report_is_one_screen(demo: Path, size: tuple[int, int]) -> None:
 def test_an_untrained_run_is_no_good(untrained: Run, capsys: pytest.CaptureFixture[str]) -> None:
     found = told(untrained.path, capsys)
     assert grades(found)["demonstrations"] == "bad" and grades(found)["calibration"] == "doubtful"
+
+
+def record_demos(folder: Path, spec: BenchSpec, bench: str, ticks: Any, count: int) -> None:
+    """So many short demonstrations of that bench, each on a scene of its own."""
+    with Recorder(folder, spec) as recorder:
+        for seed in range(count):
+            recorder.start(EpisodeMeta("demo", spec.task, seed=seed, bench=bench))
+            for tick in ticks(5):
+                pose = np.full(len(spec.joints), 0.1 * seed, np.float32)
+                seen = replace(tick.step.observation, position=pose, velocity=pose, effort=pose)
+                frames = {name: frame for name, frame in seen.frames.items() if name in spec.cameras}
+                decision = Decision(pose, Actor.HUMAN)
+                recorder.append(
+                    replace(
+                        tick.step, observation=replace(seen, frames=frames), decision=decision, sent=pose, events=()
+                    )
+                )
+            recorder.finish(Outcome.SUCCESS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"joints": ("left/a", "left/b", "right/a")}, {"sim": False}, {"rate_hz": 50.0}, {"cameras": {}}],
+)
+def test_demonstrations_of_another_bench_are_counted_and_left_out(
+    change: dict[str, Any], spec: BenchSpec, ticks: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_demos(tmp_path, spec, "twin", ticks, 3)
+    record_demos(tmp_path, replace(spec, **change), "other", ticks, 2)
+    found = told(tmp_path, capsys)
+    assert grades(found)["mixed_benches"] == "bad"
+    reason = next(r for r in found["reasons"] if r["name"] == "mixed_benches")
+    assert reason["value"] == 2 and "episode_0003.h5" in reason["text"]
+    assert len(found["episodes"]) == 3 and found["usable"] == 3
+
+
+@pytest.mark.parametrize(
+    ("bench", "task", "options"),
+    [
+        ("twin", "pick_place", ""),
+        ("twin", "peg_insert", "--task peg_insert "),
+        ("koch", "pick_place", "--bench koch "),
+        ("koch", "fold a towel", "--bench koch --task 'fold a towel' "),
+        ("mine", "pick_place", "--bench mine --task pick_place "),
+        ("", "", ""),
+    ],
+)
+def test_more_demonstrations_are_asked_of_the_same_bench_and_task(
+    bench: str, task: str, options: str, spec: BenchSpec, ticks: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_demos(tmp_path, replace(spec, task=task), bench, ticks, 2)
+    assert told(tmp_path, capsys)["next"] == f"ebt collect {options}-n 50 --out {tmp_path}"
+
+
+@pytest.mark.parametrize(
+    ("contract", "options"),
+    [
+        ({}, ""),
+        ({"task": "peg_insert"}, ""),
+        ({"bench": "koch", "sim": False}, "--bench koch "),
+        ({"bench": "koch", "sim": False, "task": "fold"}, "--bench koch --task fold "),
+    ],
+)
+def test_a_run_is_deployed_on_the_bench_and_task_it_was_trained_for(
+    contract: dict[str, Any], options: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(RUN, tmp_path / "run")
+    kept = json.loads((RUN / "run.json").read_text())
+    kept["contract"] |= contract
+    (tmp_path / "run" / "run.json").write_text(json.dumps(kept))
+    assert told(tmp_path / "run", capsys)["next"] == f"ebt deploy {tmp_path / 'run'} {options}-n 20"

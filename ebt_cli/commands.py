@@ -1,0 +1,34 @@
+"""Commands that a report recommends, with the options without which they would mean another bench or another task."""
+
+from collections.abc import Sequence
+from shlex import join
+
+USUAL = "twin"
+"""The bench of every verb that is not told another."""
+
+
+def collect(out: str, bench: str, task: str, count: int | None = None) -> str:
+    """`ebt collect`, to go on with what lies in `out`; a bench or task that is not known is "" and left out."""
+    number = [] if count is None else ["-n", str(count)]
+    return join(["ebt", "collect", *_bench(bench), *_task(bench, task), *number, "--out", out])
+
+
+def deploy(run: str, bench: str, task: str, sim: bool, more: Sequence[str]) -> str:
+    """`ebt deploy`, on the bench that a run was trained for; on the twin the verb itself lays out what it was trained on."""
+    return join(["ebt", "deploy", run, *_bench(bench), *([] if sim else _task(bench, task)), *more])
+
+
+def _bench(bench: str) -> list[str]:
+    return [] if bench in ("", USUAL) else ["--bench", bench]
+
+
+def _task(bench: str, task: str) -> list[str]:
+    """Nothing where the bench file says this task itself."""
+    from ebt_data.errors import ConfigError
+    from ebt_hardware.config import load_bench
+
+    try:
+        usual = load_bench(bench or USUAL).spec.task
+    except ConfigError:
+        usual = ""
+    return [] if task in ("", usual) else ["--task", task]
