@@ -1,11 +1,12 @@
 """Did the loop close: what `ebt inspect` says of the folder of a demo, and of one of its tallies."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ebt_cli.console import near
-from ebt_cli.rollouts_report import SMOOTHED, report_folder
+from ebt_cli.rollouts_report import ENERGIES, SMOOTHED, peak, report_folder, smoothed
 from ebt_cli.tally import Line, load_tally, made_by, successes
 from ebt_cli.verdict import Grade, Reason, Report, interval, rate_reason
 
@@ -23,7 +24,8 @@ NAMES = {
     "clean_with_retry": "not disturbed, with retry",
 }
 """By file, in the order of the table."""
-
+WATCHED = re.compile(r"\bcalibration=(?!None\b)")
+"""In the words of a trial: its rollouts were watched by a monitor, which smooths the scores itself."""
 
 LEARNT = ("episodes", "run")
 """Parts that the demo's verdict depends on; the rollouts beside them are two, to look at."""
@@ -57,7 +59,7 @@ def report(folder: Path, parts: Sequence[tuple[str, Report]]) -> Report:
 def report_tally(file: Path) -> Report:
     """The rollouts of one tally."""
     header, lines = load_tally(file)
-    found = [_as_rollout(line) for line in lines]
+    found = [_as_rollout(line, WATCHED.search(str(header["trial"])) is not None) for line in lines]
     told = report_folder(near(file), found, [], f"ebt inspect {near(file.parent)}")
     return Report("tally", told.title, told.reasons, told.rows, told.next, told.facts | {"trial": header["trial"]})
 
@@ -67,10 +69,10 @@ def _rollouts(file: Path, run: Path) -> list[Line]:
     return load_tally(file)[1] if file.is_file() and made_by(file, run) else []
 
 
-def _as_rollout(line: Line) -> dict[str, Any]:
-    from ebt_recipes.monitor import smooth
-
-    kinds, scores = line.get("kinds", []), line.get("scores", [])
+def _as_rollout(line: Line, watched: bool) -> dict[str, Any]:
+    """Energies only of what was not retried: a line does not say where its first attempt ended."""
+    kinds, scores = line.get("kinds", []), line.get("scores", []) if line.get("attempts", 1) == 1 else []
+    energies = smoothed(scores, 1 if watched else SMOOTHED)
     return {
         "episode": f"seed {line['seed']}",
         "outcome": line["outcome"],
@@ -81,7 +83,8 @@ def _as_rollout(line: Line) -> dict[str, Any]:
         "attempts": line.get("attempts", 1),
         "disturbed": "disturbance" in kinds,
         "rises": kinds.count("rise"),
-        "peak_energy": round(max(smooth(scores, SMOOTHED)), 3) if scores else None,
+        "peak_energy": peak(energies),
+        ENERGIES: energies,
     }
 
 

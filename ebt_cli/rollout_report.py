@@ -11,7 +11,7 @@ from ebt_cli.console import near, plain
 from ebt_cli.demonstrations import LATE, VERY_LATE
 from ebt_cli.deploy_screen import MARKED
 from ebt_cli.page import LABEL
-from ebt_cli.rollouts_report import measure
+from ebt_cli.rollouts_report import measure, shown
 from ebt_cli.verdict import Grade, Reason, Report, graded
 from ebt_data.step import Actor
 
@@ -48,7 +48,7 @@ def report(episode: "Episode", facts: dict[str, Any]) -> Report:
         told,
         [*_strip(episode), *_story(episode), *_rows(episode, found, facts, energy)],
         f"ebt inspect {near(episode.path)} --plot rollout.png",
-        facts | {"measures": found},
+        facts | {"measures": shown(found)},
     )
 
 

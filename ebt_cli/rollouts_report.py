@@ -15,6 +15,8 @@ SEPARATES = 0.8
 """Chance that a failure's highest energy lies above a success's: 0.5 is a coin. Our choice."""
 TOO_FEW = 5
 """Of either kind: fewer failures or successes say nothing about how energies differ."""
+ENERGIES = "energies"
+"""Of what `measure` finds: the smoothed energies of the first attempt's plans, or None."""
 SMOOTHED = 3
 """Plans averaged before the highest energy is taken, as the monitor does (`MonitorRules.window`)."""
 NAMED = 3
@@ -25,6 +27,7 @@ def measure(episode: "Episode") -> dict[str, Any]:
     """What one rollout is judged by."""
     energy, ticks = episode.energy or {}, episode.time["tick"]
     rows = len(episode)
+    known = first_energies(energy, energy["attempt"]) if energy and rows else None
     kinds = Counter(event.kind for event in episode.events)
     attempt = energy["attempt"] if rows else np.ones(0)
     seconds = float(ticks[-1] - ticks[0]) if rows else 0.0
@@ -44,7 +47,8 @@ def measure(episode: "Episode") -> dict[str, Any]:
         "disturbed": kinds["disturbance"] > 0,
         "rises": kinds["rise"],
         "first_rise_s": next((round(e.time_s, 2) for e in episode.events if e.kind == "rise"), None),
-        "peak_energy": _peak(energy, attempt),
+        "peak_energy": peak(known),
+        ENERGIES: known,
     }
 
 
@@ -62,20 +66,39 @@ def _why(episode: "Episode", kinds: Counter[str], seconds: float) -> str:
     return f"no success in {seconds:.1f} s; {noticed}"
 
 
-def _peak(energy: dict[str, Any], attempt: Any) -> float | None:
-    """The highest smoothed energy of new plans in the first attempt, before a retry changes what is compared."""
+def first_energies(energy: dict[str, Any], attempt: Any) -> list[float] | None:
+    """Smoothed energies of the new plans in the first attempt, before a retry changes what is compared."""
+    fresh = np.isfinite(energy["trace"]).any(axis=1) & (attempt == 1)
+    return smoothed(energy["energy"][fresh].tolist())
+
+
+def smoothed(energies: Sequence[float], window: int = SMOOTHED) -> list[float] | None:
+    """As the monitor sees them; None where there are none, or one is not finite."""
     from ebt_recipes.monitor import smooth
 
-    if not energy or not len(attempt):
-        return None
-    fresh = np.isfinite(energy["trace"]).any(axis=1) & (attempt == 1)
-    values = energy["energy"][fresh]
-    return round(max(smooth(values.tolist(), SMOOTHED)), 3) if len(values) and np.isfinite(values).all() else None
+    return smooth(energies, window) if energies and np.isfinite(energies).all() else None
 
 
-def separation(failures: Sequence[float], successes: Sequence[float]) -> float:
-    """Chance that a failure's energy lies above a success's (area under the ROC curve); ties count half."""
-    above = [(bad > good) + 0.5 * (bad == good) for bad in failures for good in successes]
+def peak(energies: Sequence[float] | None) -> float | None:
+    return round(max(energies), 3) if energies else None
+
+
+def shown(found: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a rollout: all but the energies of its plans, which are only compared."""
+    return {name: value for name, value in found.items() if name != ENERGIES}
+
+
+def separation(failures: Sequence[Sequence[float]], successes: Sequence[Sequence[float]]) -> float:
+    """Chance that a failure's energies peak above a success's (area under the ROC curve); ties count half.
+
+    Each pair is compared over as many plans as both made. Failures last longer, and of more plans the highest is higher
+    by chance: over all of them, energies that tell nothing would seem to tell a lot.
+    """
+    above = []
+    for bad in map(np.maximum.accumulate, failures):
+        for good in map(np.maximum.accumulate, successes):
+            last = min(len(bad), len(good)) - 1
+            above.append((bad[last] > good[last]) + 0.5 * (bad[last] == good[last]))
     return float(np.mean(above))
 
 
@@ -102,16 +125,16 @@ def reasons(found: Sequence[dict[str, Any]]) -> list[Reason]:
 
 
 def _energies(judged: Sequence[dict[str, Any]]) -> list[Reason]:
-    bad, good = _peaks(judged, "failure"), _peaks(judged, "success")
+    bad, good = _compared(judged, "failure"), _compared(judged, "success")
     if min(len(bad), len(good)) < TOO_FEW:
         return []
     area = separation(bad, good)
-    text = f"energy tells failures ({len(bad)}) from successes ({len(good)}): AUROC {area:.2f}, where a coin has 0.5"
+    text = f"energy tells {len(bad)} failures from {len(good)} successes in equal time: AUROC {area:.2f} (coin: 0.5)"
     return [Reason("separation", Grade(int(area < SEPARATES)), text, round(area, 3), f">= {SEPARATES}")]
 
 
-def _peaks(found: Sequence[dict[str, Any]], outcome: str) -> list[float]:
-    return [one["peak_energy"] for one in found if one["outcome"] == outcome and one["peak_energy"] is not None]
+def _compared(found: Sequence[dict[str, Any]], outcome: str) -> list[list[float]]:
+    return [one[ENERGIES] for one in found if one["outcome"] == outcome and one[ENERGIES]]
 
 
 def report_folder(name: str, found: Sequence[dict[str, Any]], damaged: Sequence[Reason], then: str) -> Report:
@@ -120,7 +143,9 @@ def report_folder(name: str, found: Sequence[dict[str, Any]], damaged: Sequence[
     rows = [*_failures(found), *_energy_rows(judged), *_circumstances(found)]
     facts = {"folder": name, "judged": len(judged), "successes": sum(one["outcome"] == "success" for one in judged)}
     told = [*reasons(found), *damaged]
-    return Report("rollouts", f"{len(found)} rollouts in {name}", told, rows, then, facts | {"episodes": list(found)})
+    return Report(
+        "rollouts", f"{len(found)} rollouts in {name}", told, rows, then, facts | {"episodes": [*map(shown, found)]}
+    )
 
 
 def _failures(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -133,11 +158,14 @@ def _failures(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _energy_rows(judged: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    bad, good = _peaks(judged, "failure"), _peaks(judged, "success")
-    rows = [("peak energy", f"{_ladder(values)} in {len(values)} {what}") for what, values in (("successes", good), ("failures", bad)) if values]  # fmt: skip
+    bad, good = _compared(judged, "failure"), _compared(judged, "success")
+    rows = [("peak energy", f"{_ladder([*map(max, each)])} in {len(each)} {what}") for what, each in (("successes", good), ("failures", bad)) if each]  # fmt: skip
     if min(len(bad), len(good)) < TOO_FEW:
         text = f"{len(bad)} failures, {len(good)} successes: too few to say if energy tells them apart"
         rows.append(("", text))
+    unknown = sum(one["attempts"] > 1 and not one[ENERGIES] for one in judged)
+    if unknown:
+        rows.append(("", f"{unknown} of {len(judged)} were retried: the energies of their first attempt are not known"))
     return rows
 
 

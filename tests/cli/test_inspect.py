@@ -247,8 +247,30 @@ def test_a_tally_tells_energies_apart(demo: Path, capsys: pytest.CaptureFixture[
     found = told(demo / "knocked_without.jsonl", capsys)
     assert found["schema"] == "ebt.tally/1"
     separation = next(r for r in found["reasons"] if r["name"] == "separation")
-    assert separation["value"] == 1.0 and "failures (11) from successes (9)" in separation["text"]
+    assert separation["value"] == 1.0 and "tells 11 failures from 9 successes in equal time" in separation["text"]
     assert "trial" in found
+
+
+def test_of_a_tally_only_first_attempts_are_compared(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = demo / "knocked_with_retry.jsonl"
+    write_tally(demo, "knocked_with_retry", lines(6, 6, 100, attempts=3), demo / "run")
+    found = told(file, capsys)
+    assert "separation" not in grades(found), "two first attempts failed, and of the retried ones nothing is known"
+    assert [one["peak_energy"] is None for one in found["episodes"]] == [False] * 20 + [True] * 12
+    assert "energies" not in found["episodes"][0]
+    assert any("12 of 32 were retried" in str(value) for _, value in verb._file(file, None).rows)
+
+
+@pytest.mark.parametrize(("calibration", "highest"), [(None, 4.0), (RUN / "calibration.json", 9.0)])
+def test_scores_that_a_monitor_smoothed_are_not_smoothed_again(
+    calibration: Path | None, highest: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.jsonl"
+    tally(file, "a", Trial("twin", Trained(RUN, calibration=calibration), Limits(1.0)), [], [])
+    with file.open("a") as kept:
+        kept.write(json.dumps(lines(1, 0)[0] | {"scores": [1.0, 2.0, 9.0]}) + "\n")
+    (one,) = told(file, capsys)["episodes"]
+    assert one["peak_energy"] == highest
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 20), (120, 40)])

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 
-from ebt_cli.rollouts_report import separation
+from ebt_cli.rollouts_report import SMOOTHED, separation
 from ebt_cli.verdict import Grade, graded, rate_reason
+from ebt_recipes.monitor import smooth
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,18 @@ def test_grades_go_by_either_direction() -> None:
 
 
 def test_separation_is_the_chance_that_a_failure_lies_higher() -> None:
-    assert separation([3.0, 4.0], [1.0, 2.0]) == 1.0
-    assert separation([1.0], [1.0]) == 0.5
-    assert separation([2.0], [1.0, 3.0, 4.0, 5.0]) == 0.25
+    assert separation([[3.0], [4.0]], [[1.0], [2.0]]) == 1.0
+    assert separation([[1.0]], [[1.0]]) == 0.5
+    assert separation([[2.0]], [[1.0], [3.0], [4.0], [5.0]]) == 0.25
+
+
+def test_separation_compares_over_the_time_that_both_lasted() -> None:
+    assert separation([[1.0, 1.0, 9.0]], [[2.0, 0.0]]) == 0.0
+    assert separation([[1.0, 3.0, 9.0]], [[2.0, 0.0]]) == 1.0
+
+
+def test_noise_of_unequal_lengths_tells_nothing() -> None:
+    noise = np.random.default_rng(5)
+    failures = [smooth(noise.normal(size=40).tolist(), SMOOTHED) for _ in range(100)]
+    successes = [smooth(noise.normal(size=noise.integers(8, 25)).tolist(), SMOOTHED) for _ in range(100)]
+    assert separation(failures, successes) == pytest.approx(0.5, abs=0.06)
