@@ -1,5 +1,6 @@
 """`ebt demo`: the whole loop on the digital twin, from no data to a success rate, in one resumable command."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -70,7 +71,7 @@ def demo(
     try:
         with claim(folder):
             check_space(folder, size.disk_mb)
-            check_same(folder, _ingredients(size, table))
+            check_same(folder, ingredients(size, table))
             say(f"The whole loop on the digital twin, into {folder}: {size.budget}.", "bold")
             if quick:
                 say(
@@ -84,7 +85,7 @@ def demo(
         say("under-trained on purpose (--quick)", "yellow")
 
 
-def _ingredients(size: Size, table: "TwinBench | DynamixelBench") -> dict[str, Any]:
+def ingredients(size: Size, table: "TwinBench | DynamixelBench") -> dict[str, Any]:
     """What decides the demo's results: a folder that was begun with other ones is not gone on with."""
     from ebt_recipes.recipe import recipe_for
 
@@ -92,7 +93,14 @@ def _ingredients(size: Size, table: "TwinBench | DynamixelBench") -> dict[str, A
         "size": {name: value for name, value in asdict(size).items() if name not in ("budget", "disk_mb")},
         "bench": table.model_dump(mode="json"),
         "recipe": recipe_for(table.spec.task).model_dump(mode="json"),
+        "task_file": _digest(table.task),
     }
+
+
+def _digest(task: str) -> str:
+    """Twelve hex digits that stand for the file of a task that is named by its path; empty for one that ships."""
+    place = Path(task.rpartition(":")[0])
+    return hashlib.sha256(place.read_bytes()).hexdigest()[:12] if place.suffix == ".py" else ""
 
 
 def _slower() -> str:

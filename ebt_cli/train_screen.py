@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ebt_cli import widgets
-from ebt_data.errors import DataError
+from ebt_data.errors import MisuseError
 
 if TYPE_CHECKING:
     from ebt_recipes.train import Progress
@@ -42,10 +42,12 @@ class TrainView:
         """How training ended.
 
         Raises:
-            DataError: it ended before its first report.
+            MisuseError: it made no update: its time or its updates were used up before.
         """
         if self._progress is None:
-            raise DataError("training ended before its first report: its time was up at once", "a longer --time-limit")
+            raise MisuseError(
+                "nothing was trained: its time or its updates are used up", "a longer --time-limit, or more max_steps"
+            )
         return self._progress
 
     def render(self, width: int, height: int) -> RenderableType:

@@ -19,10 +19,10 @@ def realtime() -> Iterator[bool]:
         yield False
         return
     thread = threading.get_native_id()
-    policy, priority = os.sched_getscheduler(thread), os.sched_getparam(thread)
     try:
+        policy, priority = os.sched_getscheduler(thread), os.sched_getparam(thread)
         os.sched_setscheduler(thread, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
-    except PermissionError:
+    except OSError:  # not permitted; or, in a sandbox, not known
         yield False
         return
     try:

@@ -16,6 +16,7 @@ from ebt_cli.live import Painter, View
 from ebt_cli.screens import BenchView, CollectView, JointScale, scales
 from ebt_cli.tally import TallyView
 from ebt_cli.train_screen import TrainView
+from ebt_data.errors import MisuseError
 from ebt_data.step import BenchSpec, Outcome
 from ebt_hardware.config import load_bench
 from ebt_recipes.recording import Command, EpisodeResult, Tick
@@ -222,3 +223,8 @@ def test_a_piped_collect_has_no_escapes(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "episode\ndemos/episode_0000.h5\n"
     assert "\x1b" not in done.stderr and len(done.stderr.splitlines()) < 5
+
+
+def test_a_training_that_had_nothing_left_to_do_says_so() -> None:
+    with pytest.raises(MisuseError, match="nothing was trained"):
+        TrainView("train").last()

@@ -8,6 +8,7 @@ import pytest
 
 from ebt_cli import demo
 from ebt_cli.app import run
+from ebt_cli.demo_folder import check_same
 from ebt_data.episode import Episode, list_episodes
 from ebt_hardware.config import load_bench
 from ebt_hardware.twin.world import TwinWorld
@@ -51,6 +52,20 @@ def test_the_example_goes_through_the_loop(folder: Path, capsys: pytest.CaptureF
     assert "expect it to fail" not in capsys.readouterr().err
     with Episode(list_episodes(folder / "rollouts")[0]) as episode:
         assert episode.meta.task == "Lift"
+
+
+def test_a_demo_begun_with_another_version_of_the_file_is_not_gone_on_with(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "recipes").mkdir()
+    (folder / "lift.toml").rename(folder / "recipes" / "lift.toml")
+    table = load_bench(demo.BENCH).with_task(TASK)
+    (folder / "demo").mkdir()
+    check_same(folder / "demo", demo.ingredients(demo.QUICK, table))
+    file = folder / "my_task.py"
+    file.write_text(file.read_text() + "\n# harder\n")
+    assert run(["demo", "--quick", "--task", TASK, "--out", "demo"]) == 2
+    assert "task_file" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -44,6 +45,15 @@ def test_threads_started_inside_stay_ordinary() -> None:
 def test_where_the_system_forbids_it_nothing_changes() -> None:
     ended = subprocess.run([sys.executable, "-c", FORBIDDEN], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == ["False", str(os.SCHED_OTHER)]
+
+
+def test_a_sandbox_that_knows_no_such_call_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: int) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "sched_getscheduler", refuse)
+    with realtime() as granted:
+        assert not granted
 
 
 def test_a_live_bench_is_in_real_time_while_it_is_open() -> None:
