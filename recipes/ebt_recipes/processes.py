@@ -33,13 +33,14 @@ def deaf_children() -> Iterator[None]:
 def held_back() -> Iterator[Callable[[], None]]:
     """Gives a function to call at every good moment: it raises KeyboardInterrupt where somebody has asked to stop.
 
-    So does leaving the block. Whoever asks a second time is obeyed at once. Only a main thread is told of signals, and
+    So does leaving the block. A Ctrl-C after that is obeyed at once; a second SIGTERM or SIGHUP is not, since one closed
+    terminal sends two. Only a main thread is told of signals, and
     signals that are ignored stay so; elsewhere nothing is held back.
     """
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if asked:
+        if asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         asked.append(number)
 

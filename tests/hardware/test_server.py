@@ -165,9 +165,10 @@ def test_errors_of_the_world_are_raised_here(twin: LiveTwin) -> None:
         twin.open("left", WallClock(20.0))
 
 
-def test_ctrl_c_does_not_drop_the_arms(twin: LiveTwin) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGHUP])
+def test_neither_ctrl_c_nor_a_closed_terminal_drops_the_arms(twin: LiveTwin, stop: signal.Signals) -> None:
     assert twin.process.pid is not None
-    os.kill(twin.process.pid, signal.SIGINT)
+    os.kill(twin.process.pid, stop)
     twin.scene.reset(3)
     assert twin.process.is_alive()
 

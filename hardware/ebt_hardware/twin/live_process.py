@@ -45,7 +45,9 @@ class Order:
 
 def run(order: Order, memory: Mapping[str, Any], fresh: Semaphore, calls: Connection, pictures: Connection) -> None:
     """Serve until the other end of `calls` is closed; the first thing sent there is the pty paths or an error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: its arms must stay up meanwhile
+    # A Ctrl-C and a closed terminal are the parent's to handle: its arms must stay up until they are parked.
+    for stop in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(stop, signal.SIG_IGN)
     with ExitStack() as closers:
         try:
             twin = _LiveWorld(order, memory, fresh, closers)
