@@ -31,6 +31,8 @@ from ebt_recipes.processes import deaf_children, workers_possible
 from ebt_recipes.recording import Hooks, Limits, judge_episode
 from ebt_recipes.retry import Retrying, RetryRules
 
+DIED_HINT = "close what else takes memory, then give the same command again"
+
 MakeAgent = Callable[[Bench, int], Agent]
 """Makes the agent for a bench and a seed; it is pickled, so a function of a module or a frozen dataclass."""
 
@@ -131,13 +133,14 @@ def rollouts(
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
     with theirs, ours, ProcessPoolExecutor(workers, context, _begin_work, (theirs,)) as pool:
-        with deaf_children():
-            futures = [pool.submit(_roll_out, trial, seed) for seed in seeds]
         try:
+            with deaf_children():  # a stop meanwhile is raised where this block ends
+                futures = [pool.submit(_roll_out, trial, seed) for seed in seeds]
             for future in as_completed(futures):
                 report(future.result())
         except BrokenProcessPool as error:
-            raise TaskFailed("A rollout worker died, perhaps for want of memory", hint="try fewer workers") from error
+            ours.close()  # the pool waits for the others, and they are deaf to its SIGTERM
+            raise TaskFailed("A rollout worker died, perhaps for want of memory", hint=DIED_HINT) from error
         except BaseException:
             ours.close()
             raise

@@ -1,4 +1,7 @@
 import os
+import signal
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +21,24 @@ SHORT = Limits(max_seconds=1.5)
 
 
 @dataclass(frozen=True)
-class Dying:
-    """Kills its worker, as the kernel does when memory runs out."""
+class DyingOn:
+    """The worker of this seed dies, as when memory runs out; the others never come to an end."""
+
+    seed: int | None
 
     def __call__(self, bench: Bench, seed: int) -> Agent:
-        os._exit(9)
+        if seed == self.seed:
+            os._exit(9)
+        threading.Event().wait()
+        raise AssertionError
+
+
+class Interrupting(list[int]):
+    """Seeds; somebody asks for a stop when the last has been given out."""
+
+    def __iter__(self) -> Iterator[int]:
+        yield from super().__iter__()
+        signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.slow
@@ -66,4 +82,14 @@ def test_what_a_worker_raises_is_raised_here_with_its_hint(tmp_path: Path) -> No
 
 def test_a_worker_that_dies_is_not_waited_for() -> None:
     with pytest.raises(TaskFailed, match="worker died"):
-        rollouts(Trial("twin", Dying(), SHORT), [1, 2], workers=1)
+        rollouts(Trial("twin", DyingOn(1), SHORT), [1, 2], workers=1)
+
+
+def test_the_others_end_with_a_worker_that_dies() -> None:
+    with pytest.raises(TaskFailed, match="worker died"):
+        rollouts(Trial("twin", DyingOn(1), SHORT), [1, 2, 3], workers=2)
+
+
+def test_a_stop_while_the_workers_are_started_is_not_kept_waiting() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        rollouts(Trial("twin", DyingOn(None), SHORT), Interrupting([1, 2]), workers=2)
