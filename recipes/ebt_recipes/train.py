@@ -103,6 +103,8 @@ class _Training:
         self.learner, self.data, self.validation, self.out = learner, data, validation, out
         self.validated: dict[str, float] = {}
         self.finished = False
+        self.whole = True
+        """False while an update is under way: weights, average and moments are then of different steps."""
         self.engine = "eager"
         self.spent_s = 0.0
         self.began_s = self.saved_s = perf_counter()
@@ -126,13 +128,13 @@ class _Training:
             self.engine = self.learner.compile() or "compiled"
         first = self.learner.step
         curves = SummaryWriter(str(self.out / "tensorboard"), purge_step=first or None)
-        # Held back: an update that is cut in two would leave weights, average and moments of different steps.
         with held_back() as stop_if_asked:
             try:
                 with Prefetch(self.data.training_batch, first) as batches:
                     self._loop(batches, report, curves, stop_if_asked)
             finally:
-                self._save()
+                if self.whole:  # or somebody could not wait: the last checkpoint stays
+                    self._save()
                 curves.close()
 
     def _loop(
@@ -144,7 +146,10 @@ class _Training:
         # Cut off after its time was up, but before it was finished, it still owes one update and its last report.
         last = self.finished = self.finished and self.done >= 1
         while not last:
-            recent.append(learner.update(batches.take(), self.done))
+            batch = batches.take()
+            self.whole = False
+            recent.append(learner.update(batch, self.done))
+            self.whole = True
             last = self.done >= 1  # asked once an update, so that the last one is always reported
             if self.validation is not None and (last or learner.step % recipe.validate_every == 0):
                 self.validated = self._validate(self.validation)

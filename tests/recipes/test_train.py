@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from torch import Tensor
+from torch.nn import Module
+from torch.optim.swa_utils import AveragedModel
 
 from ebt_data.errors import ConfigError, MisuseError
 from ebt_recipes.batch import Batch
@@ -76,6 +78,26 @@ def test_a_signal_waits_for_the_end_of_an_update(tmp_path: Path, record_reach: W
     assert load_run(tmp_path / "run").step == 7 and not is_trained(tmp_path / "run")
     train(make_recipe(), paths, tmp_path / "run", quietly, resume=True)
     assert is_trained(tmp_path / "run")
+
+
+def test_an_update_that_is_cut_in_two_is_not_kept(tmp_path: Path, record_reach: Write) -> None:
+    average, updates = AveragedModel.update_parameters, count(1)
+
+    def stopped_twice(averaged: AveragedModel, model: Module) -> None:
+        if next(updates) == 7:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        average(averaged, model)
+
+    paths, recipe = record_reach(3), make_recipe(checkpoint_every=4)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(AveragedModel, "update_parameters", stopped_twice)
+        train(recipe, paths, tmp_path / "parts", quietly)
+    assert load_run(tmp_path / "parts").step == 4
+    train(recipe, paths, tmp_path / "parts", quietly, resume=True)
+    train(recipe, paths, tmp_path / "whole", quietly)
+    ends = [load_tensors(tmp_path / name / "resume.safetensors")[0] for name in ("whole", "parts")]
+    assert all((ends[0][name] == ends[1][name]).all() for name in ends[0])
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_again(tmp_path: Path, record_reach: Write) -> None:
