@@ -25,6 +25,9 @@ FALLING = 0.05
 """A validation error that fell by more in that last part was still falling; our choice."""
 RISEN = 1.15
 """Times its lowest: a validation error that ends higher has over-fitted or come apart; our choice."""
+MOSTLY = 0.8
+"""Of the undisturbed rollouts that must succeed for retries among them to count as false alarms: where more fail, a
+retry that led to success may well have been needed. Our choice."""
 ERROR = "validation/action_error_rad"
 SPARK = 40  # columns
 
@@ -51,6 +54,9 @@ def report(path: Path) -> Report:
     more = ["--calibrate", "100"] if band is None else ["-n", "20"]
     then = deploy(near(path), run.contract.bench, run.contract.task, run.contract.sim, more)
     rows = _rows(run, curves, minutes, band, path)
+    clean = tallies.get("clean_with_retry", [])
+    if successes(clean) < MOSTLY * len(clean):
+        rows.insert(0, ("retried", f"{_retried_words(clean)}; too many of {len(clean)} failed to blame the monitor"))
     facts = _facts(run, minutes, finished, curves, tallies) | _band(band)
     return Report("run", title, told, rows, then, facts)
 
@@ -126,15 +132,26 @@ def _energy(band: "Calibration | None", tallies: dict[str, list[Line]]) -> list[
     told = [Reason("calibration", Grade.GOOD, text, band.counted, ">= 19 counted")]
     if not band.enough:
         told = [Reason("calibration", Grade.DOUBTFUL, band.warning, band.counted, ">= 19 counted")]
-    if clean := tallies.get("clean_with_retry"):
+    clean = tallies.get("clean_with_retry", [])
+    if clean and successes(clean) >= MOSTLY * len(clean):
         from ebt_recipes.interval import wilson
 
-        false = sum(line["attempts"] > 1 for line in clean)
-        low, high = wilson(false, len(clean))
+        false = _retried_successes(clean)
+        low, high = wilson(false, successes(clean))
         grade = Grade(int(low > band.alpha))
-        text = f"{false} of {len(clean)} undisturbed rollouts were retried ({interval(low, high)}); {band.alpha:.0%} were promised"
+        text = f"{_retried_words(clean)} ({interval(low, high)}); {band.alpha:.0%} were promised"
         told.append(Reason("false_alarms", grade, text, false, f"<= {band.alpha:.0%}"))
     return told
+
+
+def _retried_successes(clean: list[Line]) -> int:
+    """Undisturbed rollouts that were retried and succeeded. Whether one that failed was retried needlessly is not known:
+    the promise is about rollouts like the successful ones, and a monitor is not to be blamed for what it noticed."""
+    return sum(line["attempts"] > 1 and line["outcome"] == "success" for line in clean)
+
+
+def _retried_words(clean: list[Line]) -> str:
+    return f"{_retried_successes(clean)} of {successes(clean)} undisturbed successes were retried on the way"
 
 
 def _bench(run: "Run") -> Reason:

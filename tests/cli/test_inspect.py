@@ -231,7 +231,9 @@ def test_a_demo_is_judged_by_its_rates_its_controls_and_its_retries(
     assert found["verdict"] == "doubtful", "the stand-in for its demonstrations is one failed rollout"
     run_found = told(demo / "run", capsys)
     assert grades(run_found)["success_rate"] == "good"
-    assert "0 of 20 undisturbed" in next(r["text"] for r in run_found["reasons"] if r["name"] == "false_alarms")
+    assert "0 of 20 undisturbed successes were retried" in next(
+        r["text"] for r in run_found["reasons"] if r["name"] == "false_alarms"
+    )
 
 
 def test_a_tally_of_other_weights_does_not_count(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,6 +251,29 @@ def test_a_tally_tells_energies_apart(demo: Path, capsys: pytest.CaptureFixture[
     separation = next(r for r in found["reasons"] if r["name"] == "separation")
     assert separation["value"] == 1.0 and "tells 11 failures from 9 successes in equal time" in separation["text"]
     assert "trial" in found
+
+
+@pytest.mark.parametrize(
+    ("clean", "grade", "words"),
+    [
+        (
+            lines(15, 0) + lines(5, 0, 50, attempts=2),
+            "doubtful",
+            "5 of 20 undisturbed successes were retried on the way",
+        ),
+        (lines(17, 0) + lines(0, 3, 50, attempts=3), "good", "0 of 17 undisturbed successes were retried on the way"),
+        (lines(5, 5) + lines(5, 5, 50, attempts=2), None, "5 of 10 undisturbed successes were retried on the way; too"),
+    ],
+)
+def test_false_alarms_are_retries_of_what_succeeds(
+    clean: list[dict[str, Any]], grade: str | None, words: str, tmp_path: Path
+) -> None:
+    shutil.copytree(RUN, tmp_path / "run")
+    write_tally(tmp_path, "clean_with_retry", clean, tmp_path / "run")
+    report = verb._folder(tmp_path / "run")
+    reason = {reason.name: reason for reason in report.reasons}.get("false_alarms")
+    assert (reason and reason.grade.word) == grade
+    assert words in (reason.text if reason else str(dict(report.rows)["retried"]))
 
 
 def test_of_a_tally_only_first_attempts_are_compared(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
