@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ebt_cli.console import near
+from ebt_cli.demo_stage import go_on, missing
 from ebt_cli.rollouts_report import ENERGIES, SMOOTHED, peak, report_folder, smoothed
-from ebt_cli.tally import Line, load_tally, made_by, successes
+from ebt_cli.tally import CALIBRATION, Line, load_tally, made_by, successes
 from ebt_cli.verdict import Grade, Reason, Report, interval, rate_reason
 
 CONTROLS = {
@@ -19,8 +20,8 @@ NAMES = {
     "policy": "the policy",
     **CONTROLS,
     "calibrate": "calibration, on other scenes",
-    "knocked_with_retry": "cube knocked from the grip, with retry",
-    "knocked_without": "cube knocked from the grip, without",
+    "knocked_with_retry": "object knocked from the grip, with retry",
+    "knocked_without": "object knocked from the grip, without",
     "clean_with_retry": "not disturbed, with retry",
 }
 """By file, in the order of the table."""
@@ -41,7 +42,9 @@ def report(folder: Path, parts: Sequence[tuple[str, Report]]) -> Report:
     tallies = {name: _rollouts(folder / f"{name}.jsonl", folder / "run") for name in NAMES}
     tallies = {name: lines for name, lines in tallies.items() if lines}
     old = sum((folder / f"{name}.jsonl").is_file() and name not in tallies for name in NAMES)
-    told = [_rate(tallies.get("policy", [])), *_controls(tallies), *_retry(tallies)]
+    calibrated = (folder / "run" / CALIBRATION).is_file()
+    left = missing(folder, tallies, calibrated)
+    told = [_rate(tallies.get("policy", [])), *_controls(tallies), *_retry(tallies, left, calibrated)]
     told += [_part(name, part) for name, part in parts if name in LEARNT]
     if old:
         text = f"{old} tallies are empty, or of other weights than run/ has: not counted"
@@ -52,7 +55,7 @@ def report(folder: Path, parts: Sequence[tuple[str, Report]]) -> Report:
         rows.append(("picture", str(near(folder / "rollout.png"))))
     facts: dict[str, Any] = {"folder": str(folder), "tallies": {name: _facts(lines) for name, lines in tallies.items()}}
     facts |= {name: part.grade.word for name, part in parts}
-    then = f"ebt inspect {near(folder / 'run')}" if tallies else f"ebt demo --out {near(folder)}"
+    then = go_on(folder) if left else f"ebt inspect {near(folder / 'run')}"
     return Report("demo", f"the demo in {near(folder)}", told, rows, then, facts)
 
 
@@ -108,7 +111,7 @@ def _controls(tallies: dict[str, list[Line]]) -> list[Reason]:
     return told
 
 
-def _retry(tallies: dict[str, list[Line]]) -> list[Reason]:
+def _retry(tallies: dict[str, list[Line]], left: Sequence[str], calibrated: bool) -> list[Reason]:
     with_retry, without = (
         tallies.get("knocked_with_retry", []),
         {line["seed"]: line for line in tallies.get("knocked_without", [])},
@@ -119,17 +122,11 @@ def _retry(tallies: dict[str, list[Line]]) -> list[Reason]:
         if line["seed"] in without
     ]
     if not pairs:
-        return [
-            Reason(
-                "retry",
-                Grade.DOUBTFUL,
-                "retrying was not tried: no energy is known to be normal",
-                None,
-                "helps more than it hurts",
-            )
-        ]
+        why = "nothing disturbs its task" if calibrated else "no energy is known to be normal"
+        text = "whether retrying helps: not reached yet" if left else f"retrying was not tried: {why}"
+        return [Reason("retry", Grade.DOUBTFUL, text, None, "helps more than it hurts")]
     helped, hurt = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
-    text = f"retrying saved {helped} and lost {hurt} of {len(pairs)} rollouts with the cube knocked out of the grip"
+    text = f"retrying saved {helped} and lost {hurt} of {len(pairs)} rollouts with the object knocked out of the grip"
     return [Reason("retry", Grade(int(helped <= hurt)), text, helped - hurt, "> 0")]
 
 

@@ -68,15 +68,19 @@ def _file(path: Path, plot: Path | None) -> "Report":
 
 
 def _folder(path: Path) -> "Report":
-    from ebt_cli import demo_report
+    from ebt_cli import demo_folder, demo_report
 
     if (path / "run.json").is_file():
         from ebt_cli.run_report import report
 
         return report(path)
     if demo_report.is_demo(path):
-        parts = [(name, _folder(path / name)) for name in ("episodes", "run", "rollouts") if (path / name).is_dir()]
-        return demo_report.report(path, parts)
+        parts = [name for name in ("episodes", "run", "rollouts") if name == "run" or any((path / name).glob("*.h5"))]
+        return demo_report.report(path, [(name, _folder(path / name)) for name in parts])
+    if (path / demo_folder.STAMP).is_file():
+        from ebt_cli.demo_stage import go_on
+
+        raise DataError(f"the demo in {path} has trained nothing yet", hint=f"go on with it: {go_on(path)}")
     return _episodes(path)
 
 
