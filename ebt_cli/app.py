@@ -110,7 +110,9 @@ def _show(message: str, hint: str, notes: Sequence[str] = ()) -> None:
     lines = [("error: ", "bold red", message), *(("", "", note) for note in extra), ("hint: ", "cyan", hint)]
     for label, style, text in lines:
         if text:
-            console.print(Text.assemble((label, style), plain(text)), soft_wrap=True)
+            # A message may take several lines, as the list of what a file gets wrong does.
+            told = "\n".join(map(plain, text.split("\n")))
+            console.print(Text.assemble((label, style), told), soft_wrap=True)
 
 
 def _path(misuse: typer.TyperException) -> str:

@@ -2,6 +2,12 @@
 
 from collections.abc import Sequence
 from shlex import join
+from typing import TYPE_CHECKING
+
+from ebt_cli.console import near
+
+if TYPE_CHECKING:
+    from ebt_data.episode import Episode
 
 USUAL = "twin"
 """The bench of every verb that is not told another."""
@@ -16,6 +22,14 @@ def collect(out: str, bench: str, task: str, count: int | None = None) -> str:
 def deploy(run: str, bench: str, task: str, sim: bool, more: Sequence[str]) -> str:
     """`ebt deploy`, on the bench that a run was trained for; on the twin the verb itself lays out what it was trained on."""
     return join(["ebt", "deploy", run, *_bench(bench), *([] if sim else _task(bench, task)), *more])
+
+
+def draw(episode: "Episode", picture: str) -> str:
+    """`ebt inspect --plot` of an episode, or of its folder where the episode holds no row."""
+    path = episode.path
+    return join(
+        ["ebt", "inspect", near(path), "--plot", picture] if len(episode) else ["ebt", "inspect", near(path.parent)]
+    )
 
 
 def _bench(bench: str) -> list[str]:

@@ -69,10 +69,8 @@ def bell() -> None:
 
 
 def plain(text: str) -> str:
-    r"""`text` without the power to move a cursor or change a colour: control characters become \xNN."""
-    return "".join(
-        c if c.isprintable() or c == "\n" else " " if c == "\t" else c.encode("unicode_escape").decode() for c in text
-    )
+    r"""`text` without the power to move a cursor, change a colour or begin a line: such characters become \xNN or \n."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def near(path: Path | None) -> str:
@@ -95,7 +93,7 @@ def result_json(schema: str, content: dict[str, Any]) -> None:
 
 def result_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on stdout: ruled on a terminal, tab-separated with a header line otherwise."""
-    cells = [[plain(str(cell)).replace("\n", " ") for cell in row] for row in rows]
+    cells = [[plain(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         sys.stdout.writelines("\t".join(row) + "\n" for row in [list(columns), *cells])
         sys.stdout.flush()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ebt_cli.commands import collect
+from ebt_cli.commands import collect, draw
 from ebt_cli.console import near
 from ebt_cli.measures import measure
 from ebt_cli.verdict import Grade, Reason, Report, graded
@@ -144,7 +144,7 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
         title,
         told,
         rows,
-        f"ebt inspect {near(episode.path)} --plot episode.png",
+        draw(episode, "episode.png"),
         facts | {"measures": found},
     )
 

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ebt_data.errors import DataError
 from ebt_data.step import Actor
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ LABEL_APART = 0.07
 
 
 def plot_episode(episode: "Episode", name: str, out: Path) -> None:
-    """Write a PNG (or whatever `out` ends in) of the whole episode."""
+    """Write a PNG (or whatever `out` ends in) of the whole episode.
+
+    Raises:
+        DataError: it holds no row.
+    """
+    if not len(episode):
+        raise DataError(f"{episode.path} holds no row: nothing to draw")
     cameras = list(episode.spec.cameras)
     joints = episode.spec.joints
     joint_rows = -(-len(joints) // COLUMNS)

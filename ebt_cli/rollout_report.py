@@ -7,7 +7,8 @@ import numpy as np
 from rich.text import Text
 
 from ebt_cli import widgets
-from ebt_cli.console import near, plain
+from ebt_cli.commands import draw
+from ebt_cli.console import plain
 from ebt_cli.demonstrations import LATE, VERY_LATE
 from ebt_cli.deploy_screen import MARKED
 from ebt_cli.page import LABEL
@@ -47,7 +48,7 @@ def report(episode: "Episode", facts: dict[str, Any]) -> Report:
         f"{episode.path.name}: a rollout of {policy}",
         told,
         [*_strip(episode), *_story(episode), *_rows(episode, found, facts, energy)],
-        f"ebt inspect {near(episode.path)} --plot rollout.png",
+        draw(episode, "rollout.png"),
         facts | {"measures": shown(found)},
     )
 

@@ -77,10 +77,17 @@ def load_tally(file: Path) -> tuple[Line, list[Line]]:
 
 
 def made_by(file: Path, run: Path) -> bool:
-    """True where a tally was made with the weights, contract and (if it used one) calibration that `run` holds now."""
+    """True where a tally was made with the weights, contract and (if it used one) calibration that `run` holds now.
+
+    False of what is no tally at all.
+    """
+    try:
+        inputs = load_tally(file)[0].get("inputs")
+    except DataError:
+        return False
     read = [run / "model.safetensors", run / "run.json"]
     watched = [[*read, run / CALIBRATION]] if (run / CALIBRATION).is_file() else []
-    return load_tally(file)[0].get("inputs") in {_digest(files) for files in (read, *watched)}
+    return inputs in {_digest(files) for files in (read, *watched)}
 
 
 def _digest(files: Sequence[Path]) -> str:

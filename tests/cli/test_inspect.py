@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -99,10 +100,11 @@ def test_text_from_a_file_has_no_power_over_the_terminal(spec: BenchSpec, ticks:
     with Recorder(tmp_path, spec) as recorder:
         recorder.start(EpisodeMeta("rollout", "pick\x1b[31m", seed=7, policy="run\x1b]0;x\x07"))
         for tick in ticks(3):
-            hostile = (Event("disturbance", "\x1b[2Jknock"),)
+            hostile = (Event("disturbance", "\x1b[2Jknock\nGOOD"),)
             recorder.append(replace(tick.step, events=hostile))
         path = recorder.finish(Outcome.SUCCESS)
     shown = "".join(line.plain for line in screen(verb._episode(path, None), 80, 24))
+    assert "\n" not in shown and "\\nGOOD" in shown
     assert "\\x1b" in shown and "\x1b" not in shown and "\x07" not in shown
 
 
@@ -148,6 +150,21 @@ def test_an_episode_is_drawn(rollout: Path, tmp_path: Path, capsys: pytest.Captu
     pixels = np.asarray(imread(picture))
     assert pixels.shape[1] > 1000
     assert pixels[..., :3].std() > 0.05
+
+
+@pytest.mark.parametrize("kind", ["demo", "rollout"])
+def test_an_episode_without_rows_is_not_drawn(
+    kind: str, spec: BenchSpec, ticks: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        recorder.start(EpisodeMeta(kind, spec.task))
+        recorder.append(ticks(1)[0].step)
+        path = recorder.finish(Outcome.ABORTED)
+    with h5py.File(path, "r+") as file:
+        file["/time/tick"].resize(0, axis=0)
+    assert told(path, capsys)["next"] == f"ebt inspect {tmp_path}"
+    assert run(["inspect", str(path), "--plot", str(tmp_path / "a.png")]) == 5
+    assert "holds no row: nothing to draw" in capsys.readouterr().err
 
 
 def test_a_folder_cannot_be_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,6 +251,15 @@ def test_a_demo_is_judged_by_its_rates_its_controls_and_its_retries(
     assert "0 of 20 undisturbed successes were retried" in next(
         r["text"] for r in run_found["reasons"] if r["name"] == "false_alarms"
     )
+
+
+def test_what_is_no_tally_beside_a_run_is_left_out(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (demo / "empty.jsonl").touch()
+    (demo / "other.jsonl").write_text('{"of": "another program"}\n')
+    (demo / "binary.jsonl").write_bytes(bytes(range(256)))
+    (demo / "zero_descent_steps.jsonl").touch()
+    assert grades(told(demo / "run", capsys))["success_rate"] == "good"
+    assert grades(told(demo, capsys))["other_weights"] == "doubtful"
 
 
 def stamp(folder: Path, demo: dict[str, Any]) -> None:
