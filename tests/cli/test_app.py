@@ -145,3 +145,12 @@ def test_no_color_means_no_escape_codes() -> None:
     )
     assert found.returncode == 5
     assert "\x1b[3" not in found.stderr
+
+
+def test_what_a_file_gets_wrong_is_a_list_of_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("colour = 1\nsize = 2\n")
+    code, lines = refused(capsys, "train", str(file))
+    assert code == 3
+    assert lines[0].startswith("error: ") and len(lines) > 3
+    assert not any("\\n" in line for line in lines)
