@@ -40,7 +40,7 @@ def inspect(
 ) -> None:
     """Say whether what was recorded or trained is good, and why.
 
-    Example: ebt inspect data/episodes/demo-0001.h5 --plot episode.png
+    Example: ebt inspect data/episodes/episode_0001.h5 --plot episode.png
     """
     from ebt_cli.page import show
 

@@ -104,7 +104,7 @@ def hooks(view: "BenchView", painter: "Painter", desk: Desk, attended: bool = Tr
 
 
 def sentence(result: "EpisodeResult") -> str:
-    """E.g. `demo-0003.h5  seed 12  success held  8.4 s  1 attempt`."""
+    """E.g. `episode_0003.h5  seed 12  success held  8.4 s  1 attempt`."""
     which = result.path.name if result.path else f"episode {result.episode} not kept"
     seed = "" if result.seed is None else f"  seed {result.seed}"
     ended = result.why if result.why.startswith(result.outcome) else f"{result.outcome}: {result.why}"

@@ -123,7 +123,7 @@ def _parsed(text: str) -> Line:
         found = json.loads(text)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) and "seed" in found else {}
+    return found if isinstance(found, dict) and {"seed", "outcome"} <= found.keys() else {}
 
 
 def _line(rollout: "Rollout") -> Line:

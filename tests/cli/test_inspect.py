@@ -368,6 +368,7 @@ def test_scores_that_a_monitor_smoothed_are_not_smoothed_again(
     tally(file, "a", Trial("twin", Trained(RUN, calibration=calibration), Limits(1.0)), [], [])
     with file.open("a") as kept:
         kept.write(json.dumps(lines(1, 0)[0] | {"scores": [1.0, 2.0, 9.0]}) + "\n")
+        kept.write('{"seed": 3}\n')  # of something else
     (one,) = told(file, capsys)["episodes"]
     assert one["peak_energy"] == highest
 
