@@ -38,7 +38,7 @@ def train(
     try:
         last = fit(found, data, folder, resume, None if time_limit is None else 60 * time_limit)
     except KeyboardInterrupt as stop:
-        raise Stopped("every update is kept: the same command with --resume goes on") from stop
+        raise Stopped("what was learnt is kept: the same command with --resume goes on") from stop
     rows = [("run", str(folder)), ("updates", str(last.step)), ("seconds", f"{last.elapsed_s:.0f}")]
     rows += [(name, f"{value:.4g}") for name, value in last.losses.items()]
     rows += [(f"validation_{name}", f"{value:.4g}") for name, value in last.validation.items()]

@@ -27,7 +27,7 @@ from ebt_recipes.checkpoint import load_run
 from ebt_recipes.controls import Blindfolded, ReplayMean
 from ebt_recipes.disturbance import Disturbance, DisturbanceRule
 from ebt_recipes.policy import EnergyPolicy
-from ebt_recipes.processes import deaf_children, workers_possible
+from ebt_recipes.processes import deaf_children, held_back, workers_possible
 from ebt_recipes.recording import Hooks, Limits, judge_episode
 from ebt_recipes.retry import Retrying, RetryRules
 
@@ -134,7 +134,9 @@ def rollouts(
     theirs, ours = context.Pipe(duplex=False)
     with theirs, ours, ProcessPoolExecutor(workers, context, _begin_work, (theirs,)) as pool:
         try:
-            with deaf_children():  # a stop meanwhile is raised where this block ends
+            # A stop meanwhile is raised where this block ends. Held back as well, since any thread of this process may be
+            # told of it, and half-started workers end in tracebacks of their own.
+            with held_back(), deaf_children():
                 futures = [pool.submit(_roll_out, trial, seed) for seed in seeds]
             for future in as_completed(futures):
                 report(future.result())
