@@ -1,5 +1,6 @@
 """What tests of several rooms share: the lock-step twin, and a run on it that was never trained."""
 
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,13 @@ from ebt_data.step import BenchSpec
 if TYPE_CHECKING:
     from ebt_hardware.bench import Bench
     from ebt_recipes.checkpoint import Run
+
+
+def pytest_configure() -> None:
+    """Hear every stop, as in a terminal: `nohup` and background jobs of a script ignore some, and so would all children."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
