@@ -55,16 +55,16 @@ def tmux(*words: str) -> str:
 
 
 def capture(scene: Scene, work: Path) -> str:
-    """The terminal's content, with its colours as escape sequences, a moment after `wanted` is first seen on it."""
+    """The terminal's content, with its colours as escape sequences, when `wanted` is first seen on it."""
     command = f"{Path(sys.executable).parent / 'ebt'} {scene.command}"
     tmux("new-session", "-d", "-s", SESSION, "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(work), command)
     try:
         deadline_s = monotonic() + PATIENCE_S
         while monotonic() < deadline_s:
-            if re.search(scene.wanted, tmux("capture-pane", "-p", "-t", SESSION), re.DOTALL):
-                sleep(0.4)
-                return tmux("capture-pane", "-e", "-p", "-t", SESSION)
-            sleep(0.1)
+            screen = tmux("capture-pane", "-e", "-p", "-t", SESSION)
+            if re.search(scene.wanted, re.sub(r"\x1b\[[0-9;]*m", "", screen), re.DOTALL):
+                return screen
+            sleep(0.05)
     finally:
         subprocess.run(["tmux", "kill-session", "-t", SESSION], check=False, capture_output=True)
     raise SystemExit(f"{scene.wanted!r} was not seen within {PATIENCE_S:g} s")
