@@ -1,7 +1,7 @@
 """Is it good to learn from: what `ebt inspect` says of one demonstration and of a folder of them."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING, Any
@@ -267,8 +267,7 @@ def _spread(found: Sequence[dict[str, Any]], name: str, joints: Sequence[str]) -
     if len(poses) < 2:
         return "fewer than two to compare"
     spreads = np.asarray(poses).std(axis=0)
-    order: Callable[[int], float] = lambda place: -spreads[place]  # noqa: E731
-    most = sorted(range(len(joints)), key=order)[:3]
+    most = np.argsort(-spreads, kind="stable")[:3]
     return ", ".join(f"{joints[place]} {spreads[place]:.2f}" for place in most) + " rad (sd)"
 
 

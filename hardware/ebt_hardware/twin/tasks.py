@@ -78,7 +78,7 @@ def _load(place: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickle look there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except Exception as error:  # somebody's own code may fail in any way, and the fault is in their file
         del sys.modules[name]
         raise ConfigError(f"{path}{_line(error, path)}: {type(error).__name__}: {error}", hint=_HINT) from error
     return module
@@ -87,11 +87,8 @@ def _load(place: str) -> ModuleType:
 def _import(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
-    except Exception as error:
-        raise ConfigError(
-            f"cannot import {module!r}: {type(error).__name__}: {error}",
-            hint=_HINT,
-        ) from error
+    except Exception as error:  # likewise
+        raise ConfigError(f"cannot import {module!r}: {type(error).__name__}: {error}", hint=_HINT) from error
 
 
 def _line(error: Exception, path: Path) -> str:
