@@ -267,7 +267,7 @@ def _spread(found: Sequence[dict[str, Any]], name: str, joints: Sequence[str]) -
     if len(poses) < 2:
         return "fewer than two to compare"
     spreads = np.asarray(poses).std(axis=0)
-    most = np.argsort(-spreads, kind="stable")[:3]
+    most = np.argsort(-spreads[: len(joints)], kind="stable")[:3]
     return ", ".join(f"{joints[place]} {spreads[place]:.2f}" for place in most) + " rad (sd)"
 
 
