@@ -69,7 +69,7 @@ class Scene(Protocol):
         ...
 
     def privileged(self) -> Mapping[str, NDArray[np.float32]]:
-        """Object poses by name: [7] = position m, quaternion wxyz, in the world frame."""
+        """Poses by name, as `TwinWorld.privileged` has them: [7] = position m, quaternion wxyz."""
         ...
 
     def lifted(self) -> bool:

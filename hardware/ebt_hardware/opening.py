@@ -44,7 +44,7 @@ class TwinScene:
         return self.world.succeeded()
 
     def privileged(self) -> Mapping[str, NDArray[np.float32]]:
-        """Object poses by name: [7] = position m, quaternion wxyz, in the world frame."""
+        """Poses by name, as `TwinWorld.privileged` has them: [7] = position m, quaternion wxyz."""
         return self.world.privileged()
 
     def lifted(self) -> bool:

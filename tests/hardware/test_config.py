@@ -38,19 +38,20 @@ def twin_text() -> str:
     return (SHIPPED / "twin.toml").read_text()
 
 
-@pytest.mark.parametrize("name", ["twin", "twin_live", "koch", "omx"])
+@pytest.mark.parametrize("name", ["twin", "twin_live", "twin_state", "koch", "omx"])
 def test_every_shipped_bench_is_valid_and_opens_with_its_command(name: str) -> None:
     spec = load_bench(name).spec
     assert spec.name == name
     assert len(spec.joints) == 6
     assert spec.sim is name.startswith("twin")
-    assert spec.lockstep is (name == "twin")
+    assert spec.lockstep is (name in {"twin", "twin_state"})
     assert (SHIPPED / f"{name}.toml").read_text().startswith(f"# ebt collect --bench {name}\n")
 
 
-def test_the_twins_files_differ_in_their_clock_only() -> None:
-    lockstep, live = load_bench("twin"), load_bench("twin_live")
-    assert lockstep.model_dump() | {"clock": "wall"} == live.model_dump()
+def test_the_twins_files_differ_in_their_clock_or_their_cameras_only() -> None:
+    lockstep, live, blind = (load_bench(name).model_dump() for name in ("twin", "twin_live", "twin_state"))
+    assert lockstep | {"clock": "wall"} == live
+    assert lockstep | {"cameras": {}} == blind
 
 
 def test_names_are_found_here_first_then_with_the_user_then_as_shipped(

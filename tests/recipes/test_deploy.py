@@ -143,7 +143,7 @@ def test_a_disturbance_waits_until_the_object_is_in_the_grip(twin: Bench) -> Non
 def test_what_cannot_be_disturbed_is_refused_before_anything_moves() -> None:
     with pytest.raises(MisuseError, match="pick_place knows no disturbance 'earthquake'") as caught:
         check_disturbance(load_bench("twin"), "earthquake")
-    assert caught.value.hint == "choose knock or nudge"
+    assert caught.value.hint == "choose knock or nudge or move_goal"
     with pytest.raises(MisuseError, match="Only a twin"):
         check_disturbance(load_bench("koch"), "knock")
     check_disturbance(load_bench("twin_live"), "nudge")

@@ -67,7 +67,7 @@ class LiveScene:
         return bool(self._call("succeeded"))
 
     def privileged(self) -> Mapping[str, NDArray[np.float32]]:
-        """Object poses by name: [7] = position m, quaternion wxyz, in the world frame."""
+        """Poses by name, as `TwinWorld.privileged` has them: [7] = position m, quaternion wxyz."""
         poses: Mapping[str, NDArray[np.float32]] = self._call("privileged")
         return poses
 

@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from ebt_hardware.twin.goal import Goal
 from ebt_hardware.twin.motions import Phase, go, near, square_pose, squeeze, wander
 from ebt_hardware.twin.push import Finger, Push
 from ebt_hardware.twin.scene import GRIPPER_OPEN_RAD
@@ -14,6 +15,7 @@ FOOT_M = 0.022  # the heavy, smooth lower part, which keeps the peg upright; the
 FIELD_X_M, FIELD_Y_M = (0.15, 0.26), (-0.03, 0.08)  # 11 cm x 11 cm, between the sockets
 TURNED_RAD = 0.3  # the peg stands turned by at most so much
 SOCKETS_M = ((0.21, 0.165), (0.21, -0.115))
+ROOMS_M = (((0.17, 0.26), (0.135, 0.20)), ((0.15, 0.26), (-0.13, -0.09)))  # where each may be moved, likewise
 HOLE_HALF_M = 0.015
 SOCKET_HALF_M, SOCKET_HEIGHT_M = 0.034, 0.024
 GRASP_M = 0.034  # above the peg's sole: the fingers stay clear of a rim that the peg has gone into
@@ -27,13 +29,19 @@ AIM_M = 0.005  # standard deviation of where the peg first comes down
 
 
 class PegInsert:
-    """Implements `Task`; `knock` knocks the peg down and out of a grip, `nudge` pushes it some centimetres aside."""
+    """Implements `Task`.
+
+    `knock` knocks the peg down and out of a grip, `nudge` pushes it some centimetres aside, and `move_goal` both sockets,
+    each to a side of its own.
+    """
 
     longest_s = 15.0  # a demonstration takes three to six
-    disturbances = ("knock", "nudge")
+    disturbances = ("knock", "nudge", "move_goal")
 
     def __init__(self) -> None:
         self._finger = Finger("peg", ("peg/head", "peg/foot"), PUSH_N_S_M)
+        places = zip(SOCKETS_M, ROOMS_M, strict=True)
+        self._sockets = tuple(Goal(f"socket_{n}", home, *room) for n, (home, room) in enumerate(places))
         self._rng = np.random.default_rng(0)
 
     def xml(self) -> str:
@@ -48,23 +56,28 @@ class PegInsert:
     </body>"""
 
     def reset(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
-        """Stand the peg anywhere in the field, a little turned."""
+        """Stand the peg anywhere in the field, a little turned; the sockets are at home."""
         yaw = rng.uniform(-TURNED_RAD, TURNED_RAD)
         joint = data.joint("peg")
         joint.qpos[:3] = rng.uniform(*FIELD_X_M), rng.uniform(*FIELD_Y_M), 0.0
         joint.qpos[3:] = np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)
         joint.qvel[:] = 0.0
         self._finger.rest(model, data)
+        for socket in self._sockets:
+            socket.rest(model, data)
         self._rng = np.random.default_rng(rng.integers(2**63))
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
-        """Apply the push under way, if any."""
+        """Apply the push and the slides under way, if any."""
         self._finger.before_step(model, data, dt_s)
+        for socket in self._sockets:
+            socket.before_step(model, data, dt_s)
 
     def succeeded(self, data: mujoco.MjData) -> bool:
         """The peg stands at the bottom of a socket, upright and still, and the fingers have let go."""
         peg = data.body("peg")
-        inside = any(np.abs(peg.xpos[:2] - place).max() < HOLE_HALF_M - PEG_HALF_M + 0.002 for place in SOCKETS_M)
+        sockets = (data.body(socket.body).xpos[:2] for socket in self._sockets)
+        inside = any(np.abs(peg.xpos[:2] - place).max() < HOLE_HALF_M - PEG_HALF_M + 0.002 for place in sockets)
         upright = bool(peg.xmat[8] > 0.99)
         still = float(np.linalg.norm(data.joint("peg").qvel[:3])) < 0.05
         free = bool(data.actuator("follower/gripper").length[0] > LET_GO_RAD)
@@ -75,11 +88,16 @@ class PegInsert:
         return bool(data.joint("peg").qpos[2] > LIFTED_M)
 
     def privileged(self, data: mujoco.MjData) -> dict[str, NDArray[np.float32]]:
-        """Pose [7] of the middle of the peg's sole."""
-        return {"peg": data.joint("peg").qpos.astype(np.float32)}
+        """Poses [7] of the middle of the peg's sole and of each hole's at the table."""
+        sockets = {socket.body: socket.pose(data) for socket in self._sockets}
+        return {"peg": data.joint("peg").qpos.astype(np.float32), **sockets}
 
     def disturb(self, data: mujoco.MjData, kind: str) -> None:
         """Begin it, to a random side."""
+        if kind == "move_goal":
+            for socket in self._sockets:
+                socket.slide(self._rng)
+            return
         side = self._rng.uniform(-np.pi, np.pi)
         aside = np.array([np.cos(side), np.sin(side), 0.0])
         if kind == "knock":
@@ -92,7 +110,7 @@ class PegInsert:
         """Fetch the peg, choose a socket, try until the peg goes in, let go; begin again where the peg was lost."""
         while _upright(view):  # a peg that lies cannot be gripped from above
             view = yield from _fetch(view, rng)
-            socket = np.array(SOCKETS_M[rng.integers(len(SOCKETS_M))])
+            socket = self._sockets[rng.integers(len(self._sockets))]
             view = yield from _carry(view, socket)
             view = yield from _insert(view, socket, rng)
             if _sole(view) < IN_M and _over(view, socket):
@@ -118,7 +136,7 @@ def _socket_xml(number: int, x: float, y: float) -> str:
         for sx, sy, px, py in walls
     )
     floor = f'<geom type="box" size="{HOLE_HALF_M} {HOLE_HALF_M} 0.0005" pos="0 0 0.0005" rgba="0.08 0.08 0.1 1"/>'
-    return f'<body name="socket_{number}" pos="{x} {y} 0">{geoms}{floor}</body>'
+    return f'<body name="socket_{number}" mocap="true" pos="{x} {y} 0">{geoms}{floor}</body>'
 
 
 def _fetch(view: View, rng: np.random.Generator) -> Phase:
@@ -135,42 +153,35 @@ def _fetch(view: View, rng: np.random.Generator) -> Phase:
     return (yield from go(view, HandTarget((x, y, CARRY_M), yaw, SQUEEZE_RAD), 0.015, 40))
 
 
-def _carry(view: View, socket: NDArray[np.float64]) -> Phase:
+def _carry(view: View, socket: Goal) -> Phase:
     """Bring the peg over the socket, turned like it, for as long as the peg comes along."""
-    over = HandTarget((float(socket[0]), float(socket[1]), CARRY_M), 0.0, SQUEEZE_RAD)
-    while _sole(view) > 0.01 and not near(view, over, 0.015):
+    while _sole(view) > 0.01 and not near(view, over := _above(socket.place, CARRY_M), 0.015):
         view = yield over
     return view
 
 
-def _insert(view: View, socket: NDArray[np.float64], rng: np.random.Generator) -> Phase:
+def _insert(view: View, socket: Goal, rng: np.random.Generator) -> Phase:
     """Come down where the eye guesses; from the rim lift a little, slide nearer, and try again."""
     miss = rng.normal(0, AIM_M, 2)
     for _ in range(8):
-        aim = socket + miss
-        view = yield from _press(view, aim)
+        view = yield from _press(view, socket, miss)
         if _sole(view) < IN_M or not _over(view, socket):
             break
-        off = _peg(view)[0][:2] - socket
+        off = _peg(view)[0][:2] - socket.place
+        aim = socket.place + miss - 0.5 * off
         miss = miss - 0.9 * off + rng.normal(0, 0.0015, 2)
-        lifted = HandTarget(
-            (aim[0] - 0.5 * off[0], aim[1] - 0.5 * off[1], GRASP_M + SOCKET_HEIGHT_M + 0.004),
-            0.0,
-            SQUEEZE_RAD,
-            careful=True,
-        )
         for _ in range(4):
-            view = yield lifted
+            view = yield _above(aim, GRASP_M + SOCKET_HEIGHT_M + 0.004, careful=True)
     return view
 
 
-def _press(view: View, aim: NDArray[np.float64]) -> Phase:
-    """Go down at `aim` [2] m, lightly, until the peg is in, or has been resting on something for a while."""
+def _press(view: View, socket: Goal, miss: NDArray[np.float64]) -> Phase:
+    """Go down beside the hole's middle by `miss` [2] m, lightly, until the peg is in, or has rested for a while."""
     resting = 0
     for _ in range(60):
         before = _sole(view)
         low = max(GRASP_M - 0.004, float(view.grasp[2]) - PRESS_M)
-        view = yield HandTarget((float(aim[0]), float(aim[1]), low), 0.0, SQUEEZE_RAD, careful=True)
+        view = yield _above(socket.place + miss, low, careful=True)
         stopped = _sole(view) < SOCKET_HEIGHT_M + 0.004 and abs(_sole(view) - before) < 0.0008
         resting = resting + 1 if stopped else 0
         if resting >= 3:
@@ -178,13 +189,18 @@ def _press(view: View, aim: NDArray[np.float64]) -> Phase:
     return view
 
 
+def _above(place: NDArray[np.float64], height_m: float, careful: bool = False) -> HandTarget:
+    """Over `place` [2] m with the peg in the grip, turned like the sockets."""
+    return HandTarget((float(place[0]), float(place[1]), height_m), 0.0, SQUEEZE_RAD, careful)
+
+
 def _sole(view: View) -> float:
     """Height of the peg's sole above the table, m."""
     return float(_peg(view)[0][2])
 
 
-def _over(view: View, socket: NDArray[np.float64]) -> bool:
-    return bool(np.abs(_peg(view)[0][:2] - socket).max() < SOCKET_HALF_M)
+def _over(view: View, socket: Goal) -> bool:
+    return bool(np.abs(_peg(view)[0][:2] - socket.place).max() < SOCKET_HALF_M)
 
 
 def _upright(view: View) -> bool:

@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from ebt_hardware.twin.goal import Goal
 from ebt_hardware.twin.motions import Phase, go, near, square_pose, squeeze, wander
 from ebt_hardware.twin.push import Finger, Push
 from ebt_hardware.twin.scene import GRIPPER_OPEN_RAD
@@ -15,6 +16,7 @@ FIELD_X_M = (0.14, 0.29)  # 15 cm x 15 cm, in the follower's base frame
 FIELD_Y_M = (-0.12, 0.03)
 BIN_M = (0.19, 0.17)
 BIN_HALF_M = 0.055
+BIN_X_M, BIN_Y_M = (0.13, 0.23), (0.115, 0.19)  # where it may be moved: off the field and in view
 GRASP_Z_M = 0.010
 CARRY_Z_M = 0.085
 SQUEEZE_RAD = 0.25  # asked of the gripper around a cube that stops it at 0.6
@@ -23,13 +25,17 @@ PUSH_N_S_M, PUSH_LIMIT_N = 2.0, 1.0
 
 
 class PickPlace:
-    """Implements `Task`; `knock` knocks the cube down and out of a grip, `nudge` pushes it some centimetres aside."""
+    """Implements `Task`.
+
+    `knock` knocks the cube down and out of a grip, `nudge` pushes it and `move_goal` the bin some centimetres aside.
+    """
 
     longest_s = 15.0  # a demonstration takes three to five
-    disturbances = ("knock", "nudge")
+    disturbances = ("knock", "nudge", "move_goal")
 
     def __init__(self) -> None:
         self._finger = Finger("cube", ("cube",), PUSH_N_S_M)
+        self._bin = Goal("bin", BIN_M, BIN_X_M, BIN_Y_M)
         self._rng = np.random.default_rng(0)
 
     def xml(self) -> str:
@@ -46,28 +52,30 @@ class PickPlace:
             )
         )
         return f"""
-    <body name="bin" pos="{x} {y} 0"><geom type="box" size="{half} {half} 0.002" pos="0 0 0.002" rgba="0.3 0.5 0.8 1"/>{walls}</body>
+    <body name="bin" mocap="true" pos="{x} {y} 0"><geom type="box" size="{half} {half} 0.002" pos="0 0 0.002" rgba="0.3 0.5 0.8 1"/>{walls}</body>
     <body name="cube" pos="0.2 0 {CUBE_HALF_M}"><freejoint name="cube"/>
       <geom name="cube" type="box" size="{CUBE_HALF_M} {CUBE_HALF_M} {CUBE_HALF_M}" mass="0.03" rgba="0.85 0.12 0.15 1"
         priority="1" friction="{FRICTION} 0.02 0.001" condim="4" solref="0.006 1"/></body>"""
 
     def reset(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
-        """Lay the cube anywhere in the field, at any yaw."""
+        """Lay the cube anywhere in the field, at any yaw; the bin is at home."""
         yaw = rng.uniform(-np.pi, np.pi)
         joint = data.joint("cube")
         joint.qpos[:3] = rng.uniform(*FIELD_X_M), rng.uniform(*FIELD_Y_M), CUBE_HALF_M
         joint.qpos[3:] = np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)
         joint.qvel[:] = 0.0
         self._finger.rest(model, data)
+        self._bin.rest(model, data)
         self._rng = np.random.default_rng(rng.integers(2**63))
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
-        """Apply the push under way, if any."""
+        """Apply the push and the slide under way, if any."""
         self._finger.before_step(model, data, dt_s)
+        self._bin.before_step(model, data, dt_s)
 
     def succeeded(self, data: mujoco.MjData) -> bool:
         """The cube lies still in the bin."""
-        offset = np.abs(data.body("cube").xpos - (*BIN_M, 0.0))
+        offset = np.abs(data.body("cube").xpos - data.body("bin").xpos)
         inside = bool((offset[:2] < BIN_HALF_M).all() and offset[2] < 0.035)
         return inside and float(np.linalg.norm(data.joint("cube").qvel[:3])) < 0.05
 
@@ -76,11 +84,14 @@ class PickPlace:
         return bool(data.joint("cube").qpos[2] > LIFTED_M)
 
     def privileged(self, data: mujoco.MjData) -> dict[str, NDArray[np.float32]]:
-        """Pose [7] of the cube."""
-        return {"cube": data.joint("cube").qpos.astype(np.float32)}
+        """Poses [7] of the cube's and the bin's middle, the bin's at the table."""
+        return {"cube": data.joint("cube").qpos.astype(np.float32), "bin": self._bin.pose(data)}
 
     def disturb(self, data: mujoco.MjData, kind: str) -> None:
         """Begin it, to a random side."""
+        if kind == "move_goal":
+            self._bin.slide(self._rng)
+            return
         side = self._rng.uniform(-np.pi, np.pi)
         aside = np.array([np.cos(side), np.sin(side), 0.0])
         if kind == "knock":
@@ -94,17 +105,27 @@ class PickPlace:
         while True:
             view = yield from _approach(view, rng)
             view = yield from _grasp(view)
-            drop = rng.normal(0, 0.008, 2) + BIN_M
-            view = yield from _carry(view, drop)
+            miss = rng.normal(0, 0.008, 2)
+            view = yield from self._carry(view, miss)
             if not _holds(view):
                 continue
-            release = HandTarget((drop[0], drop[1], CARRY_Z_M - 0.02), 0.0, GRIPPER_OPEN_RAD)
             while view.gripper < 1.1:
-                view = yield release
+                view = yield self._over_bin(miss, CARRY_Z_M - 0.02, GRIPPER_OPEN_RAD)
             for _ in range(12):
-                view = yield HandTarget((drop[0], drop[1], CARRY_Z_M + 0.04), 0.0, GRIPPER_OPEN_RAD)
-            if (np.abs(_cube(view)[0][:2] - BIN_M) < BIN_HALF_M).all():
+                view = yield self._over_bin(miss, CARRY_Z_M + 0.04, GRIPPER_OPEN_RAD)
+            if (np.abs(_cube(view)[0][:2] - self._bin.place) < BIN_HALF_M).all():
                 return
+
+    def _carry(self, view: View, miss: NDArray[np.float64]) -> Phase:
+        """Follow the bin with the cube for as long as the cube comes along."""
+        while _holds(view) and not near(view, target := self._over_bin(miss, CARRY_Z_M, SQUEEZE_RAD), 0.02):
+            view = yield target
+        return view
+
+    def _over_bin(self, miss: NDArray[np.float64], height_m: float, gripper_rad: float) -> HandTarget:
+        """Beside the bin's middle by `miss` [2] m, wherever the bin is now."""
+        x, y = miss + self._bin.place
+        return HandTarget((x, y, height_m), 0.0, gripper_rad)
 
 
 def _approach(view: View, rng: np.random.Generator) -> Phase:
@@ -123,14 +144,6 @@ def _grasp(view: View) -> Phase:
     view = yield from go(view, HandTarget((x, y, GRASP_Z_M), yaw, GRIPPER_OPEN_RAD, careful=True), 0.005, 60)
     view = yield from squeeze(view, HandTarget((x, y, GRASP_Z_M), yaw, SQUEEZE_RAD))
     return (yield from go(view, HandTarget((x, y, CARRY_Z_M), yaw, SQUEEZE_RAD), 0.02, 40))
-
-
-def _carry(view: View, drop: NDArray[np.float64]) -> Phase:
-    """Go above `drop` [2] m for as long as the cube comes along."""
-    carry = HandTarget((drop[0], drop[1], CARRY_Z_M), 0.0, SQUEEZE_RAD)
-    while _holds(view) and not near(view, carry, 0.02):
-        view = yield carry
-    return view
 
 
 def _holds(view: View) -> bool:

@@ -2,8 +2,8 @@
 
 To add one, write a class with what `Task` asks for: its file is the only place that knows the task's objects, limits and
 disturbances. Run it by path, `--task ./my_task.py:MyTask`, or give it a line in `tasks.TASKS` and a recipe that says
-`task = "my_task"`. `motions` has the parts that demonstrations are made of, `push` a finger that disturbs; docs/tasks.md
-has a whole example.
+`task = "my_task"`. `motions` has the parts that demonstrations are made of, `push` a finger that disturbs, `goal` a
+goal that moves; docs/tasks.md has a whole example.
 """
 
 from collections.abc import Generator
@@ -56,7 +56,7 @@ class Task(Protocol):
     """What `disturb` knows."""
 
     def xml(self) -> str:
-        """MJCF bodies of the task's objects; those that move need a free joint."""
+        """MJCF bodies of the task's objects; those that move need a free joint, goals that move are mocap bodies."""
         ...
 
     def reset(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
@@ -64,7 +64,7 @@ class Task(Protocol):
         ...
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
-        """Apply the forces of a disturbance under way; called every 10 ms."""
+        """Go on with a disturbance under way; called every 10 ms."""
         ...
 
     def succeeded(self, data: mujoco.MjData) -> bool:
@@ -76,11 +76,14 @@ class Task(Protocol):
         ...
 
     def privileged(self, data: mujoco.MjData) -> dict[str, NDArray[np.float32]]:
-        """[7] pose (position m, quaternion wxyz) by object; recorded, seen by the operator, hidden from policies."""
+        """[7] pose (position m, quaternion wxyz) by object and by goal that moves, in the world frame.
+
+        Recorded with what `hand.seen_from_hand` makes of it, seen by the operator, hidden from policies that don't ask.
+        """
         ...
 
     def disturb(self, data: mujoco.MjData, kind: str) -> None:
-        """Begin one of `disturbances`, by forces that `before_step` applies: nothing is ever teleported."""
+        """Begin one of `disturbances`, which `before_step` goes on with: by forces, or sliding a goal; never by teleport."""
         ...
 
     def demonstrate(self, view: View, rng: np.random.Generator) -> Demonstration:

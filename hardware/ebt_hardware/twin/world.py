@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ebt_data.errors import ConfigError, MisuseError
+from ebt_hardware.twin.hand import seen_from_hand
 from ebt_hardware.twin.operator import ScriptedOperator
 from ebt_hardware.twin.scene import FINGER_TRAVEL_M_PER_RAD, JOINTS, bench_xml
 from ebt_hardware.twin.tasks import DEFAULT_TASK, find_task, task_label
@@ -115,8 +116,12 @@ class TwinWorld:
         return self.task.succeeded(self.data)
 
     def privileged(self) -> dict[str, NDArray[np.float32]]:
-        """Object poses by name: [7] = position m, quaternion wxyz, world frame."""
-        return self.task.privileged(self.data)
+        """Poses by name: [7] = position m, quaternion wxyz.
+
+        Of the task's objects in the world frame, and what `seen_from_hand` tells of them.
+        """
+        poses = self.task.privileged(self.data)
+        return seen_from_hand(self.data, poses) | poses
 
     def lifted(self) -> bool:
         """True while the task's object is up in the grip."""

@@ -1,0 +1,46 @@
+"""Where things are as the hand has them: for policies that are told the state instead of being shown pictures."""
+
+from collections.abc import Mapping
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+_EIGHTHS = np.arange(8) * np.pi / 4  # half angles of the quarter turns: the second four turn alike, with the other sign
+
+
+def seen_from_hand(
+    data: mujoco.MjData, poses: Mapping[str, NDArray[np.float32]], site: str = "follower/grasp"
+) -> dict[str, NDArray[np.float32]]:
+    """`hand`, the site's pose [7] in the world frame, and for every object `NAME_from_hand` [7], its pose in the hand's.
+
+    Position m, quaternion wxyz. The tasks' objects look the same after a quarter turn about their own z, so a learner
+    gets that one of the four turns, and of each quaternion's two signs the one, which is nearest to a hand that points
+    straight down and is turned like the object, (0, 0, 1, 0). Over an upright object, y stays above 0.92, x is half the
+    turn that is missing, and w and z tell how the two are tilted. It jumps only where the missing turn passes 45
+    degrees, and there both ways of turning are equally good.
+    """
+    position, frame = data.site(site).xpos, data.site(site).xmat
+    hand = np.empty(4)
+    mujoco.mju_mat2Quat(hand, frame)
+    told = {"hand": _pose(position, hand if hand[2] >= 0 else -hand)}
+    for name, pose in poses.items():
+        offset = frame.reshape(3, 3).T @ (pose[:3] - position)
+        told[f"{name}_from_hand"] = _pose(offset, _nearest(hand, pose[3:].astype(np.float64)))
+    return told
+
+
+def _nearest(hand: NDArray[np.float64], thing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[4] `thing` from `hand`, both [4] in the world, after the quarter turn that makes y greatest."""
+    inverse, turned = np.empty(4), np.empty(4)
+    mujoco.mju_negQuat(inverse, hand)
+    mujoco.mju_mulQuat(turned, inverse, thing)
+    _, x, y, _ = turned
+    half = _EIGHTHS[np.argmax(y * np.cos(_EIGHTHS) - x * np.sin(_EIGHTHS))]
+    nearest = np.empty(4)
+    mujoco.mju_mulQuat(nearest, turned, np.array([np.cos(half), 0.0, 0.0, np.sin(half)]))
+    return nearest
+
+
+def _pose(position: NDArray[np.float64], quaternion: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.concatenate([position, quaternion]).astype(np.float32)
