@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ebt_data.step import BenchSpec
     from ebt_hardware.bench import Bench
     from ebt_hardware.config import DynamixelBench, TwinBench
+    from ebt_recipes.calibrate import Calibration
     from ebt_recipes.deploy import DeploySummary
     from ebt_recipes.policy import EnergyPolicy
     from ebt_recipes.recording import Hooks
@@ -65,7 +66,8 @@ def deploy(
     if disturb:
         check_disturbance(table, disturb)
     say(other_task(table.spec, trained), "yellow")
-    policy = EnergyPolicy(trained, table.spec, seed=seed)
+    band = None if calibrate else known_band(run)
+    policy = EnergyPolicy(trained, table.spec, seed=seed, score="energy" if band is None else band.score)
     if compile_plans:
         say("compiling the planner ...")
         say(policy.compile())
@@ -74,7 +76,7 @@ def deploy(
         if calibrate:
             _calibrate(run, session.roll_out(policy, range(seed, seed + calibrate), run / "calibration"))
         else:
-            agent = watched(policy, run, table.spec, retry, session.veto)
+            agent = watched(policy, run, band, table.spec, retry, session.veto)
             _show(session.roll_out(agent, range(seed, seed + episodes), out))
             say(f"what they say: ebt inspect {near(out)}", "cyan")
     finally:
@@ -131,22 +133,32 @@ def _disturbed(hooks: "Hooks", kind: str, bench: "Bench") -> "Hooks":
     return replace(hooks, on_step=Disturbance(DisturbanceRule(kind), bench)) if kind else hooks
 
 
+def known_band(run: Path) -> "Calibration | None":
+    """What is normal for the run; None while it is not calibrated."""
+    from ebt_recipes.calibrate import Calibration
+
+    path = run / CALIBRATION
+    return Calibration.load(path) if path.is_file() else None
+
+
 def watched(
-    policy: "EnergyPolicy", run: Path, spec: "BenchSpec", retry: bool = True, veto: Callable[[], bool] | None = None
+    policy: "EnergyPolicy",
+    run: Path,
+    band: "Calibration | None",
+    spec: "BenchSpec",
+    retry: bool = True,
+    veto: Callable[[], bool] | None = None,
 ) -> "Agent":
     """The policy under its monitor, and what to say about how far that is to be trusted."""
-    from ebt_recipes.calibrate import Calibration
     from ebt_recipes.monitor import EnergyMonitor
     from ebt_recipes.retry import Retrying, RetryRules
 
-    path = run / CALIBRATION
-    if path.is_file():
-        calibration = Calibration.load(path)
-        monitor = calibration.monitor()
-        say(calibration.warning, "yellow")
+    if band is not None:
+        monitor = band.monitor()
+        say(band.warning, "yellow")
     else:
         monitor = EnergyMonitor(None)
-        say(f"no {path}: nothing is known of normal energy, so nothing is retried", "yellow")
+        say(f"no {run / CALIBRATION}: nothing is known of normal energy, so nothing is retried", "yellow")
         say(f"hint: ebt deploy {run} --calibrate 100", "cyan")
     return Retrying(policy, monitor, spec, RetryRules() if retry else RetryRules(retries=0), veto)
 
@@ -162,7 +174,7 @@ def _calibrate(run: Path, done: "DeploySummary") -> None:
     found = calibrate(streams([result.path for result in done.results if result.path is not None]))
     found.save(run / CALIBRATION)
     columns = ("successes", "of", "counted", "false_alarms_per_episode", "spreads_allowed", "file")
-    row = (found.n, done.judged, found.counted, f"{found.alpha:.0%}", f"{found.k:.3g}", run / CALIBRATION)
+    row = (found.n, done.judged, found.counted, found.rate, f"{found.k:.3g}", run / CALIBRATION)
     result_table(columns, [row])
     say(found.warning, "yellow")
 

@@ -122,6 +122,8 @@ class Decision:
     """What is held against `threshold`; the energy itself, or the energy less what is normal here."""
     threshold: float = np.nan
     """Above it the score counts as risen; NaN while none is calibrated."""
+    scores: tuple[float, ...] = ()
+    """Of a new plan, where several are watched together; empty: `score` alone. Not recorded."""
     steps_used: int = 0
     """Descent steps that the plan in use took."""
     trace: tuple[float, ...] = ()

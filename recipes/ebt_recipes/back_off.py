@@ -1,7 +1,8 @@
-"""The way back: along poses that were really held, never through unknown air.
+"""The way back: along poses that were really held, or a short way straight towards one.
 
 BackOff(path, goal, Grippers(joints, open), rules, rate_hz)
     .stuck(position) -> bool     .next() -> Joints | None, None once arrived     .goal
+towards(pose, target, joints, limit_rad) -> (pose, rad)
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ class BackOffRules:
     """How the arms go back. Lifting, opening and returning to the start helped most in our early trials."""
 
     clear_rad: float = 0.3
-    """Way back along the path, counted in its fastest joint, before the grippers open: out of the contact first."""
+    """Way out of the contact, counted in its fastest joint: before the grippers open, or as far as a lift goes."""
     speed_rad_s: float = 1.0
     """Of the fastest joint; all joints of all arms slow down together with it."""
     open_rad_s: float = 2.0
@@ -39,24 +40,27 @@ class Grippers:
 
     joints: tuple[bool, ...]
     """[J]"""
-    open: Joints
-    """A pose in which they are: the first of the episode. Only the grippers' entries are read."""
+    open: Joints | None = None
+    """A pose in which they are: the first of the episode. Only the grippers' entries are read. None: they stay."""
 
 
 class BackOff:
-    """Walks a recorded path backwards in bounded steps: first with the grippers as they are, then with them open."""
+    """Walks a recorded path backwards in bounded steps: first with the grippers as they are, then with them open.
+
+    Where they are to stay as they are, it walks to the end at once.
+    """
 
     def __init__(self, path: Sequence[Joints], goal: Joints, grippers: Grippers, rules: BackOffRules, rate_hz: float):
         """Go from `goal`, what the arms were last told, to `path[0]`; `path` is measured poses, oldest first."""
         self._grippers = np.array(grippers.joints)
-        self._open = np.asarray(grippers.open)
+        self._open = goal if grippers.open is None else grippers.open
         self._path = _without_loops(path, ~self._grippers, rules.shortcut_rad)
         self._goal = goal.copy()
         self._rules = rules
         self._step_rad = rules.speed_rad_s / rate_hz
         self._open_step_rad = rules.open_rad_s / rate_hz
         self._clear_rad = rules.clear_rad
-        self._open_steps = round(rules.open_s * rate_hz)
+        self._open_steps = 0 if grippers.open is None else round(rules.open_s * rate_hz)
         self._error_steps = max(1, round(rules.error_s * rate_hz))
         self._behind = 0
 
@@ -96,13 +100,17 @@ class BackOff:
         return self._step_rad - left
 
     def _approach(self, target: Joints, joints: NDArray[np.bool_], limit_rad: float) -> float:
-        """Move the chosen joints together, the fastest by at most `limit_rad`; returns how far it moved."""
-        way = np.where(joints, target - self._goal, 0).astype(np.float32)
-        longest = float(np.abs(way).max())
-        if longest > limit_rad:
-            way *= np.float32(limit_rad / longest)
-        self._goal = self._goal + way
-        return min(longest, limit_rad)
+        self._goal, moved = towards(self._goal, target, joints, limit_rad)
+        return moved
+
+
+def towards(pose: Joints, target: Joints, joints: NDArray[np.bool_], limit_rad: float) -> tuple[Joints, float]:
+    """Move the chosen joints together, the fastest by at most `limit_rad`; returns the pose and how far that was."""
+    way = np.where(joints, target - pose, 0).astype(np.float32)
+    longest = float(np.abs(way).max())
+    if longest > limit_rad:
+        way *= np.float32(limit_rad / longest)
+    return pose + way, min(longest, limit_rad)
 
 
 def _without_loops(path: Sequence[Joints], joints: NDArray[np.bool_], near_rad: float) -> list[Joints]:

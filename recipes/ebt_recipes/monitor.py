@@ -1,10 +1,11 @@
 """When to stop trusting a rollout: arithmetic on a stream of floats, no torch, no bench, no clock.
 
+Trigger                                      what says when; a protocol
+    .restart(time_s, again)                  an attempt counts as begun then
+    .update(time_s, *scores) -> Reading      one new plan; Reading(score, threshold, margin, rise)
+    .trusted                                 False: rises are only noted
+EnergyMonitor(bands: Band | Sequence[Band] | None, rules: MonitorRules = MonitorRules(), trusted: bool = True): Trigger
 Band(times_s, mean, sd, k).threshold(time_s) -> float
-EnergyMonitor(band: Band | None, rules: MonitorRules = MonitorRules(), trusted: bool = True)
-    .restart(time_s)                         an attempt begins now
-    .update(time_s, score) -> Reading        one new plan; Reading(score, threshold, margin, rise)
-    .trusted                                 False: too few calibration rollouts, warn only
 """
 
 from bisect import bisect_right
@@ -12,11 +13,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, nan
+from typing import Protocol
 
 
 @dataclass(frozen=True)
 class Band:
-    """What is normal over time since an attempt began: mean and spread, and how many spreads are allowed."""
+    """What one score normally is over time since an attempt began: mean, spread, and how many spreads are allowed."""
 
     times_s: tuple[float, ...]
     mean: tuple[float, ...]
@@ -62,47 +64,74 @@ class Reading:
     """What one new plan said."""
 
     score: float
-    """Smoothed over the window."""
+    """Smoothed over the window; of several scores, the spreads by which the worst lies above its mean."""
     threshold: float
-    """NaN without a band."""
+    """What the score may be; NaN where nothing tells."""
     margin: float
-    """Spreads above the mean, less the spreads allowed; above 0 is too high. NaN without a band."""
+    """Spreads above the mean, less the spreads allowed; above 0 is too high. NaN where nothing tells."""
     rise: bool
     """True once, on the plan that crosses."""
 
 
-class EnergyMonitor:
-    """Says when the score of new plans has risen out of the band of successful rollouts.
+class Trigger(Protocol):
+    """Says when it goes wrong: by scores (`EnergyMonitor`), by the clock, by somebody who knows."""
 
-    Without a band nothing ever rises. Smoothing, hysteresis and the refractory period only ever remove alarms from
-    those that the band was calibrated for, so that the stated false-alarm rate still holds per episode.
+    @property
+    def trusted(self) -> bool:
+        """False: its rises are noted and nothing is done."""
+        ...
+
+    def restart(self, time_s: float, again: bool) -> None:
+        """Count an attempt as begun at `time_s`, which has passed where a retry goes on in the middle of a task.
+
+        `again` where it follows a retry.
+        """
+        ...
+
+    def update(self, time_s: float, *scores: float) -> Reading:
+        """Hear the scores of one new plan; not called while a retry is under way."""
+        ...
+
+
+class EnergyMonitor:
+    """Says when the scores of new plans have risen out of the band of successful rollouts.
+
+    Each score has a band of its own. Of several, the one that lies most spreads above its mean counts, against the
+    number of spreads that all are allowed. Without a band nothing ever rises. Smoothing, hysteresis and the refractory
+    period only ever remove alarms from those that the bands were calibrated for, so that the stated false-alarm rate
+    still holds per episode.
     """
 
-    def __init__(self, band: Band | None, rules: MonitorRules | None = None, trusted: bool = True) -> None:
-        self.band = band
+    def __init__(
+        self, bands: Band | Sequence[Band] | None, rules: MonitorRules | None = None, trusted: bool = True
+    ) -> None:
+        self.bands = (bands,) if isinstance(bands, Band) else tuple(bands or ())
         self.rules = rules or MonitorRules()
         self.trusted = trusted
-        self._recent: deque[float] = deque(maxlen=self.rules.window)
+        self._recent: deque[list[float]] = deque(maxlen=self.rules.window)
         self._begun_s = 0.0
         self._armed = True
         self._quiet = 0
 
     def restart(self, time_s: float, again: bool = False) -> None:
-        """Begin an attempt now; `again` where it follows a retry, which starts the refractory period."""
+        """Begin the bands at `time_s`; `again` where it follows a retry, which starts the refractory period."""
         self._recent.clear()
         self._begun_s = time_s
         self._armed = True
         self._quiet = self.rules.refractory if again else 0
 
-    def update(self, time_s: float, score: float) -> Reading:
-        """Take the score of one new plan. A score that is not finite counts as infinitely bad."""
-        self._recent.append(score if isfinite(score) else inf)
-        smoothed = sum(self._recent) / len(self._recent)
-        if self.band is None:
-            return Reading(smoothed, nan, nan, False)
-        since_s = time_s - self._begun_s
-        margin = self.band.exceedance(since_s, smoothed) - self.band.k
-        return Reading(smoothed, self.band.threshold(since_s), margin, self._rises(margin))
+    def update(self, time_s: float, *scores: float) -> Reading:
+        """Take the scores of one new plan, one a band. A score that is not finite counts as infinitely bad."""
+        self._recent.append([score if isfinite(score) else inf for score in scores])
+        smoothed = [sum(values) / len(values) for values in zip(*self._recent, strict=True)]
+        if not self.bands:
+            return Reading(smoothed[0], nan, nan, False)
+        since_s, first = time_s - self._begun_s, self.bands[0]
+        exceedance = max(band.exceedance(since_s, value) for band, value in zip(self.bands, smoothed, strict=True))
+        rise = self._rises(exceedance - first.k)
+        if len(self.bands) > 1:
+            return Reading(exceedance, first.k, exceedance - first.k, rise)
+        return Reading(smoothed[0], first.threshold(since_s), exceedance - first.k, rise)
 
     def _rises(self, margin: float) -> bool:
         if margin <= -self.rules.hysteresis:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ebt_data.step import Joints
-from ebt_recipes.back_off import BackOff, BackOffRules, Grippers
+from ebt_recipes.back_off import BackOff, BackOffRules, Grippers, towards
 
 RATE_HZ = 20.0
 RULES = BackOffRules(clear_rad=0.1, open_s=0.2, speed_rad_s=0.6, shortcut_rad=0.05)
@@ -76,3 +76,22 @@ def test_a_gripper_held_open_by_what_it_holds_is_not_stuck() -> None:
     path = out_and_up()
     way = BackOff(path, path[-1], Grippers((False, False, True), path[0]), RULES, RATE_HZ)
     assert not any(way.stuck(way.goal + pose(0.0, 0.0, 0.8)) for _ in range(50))
+
+
+def test_grippers_that_are_to_stay_do_not_open_on_the_way() -> None:
+    path = out_and_up()
+    way = BackOff(path, path[-1], Grippers((False, False, True)), RULES, RATE_HZ)
+    goals = []
+    while (goal := way.next()) is not None:
+        goals.append(goal)
+    assert {goal[2] for goal in goals} == {np.float32(CLOSED)}
+    assert goals[-1][:2] == pytest.approx([0.0, 0.0])
+    assert np.abs(np.diff(np.stack(goals), axis=0)).max(axis=1).min() > 0, "nothing is waited for"
+
+
+def test_a_step_towards_a_pose_is_bounded_by_its_fastest_joint_and_ends_there() -> None:
+    arms = np.array([True, True, False])
+    part, rad = towards(pose(0.0, 0.0, CLOSED), pose(0.4, 0.2, OPEN), arms, 0.1)
+    assert part == pytest.approx(pose(0.1, 0.05, CLOSED)) and rad == 0.1
+    whole, rad = towards(part, pose(0.12, 0.05, OPEN), arms, 0.1)
+    assert whole == pytest.approx(pose(0.12, 0.05, CLOSED)) and rad == pytest.approx(0.02)

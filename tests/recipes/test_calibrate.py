@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from ebt_data.errors import DataError, MisuseError
 from ebt_recipes.calibrate import Calibration, Stream, calibrate, needed
+from ebt_recipes.monitor import Band
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]  # n -> scores [n, 30]
 TIMES_S = 0.4 * np.arange(30)
+OLD = Path(__file__).parents[1] / "runs" / "pick_place" / "calibration.json"
+"""From before there were several scores."""
 
 
 def noisy(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
@@ -39,18 +42,27 @@ def as_streams(scores: NDArray[np.float64], rng: np.random.Generator) -> list[St
     ]
 
 
+def together(*kinds: list[Stream]) -> list[Stream]:
+    """Rollouts with a score of every kind, as long as the shortest."""
+    return [
+        Stream(each[0].name, min(s.times_s for s in each), tuple(zip(*(s.scores for s in each), strict=False)))
+        for each in zip(*kinds, strict=True)
+    ]
+
+
 def alarms(calibration: Calibration, streams: list[Stream]) -> float:
     """Fraction of episodes in which the monitor calls a rise."""
     called = 0
     for stream in streams:
         monitor = calibration.monitor()
         monitor.restart(0.0)
-        called += any([monitor.update(t, s).rise for t, s in zip(stream.times_s, stream.scores, strict=True)])
+        plans = np.reshape(stream.scores, (len(stream.times_s), -1)).tolist()
+        called += any([monitor.update(t, *plan).rise for t, plan in zip(stream.times_s, plans, strict=True)])
     return called / len(streams)
 
 
 @pytest.mark.parametrize("draw", [noisy, wandering, heavy, offset])
-@pytest.mark.parametrize(("n", "alpha"), [(19, 0.05), (24, 0.05), (50, 0.05), (40, 0.1)])
+@pytest.mark.parametrize(("n", "alpha"), [(19, 0.05), (24, 0.05), (50, 0.05), (40, 0.1), (49, 0.02)])
 def test_false_alarms_per_episode_stay_at_the_stated_rate(draw: Draw, n: int, alpha: float) -> None:
     rng = np.random.default_rng(1)
     rates = [alarms(calibrate(as_streams(draw(rng, n), rng), alpha), as_streams(draw(rng, 20), rng)) for _ in range(60)]
@@ -121,3 +133,65 @@ def test_nothing_and_nonsense_are_refused() -> None:
         calibrate([])
     with pytest.raises(DataError):
         calibrate([Stream("one", (0.0,), (float("nan"),))])
+
+
+@pytest.mark.parametrize("n", [22, 26, 50])
+def test_the_rate_holds_for_several_scores_together(n: int) -> None:
+    rng = np.random.default_rng(6)
+
+    def both(n: int) -> list[Stream]:
+        return together(as_streams(1000 * heavy(rng, n), rng), as_streams(noisy(rng, n), rng))
+
+    rates = [alarms(calibrate(both(n), score="energy+tail"), both(20)) for _ in range(60)]
+    assert np.mean(rates) <= 0.05 + 2.5 * np.std(rates) / np.sqrt(len(rates))
+
+
+@pytest.mark.parametrize("risen", [0, 1])
+def test_a_rise_of_either_score_is_seen_whatever_its_units(risen: int) -> None:
+    rng = np.random.default_rng(7)
+
+    def both(n: int, rise: float) -> list[Stream]:
+        scores = [noisy(rng, n), noisy(rng, n)]
+        scores[risen][:, 8:] += rise
+        return together(as_streams(1000 * scores[0], rng), as_streams(scores[1], rng))
+
+    assert alarms(calibrate(both(50, 0.0), score="energy+tail"), both(50, 8.0)) > 0.9
+
+
+def test_several_scores_need_three_rollouts_more_for_their_spreads() -> None:
+    rng = np.random.default_rng(8)
+    streams = together(as_streams(noisy(rng, 22), rng), as_streams(noisy(rng, 22), rng))
+    assert calibrate(streams, score="energy+tail").enough
+    few = calibrate(streams[:21], score="energy+tail")
+    assert not few.enough
+    assert few.warning.startswith("21 successful rollouts cannot promise 5% false alarms per episode, which takes 22")
+
+
+def test_several_scores_survive_their_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    streams = together(as_streams(noisy(rng, 30), rng), as_streams(heavy(rng, 30), rng))
+    calibration = calibrate(streams, score="energy+tail")
+    calibration.save(tmp_path / "calibration.json")
+    assert Calibration.load(tmp_path / "calibration.json") == calibration
+    assert [len(band.mean) for band in calibration.bands] == [len(calibration.times_s)] * 2
+
+
+def test_a_file_from_before_there_were_several_scores_still_loads() -> None:
+    calibration, old = Calibration.load(OLD), json.loads(OLD.read_text())
+    assert calibration.bands == (Band(tuple(old["times_s"]), tuple(old["mean"]), tuple(old["sd"]), old["k"]),)
+    assert calibration.monitor().trusted
+
+
+@pytest.mark.parametrize("score", ["energy", "energy+tail+jump"])
+def test_scores_that_are_not_those_named_are_refused(score: str) -> None:
+    with pytest.raises(DataError, match="without a finite energy"):
+        calibrate([Stream("one", (0.0,), ((0.0, 1.0),))], score=score)
+
+
+def test_a_stricter_rate_says_what_it_takes() -> None:
+    rng = np.random.default_rng(10)
+    streams = as_streams(noisy(rng, 49), rng)
+    assert calibrate(streams, alpha=0.02).enough
+    warning = calibrate(streams[:48], alpha=0.02).warning
+    assert warning.startswith("48 successful rollouts cannot promise 2% false alarms per episode, which takes 49")
+    assert "promise 0.5% " in calibrate(streams, alpha=0.005).warning

@@ -81,3 +81,33 @@ def test_smoothing_is_what_the_monitor_does() -> None:
     scores = [3.0, 1.0, 4.0, 1.0, 5.0]
     monitor = watching(window=3)
     assert smooth(scores, 3) == pytest.approx([monitor.update(t, score).score for t, score in enumerate(scores)])
+
+
+SLOPE = Band((0.0, 10.0), (100.0, 200.0), (10.0, 10.0), 2.0)  # threshold 120 at first
+
+
+def test_of_several_scores_the_largest_exceedance_counts() -> None:
+    monitor = EnergyMonitor([FLAT, SLOPE], MonitorRules(window=1, refractory=0))
+    monitor.restart(0.0)
+    calm, first, second = (monitor.update(0.0, *scores) for scores in ((1.0, 105.0), (1.0, 125.0), (3.0, 100.0)))
+    assert (calm.score, calm.threshold, calm.margin, calm.rise) == (1.0, 2.0, -1.0, False)
+    assert (first.score, first.threshold, first.margin, first.rise) == (2.5, 2.0, 0.5, True)
+    assert (second.score, second.rise) == (3.0, False)
+
+
+def test_every_score_is_smoothed_and_banded_on_its_own() -> None:
+    monitor = EnergyMonitor([FLAT, SLOPE], MonitorRules(window=2))
+    monitor.restart(0.0)
+    monitor.update(0.0, 0.0, 100.0)
+    assert monitor.update(5.0, 0.0, 210.0).score == pytest.approx((155 - 150) / 10)
+
+
+@pytest.mark.parametrize("scores", [(nan, 100.0), (0.0, inf)])
+def test_one_score_of_several_that_is_no_number_counts_as_risen(scores: tuple[float, float]) -> None:
+    assert EnergyMonitor([FLAT, SLOPE]).update(0.0, *scores).rise
+
+
+def test_one_band_in_a_list_reads_in_its_own_units() -> None:
+    listed, alone = EnergyMonitor([SLOPE]), EnergyMonitor(SLOPE)
+    assert listed.update(0.0, 130.0) == alone.update(0.0, 130.0)
+    assert listed.update(1.0, 90.0).threshold == 130.0

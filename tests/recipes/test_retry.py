@@ -34,6 +34,9 @@ class Mover:
         self.efforts.append(effort)
         self.goal = float(hold[0])
 
+    def commit(self, observation: Observation) -> None:
+        pass
+
     def decide(self, observation: Observation) -> Decision:
         score = self.scores(self.ticks)
         self.ticks += 1
@@ -157,12 +160,12 @@ def test_a_rise_that_may_not_act_is_only_said(agent: str) -> None:
     assert all(decision.actor is Actor.POLICY for decision in decisions)
 
 
-def test_back_to_low_stops_where_the_score_was_lowest() -> None:
-    rules = RetryRules(back_to="low", back_off=RULES.back_off)
+def test_reversing_stops_where_the_score_was_lowest_and_leaves_the_gripper() -> None:
+    rules = RetryRules(rule="reverse", back_off=RULES.back_off)
     policy = Mover(lambda tick: {5: -3.0, 14: 5.0}.get(tick, 0.0))
     decisions = run(Retrying(policy, watcher(), SPEC, rules), 100)
     back = [decision.action for decision in decisions if decision.actor is Actor.RETRY]
-    assert back[-1] == pytest.approx([0.25, 1.0], abs=0.06)
+    assert back[-1] == pytest.approx([0.25, 0.2], abs=0.06)
 
 
 def test_decisions_carry_the_score_and_its_threshold() -> None:
@@ -181,6 +184,9 @@ class Replay:
 
     def replan(self, observation: Observation, hold: Joints, effort: Effort) -> None:
         self.start_s, self.attempt = observation.time_s, self.attempt + 1
+
+    def commit(self, observation: Observation) -> None:
+        pass
 
     def decide(self, observation: Observation) -> Decision:
         since_s = observation.time_s - self.start_s
