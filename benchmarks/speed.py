@@ -115,7 +115,7 @@ def build(recipe: Recipe, compiled: bool) -> tuple[EnergyModel, dict[str, Sample
     field: Field = network
     if compiled:
         model.encoder.forward = torch.compile(model.encoder.forward)  # type: ignore[method-assign]
-        model.sum_and_slope = torch.compile(model.sum_and_slope)
+        model.core = torch.compile(model.core)
         model.body.forward = torch.compile(model.body.forward)  # type: ignore[method-assign]
         field = torch.compile(network)
     start = torch.randn(1, *shape)

@@ -125,13 +125,16 @@ def _training(run: "Run", curves: "dict[str, Curve]", finished: bool | None) -> 
 
 
 def _energy(band: "Calibration | None", tallies: dict[str, list[Line]]) -> list[Reason]:
+    from ebt_recipes.calibrate import needed
+
     if band is None:
         text = "its normal energies are not known: nothing is noticed or retried"
         return [Reason("calibration", Grade.DOUBTFUL, text, 0, "calibrated")]
-    text = f"its normal energies are known from {band.n} successful rollouts: at most {band.alpha:.0%} false alarms"
-    told = [Reason("calibration", Grade.GOOD, text, band.counted, ">= 19 counted")]
+    text = f"its normal energies are known from {band.n} successful rollouts: at most {band.rate} false alarms"
+    enough = f">= {needed(band.alpha)} counted"
+    told = [Reason("calibration", Grade.GOOD, text, band.counted, enough)]
     if not band.enough:
-        told = [Reason("calibration", Grade.DOUBTFUL, band.warning, band.counted, ">= 19 counted")]
+        told = [Reason("calibration", Grade.DOUBTFUL, band.warning, band.counted, enough)]
     clean = tallies.get("clean_with_retry", [])
     if clean and successes(clean) >= MOSTLY * len(clean):
         from ebt_recipes.interval import wilson
@@ -139,8 +142,8 @@ def _energy(band: "Calibration | None", tallies: dict[str, list[Line]]) -> list[
         false = _retried_successes(clean)
         low, high = wilson(false, successes(clean))
         grade = Grade(int(low > band.alpha))
-        text = f"{_retried_words(clean)} ({interval(low, high)}); {band.alpha:.0%} were promised"
-        told.append(Reason("false_alarms", grade, text, false, f"<= {band.alpha:.0%}"))
+        text = f"{_retried_words(clean)} ({interval(low, high)}); {band.rate} were promised"
+        told.append(Reason("false_alarms", grade, text, false, f"<= {band.rate}"))
     return told
 
 
@@ -193,7 +196,7 @@ def _rows(
             "acts",
             f"{len(contract.joints)} joints, chunks of {recipe.act.horizon} ticks, {recipe.act.execute} of them run before the next plan",
         ),
-        ("energy", f"{recipe.objective.kind}, {len(recipe.objective.step_sizes)} descent steps a plan"),
+        ("learnt", f"{recipe.objective.kind}, {recipe.objective.usual_steps} steps a plan"),
         (
             "network",
             f"{sum(w.numel() for w in run.model.parameters())} weights, {recipe.model.layers} layers of {recipe.model.width}",

@@ -135,7 +135,7 @@ def _line(rollout: "Rollout") -> Line:
         "attempts": rollout.attempts,
         "kinds": [kind for _, kind, _ in rollout.events],
         "times_s": [time_s for time_s, _, _ in rollout.plans],
-        "scores": [score for _, _, score in rollout.plans],
+        "scores": [scores[0] if len(scores) == 1 else scores for _, _, scores in rollout.plans],
     }
 
 

@@ -25,7 +25,7 @@ class Observations:
     privileged: Mapping[str, Tensor]
     """[B, 7] object poses; empty unless the recipe names some."""
 
-    def rows(self, some: slice) -> "Observations":
+    def rows(self, some: slice | NDArray[np.int64]) -> "Observations":
         """Some of the rows."""
         images, joints, privileged = (
             {name: values[some] for name, values in group.items()}

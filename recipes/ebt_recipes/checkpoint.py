@@ -2,6 +2,7 @@
 
 run.json             contract, recipe, statistics, versions
 model.safetensors    averaged weights: what is deployed
+normal.safetensors   what is normal for the policy on its demonstrations; without it fewer scores can be watched
 resume.safetensors   raw and averaged weights, optimiser; written last, complete in itself, says when training is done
 recipe.json          the resolved recipe, for people
 """
@@ -21,13 +22,15 @@ from torch import Tensor
 from ebt_data.errors import ConfigError, DataError
 from ebt_data.step import BenchSpec
 from ebt_data.whole import make_folder, write_whole
-from ebt_recipes.energy import EnergyModel
+from ebt_recipes.chunk_model import ChunkModel
+from ebt_recipes.normal import Normal
 from ebt_recipes.normalise import Statistics
 from ebt_recipes.objective import Objective
-from ebt_recipes.objectives import build_objective
+from ebt_recipes.objectives import build_model, build_objective
 from ebt_recipes.recipe import Recipe, parse_recipe
 
 FORMAT = 1
+NORMAL = "normal.safetensors"
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,17 @@ class Run:
     recipe: Recipe
     contract: Contract
     statistics: Statistics
-    model: EnergyModel
+    model: ChunkModel
     """Averaged weights, in evaluation mode, without gradients."""
     step: int
+    normal: Normal | None = None
+    """What is normal for it; None in a run whose training has not come to its end, or is from before there was one."""
 
     @property
     def cameras(self) -> tuple[str, ...]:
         return tuple(self.contract.cameras)
 
-    def objective(self) -> Objective:
+    def objective(self) -> Objective[Any]:
         """The objective it was trained with, which knows how to sample."""
         return build_objective(self.recipe.objective)
 
@@ -180,13 +185,37 @@ def load_run(path: Path) -> Run:
         DataError: something in it is missing or damaged.
     """
     recipe, contract, statistics = load_contract(path)
-    model = EnergyModel(recipe, tuple(contract.cameras), len(contract.joints), statistics)
+    model = build_model(recipe, tuple(contract.cameras), len(contract.joints), statistics)
     weights, facts = load_tensors(path / "model.safetensors")
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise DataError(f"{path / 'model.safetensors'} does not fit its recipe: {error}") from error
-    return Run(path, recipe, contract, statistics, model.eval().requires_grad_(False), int(facts["step"]))
+    model = model.eval().requires_grad_(False)
+    return Run(path, recipe, contract, statistics, model, int(facts["step"]), _load_normal(path))
+
+
+def save_normal(path: Path, normal: Normal) -> None:
+    """Beside the weights that it is about.
+
+    Raises:
+        DataError: the disk is full, or the folder cannot be written.
+    """
+    save_tensors(path / NORMAL, normal.state_dict(), {})
+
+
+def _load_normal(path: Path) -> Normal | None:
+    file = path / NORMAL
+    if not file.is_file():
+        return None
+    tensors, _ = load_tensors(file)
+    try:
+        memories, width = tensors["memories"], tensors["hidden_mean"]
+        normal = Normal(memories.shape[1], len(width), len(memories))
+        normal.load_state_dict(tensors)
+    except (KeyError, IndexError, RuntimeError) as error:
+        raise DataError(f"{file} is damaged: {error}", hint="delete it: fewer scores can be watched then") from error
+    return normal.eval().requires_grad_(False)
 
 
 def _version(package: str) -> str:

@@ -1,4 +1,4 @@
-"""Compiling what pays by it: the energy's slope in training, a whole plan at the bench. Everything works without."""
+"""Compiling what pays by it: what an update repeats in training, a whole plan at the bench. Everything works without."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -6,7 +6,7 @@ from time import perf_counter
 import torch
 from torch._dynamo.exc import TorchDynamoException
 
-from ebt_recipes.energy import EnergyModel
+from ebt_recipes.chunk_model import ChunkModel
 from ebt_recipes.recipe import TrainingRecipe
 
 BLIND_S, SEEING_S, STEPS = 120.0, 600.0, 2000
@@ -23,24 +23,24 @@ def worth_compiling(training: TrainingRecipe, cameras: int) -> bool:
     return training.max_steps >= STEPS and (training.time_limit_s is None or training.time_limit_s >= long_s)
 
 
-def compile_slope(model: EnergyModel, rows: int, train: bool = False) -> str:
-    """Compile `model.gradient` for chunks of so many `rows`; where `train`, its own slope along the weights too.
+def compile_core(model: ChunkModel, rows: int, train: bool = False) -> str:
+    """Compile an energy's slope, or a field, for chunks of so many `rows`; where `train`, its own slope too.
 
     Takes a quarter to a whole minute the first time on a machine, and a few seconds from then on. Call it in the
     thread that will use it: the number of threads is compiled in. Returns why the model stays eager; empty if it
     doesn't.
     """
-    eager = model.sum_and_slope
-    model.sum_and_slope = torch.compile(eager, dynamic=False)
+    eager = model.core
+    model.core = torch.compile(eager, dynamic=False)
     try:
         _try(model, rows, train)
     except (TorchDynamoException, OSError) as error:
-        model.sum_and_slope = eager
+        model.core = eager
         return _why(error)
     return ""
 
 
-def compile_plans(make: Callable[[], object], model: EnergyModel) -> str:
+def compile_plans(make: Callable[[], object], model: ChunkModel) -> str:
     """Compile encoder and energy for the one observation at a time that `make` plans for.
 
     Whatever has another shape later (several descents at once) runs eagerly: nothing is compiled while an arm waits.
@@ -48,7 +48,7 @@ def compile_plans(make: Callable[[], object], model: EnergyModel) -> str:
     """
     make()
     before_ms = _fastest_ms(make)
-    model.sum_and_slope = torch.compile(model.sum_and_slope, dynamic=False)
+    model.core = torch.compile(model.core, dynamic=False)
     model.encoder.compile(dynamic=False)
     model.body.compile(dynamic=False)
     try:
@@ -75,10 +75,12 @@ def _fastest_ms(make: Callable[[], object]) -> float:
     return 1e3 * min(taken_s)
 
 
-def _try(model: EnergyModel, rows: int, train: bool) -> None:
+def _try(model: ChunkModel, rows: int, train: bool) -> None:
     like: Callable[..., torch.Tensor] = next(model.parameters()).new_zeros
     context = like(rows, model.tokens, model.body.width).requires_grad_(train)
+    time = None if model.body.time is None else like(rows)
     with torch.set_grad_enabled(train):
-        energy, slope = model.gradient(context, like(rows, model.horizon, model.joints))
+        found = model.core(like(rows, model.horizon, model.joints), context, time)
         if train:
-            torch.autograd.grad(energy.sum() + slope.square().sum(), context)
+            parts = found if isinstance(found, tuple) else (found,)
+            torch.autograd.grad(sum(part.square().sum() for part in parts), context)

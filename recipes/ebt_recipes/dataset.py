@@ -41,7 +41,7 @@ class Dataset:
         """
         self.recipe = recipe
         side = recipe.encoder.image_size
-        wanted = recipe.observe.cameras or None
+        wanted = recipe.observe.cameras
         self.windows = Windows(paths, 1, recipe.act.horizon, image_size=(side, side), cameras=wanted)
         self._check_privileged()
         self.cameras = self.windows.cameras

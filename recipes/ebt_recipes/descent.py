@@ -1,39 +1,46 @@
 """One plan: encode what is seen, descend the energy from noise, keep the lowest."""
 
-from dataclasses import replace
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ebt_data.errors import MisuseError
 from ebt_data.step import BenchSpec
 from ebt_recipes.batch import Observations, from_bench
 from ebt_recipes.checkpoint import Run
 from ebt_recipes.compiling import compile_plans
 from ebt_recipes.planner import Effort, Plan, Request
 from ebt_recipes.sampler import Samples
+from ebt_recipes.scores import Scorer, Thought, offered
+from ebt_recipes.thinking import Tail, Thinker
 
 
 class Descent:
     """Computes plans for one run on one bench; what a planner calls."""
 
-    def __init__(self, run: Run, spec: BenchSpec, tail: bool = False) -> None:
-        """`tail`: also score the rest of the plan before under the new observation, one more energy.
+    def __init__(self, run: Run, spec: BenchSpec, scores: tuple[str, ...] = ("energy",)) -> None:
+        """`scores`: what each plan is to be judged by, names in `scores.SCORES`.
 
         Raises:
             ConfigError: the run was trained for another bench; the message is a table of what differs.
+            MisuseError: the run cannot give one of the scores.
         """
         run.check(spec)
         self._run = run
         self._model = run.model
-        self._objective = run.objective()
+        self._thinker = Thinker(run.model, run.objective(), run.recipe.act)
         self._rate_hz = spec.rate_hz
-        self._tail = tail
+        self._scorer = Scorer(run.model, run.normal)
+        self._scores = scores
+        known = offered(run.model, run.normal)
+        if missing := [name for name in scores if name not in known]:
+            raise MisuseError(
+                f"{run.path} has no score {', '.join(missing)}; it has {', '.join(known)}",
+                hint="runs trained before there was a normal.safetensors have fewer",
+            )
 
     def latency_s(self, effort: Effort) -> float:
         """What a plan takes by the recipe's word, which is for its own steps and one sample, and grows with both."""
-        standard = max(1, len(self._run.recipe.objective.step_sizes))
+        standard = max(1, self._run.recipe.objective.usual_steps)
         steps = standard if effort.steps is None else effort.steps
         return self._run.recipe.act.latency_s * max(1.0, steps * effort.samples / standard)
 
@@ -42,41 +49,46 @@ class Descent:
         run, size = self._run, self._run.recipe.encoder.image_size
         shapes = {name: (1, size, size, 3) for name in run.cameras}
         width = len(run.contract.joints)
+        spreads = run.statistics.inputs
         seen = Observations(
             {name: torch.zeros(shape, dtype=torch.uint8) for name, shape in shapes.items()},
             {name: torch.zeros(1, width) for name in ("position", "velocity", "effort")},
-            {name: torch.zeros(1, 7) for name in run.recipe.observe.privileged},
+            {name: torch.zeros(1, len(spreads[name].mean)) for name in run.recipe.observe.privileged},
         )
-        return compile_plans(lambda: self._sample(seen, Effort(), 0), self._model)
+        return compile_plans(lambda: self._think(self._model.encode(seen), None, Effort(), 0), self._model)
 
-    @torch.no_grad()
-    def _sample(self, seen: Observations, effort: Effort, seed: int) -> tuple[Tensor, Samples]:
-        """Context tokens [1, C, D], and where each of the descents ended."""
-        context_1CD = self._model.encode(seen)
-        generator = torch.Generator().manual_seed(seed)
-        context_NCD = context_1CD.expand(effort.samples, -1, -1)
-        return context_1CD, self._objective.sample(self._model, context_NCD, effort.steps, generator)
-
-    @torch.no_grad()
     def __call__(self, request: Request) -> Plan:
+        with torch.no_grad():
+            return self._plan(request)
+
+    def _plan(self, request: Request) -> Plan:
         recipe = self._run.recipe
-        observation, effort = request.observation, request.effort
+        observation = request.observation
         seen = from_bench(observation, self._run.cameras, recipe.encoder.image_size, recipe.observe.privileged)
         position_1J = seen.joints["position"]
-        context_1CD, samples = self._sample(seen, effort, request.seed)
-        best = int(samples.energies[:, -1].nan_to_num(nan=torch.inf).argmin())
-        trace = samples.energies[best, : int(samples.steps_used[best]) + 1]
-        chunk = self._model.denormalise(samples.x[best, None], position_1J)[0].numpy()
-        plan = Plan(chunk, float(trace[-1]), tuple(trace.tolist()), observation.time_s)
-        return plan if request.previous is None else self._compared(plan, request.previous, context_1CD, position_1J)
+        features_1F = self._model.encoder.features(seen)
+        context_1CD = self._model.encoder.embed(features_1F)
+        tail = self._rest_of(request, position_1J)
+        samples = self._think(context_1CD, tail, request.effort, request.seed)
+        trace = samples.energies[0, : int(samples.steps_used[0]) + 1]
+        chunk = self._model.denormalise(samples.x, position_1J)[0].numpy()
+        now_s = observation.time_s
+        nothing = Tail(samples.x, samples.x.new_zeros(samples.x.shape[:2]))
+        thought = Thought(samples.x.new_tensor([now_s]), features_1F, context_1CD, samples, tail or nothing)
+        scores = {name: float(value[0]) for name, value in self._scorer(self._scores, thought).items()}
+        return Plan(chunk, float(trace[-1]), tuple(trace.tolist()), now_s, scores=scores)
 
-    def _compared(self, plan: Plan, previous: Plan, context_1CD: Tensor, position_1J: Tensor) -> Plan:
-        """The plan, and how it stands to the one before."""
-        past = previous.row(plan.made_for_s, self._rate_hz)
-        rest: NDArray[np.float32] = previous.chunk[past:]
-        plan = replace(plan, jump_rad=float(np.abs(plan.chunk[: len(rest)] - rest).mean()))
-        if not self._tail:
-            return plan
-        tail = np.concatenate([rest, np.repeat(rest[-1:], past, axis=0)])
-        energy = self._model.energy(context_1CD, self._model.normalise(torch.from_numpy(tail)[None], position_1J))
-        return replace(plan, tail_energy=float(energy[0]))
+    def _think(self, context_1CD: Tensor, tail: Tail | None, effort: Effort, seed: int) -> Samples:
+        return self._thinker(context_1CD, tail, effort, torch.Generator().manual_seed(seed))
+
+    def _rest_of(self, request: Request, position_1J: Tensor) -> Tail | None:
+        """What the plan in use still says."""
+        previous = request.previous
+        if previous is None:
+            return None
+        past = previous.row(request.observation.time_s, self._rate_hz)
+        rest = torch.from_numpy(previous.chunk[past:])
+        tail = torch.cat([rest, rest[-1:].expand(past, -1)])[None]
+        known = torch.ones(1, len(previous.chunk))
+        known[:, len(rest) :] = 0
+        return Tail(self._model.normalise(tail, position_1J), known)

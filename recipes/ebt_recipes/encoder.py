@@ -79,6 +79,9 @@ class ObservationEncoder(nn.Module):
         self.towers = nn.ModuleDict({name: VisionTower(recipe.channels) for name in cameras})
         self.scales = nn.ModuleDict({_key(name): Standardise(spreads.inputs[name]) for name in inputs})
         self.position = Standardise(spreads.inputs["position"])
+        self.zooms = {name: recipe.zoom_rad if name == "position" else recipe.zoom_state for name in inputs}
+        for reading in ("velocity", "effort"):
+            self.zooms.pop(reading, None)
         self.sizes = [3 * recipe.channels[-1]] * len(cameras) + [self._width(name, spreads) for name in inputs]
         self.tokens = nn.ModuleList(
             nn.Sequential(nn.Linear(size, 2 * width), nn.GELU(), nn.Linear(2 * width, width)) for size in self.sizes
@@ -86,10 +89,9 @@ class ObservationEncoder(nn.Module):
         self.kinds = nn.Parameter(0.02 * torch.randn(len(self.sizes), width))
         self.norm = nn.LayerNorm(width)  # bounds what an unseen pose can do to the energy
 
-    @staticmethod
-    def _width(name: str, spreads: Statistics) -> int:
+    def _width(self, name: str, spreads: Statistics) -> int:
         size = len(spreads.inputs[name].mean)
-        return 2 * size if name == "position" else size
+        return 2 * size if self.zooms.get(name) else size
 
     def forward(self, observations: Observations) -> Tensor:
         """Context tokens [B, C, D]."""
@@ -102,8 +104,8 @@ class ObservationEncoder(nn.Module):
             values = observations.joints.get(name)
             values = observations.privileged[name] if values is None else values
             parts.append(self.scales[_key(name)](values))
-            if name == "position":
-                parts.append(self._zoom(values))
+            if zoom := self.zooms.get(name):
+                parts.append(self._zoom(values - (self.position.mean if name == "position" else 0), zoom))
         return torch.cat(parts, dim=-1)
 
     def embed(self, features_BF: Tensor) -> Tensor:
@@ -118,9 +120,10 @@ class ObservationEncoder(nn.Module):
         pose: Tensor = self.position(position_BJ)
         return pose
 
-    def _zoom(self, position_BJ: Tensor) -> Tensor:
-        """Magnifies around the mean pose; asinh keeps far poses finite. Measured to matter near a tolerance."""
-        return torch.asinh((position_BJ - self.position.mean) / self.recipe.zoom_rad) / 2
+    @staticmethod
+    def _zoom(offset: Tensor, width: float) -> Tensor:
+        """Magnifies around zero; asinh keeps what is far finite. Measured to matter near a tolerance."""
+        return torch.asinh(offset / width) / 2
 
 
 def _key(name: str) -> str:

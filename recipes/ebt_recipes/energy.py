@@ -3,72 +3,33 @@
 Shapes: B rows, H ticks of the chunk, J joints, C context tokens, D width.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ebt_recipes.batch import Observations
-from ebt_recipes.encoder import ObservationEncoder, Standardise
+from ebt_recipes.chunk_model import ChunkModel
 from ebt_recipes.normalise import Statistics
 from ebt_recipes.recipe import Recipe
-from ebt_recipes.transformer import ChunkTransformer
 
 
-class EnergyModel(nn.Module):
-    """Scores normalised chunks against what the policy sees; rows never mix."""
+class EnergyModel(ChunkModel):
+    """Scores normalised chunks against what the policy sees."""
 
-    def __init__(self, recipe: Recipe, cameras: tuple[str, ...], joints: int, statistics: Statistics) -> None:
-        """`cameras`: those that the policy sees; `joints`: how many numbers an action has."""
-        super().__init__()
-        self.relative = recipe.act.relative
-        self.horizon, self.joints = recipe.act.horizon, joints
-        width = recipe.model.width
-        inputs = (*recipe.observe.joints, *recipe.observe.privileged)
-        self.encoder = ObservationEncoder(recipe.encoder, cameras, inputs, statistics, width)
-        self.body = ChunkTransformer(recipe.model, self.horizon, joints, outputs=1)
-        self.chunk_scale = Standardise(statistics.chunk)
-        self.tokens = len(cameras) + len(inputs)
-        """C."""
-        self.forecast = nn.Linear(self.tokens * width, 2 * joints)
-        self.sum_and_slope = self.body.sum_and_slope
-        """What `gradient` calls; `compiling` puts the same, compiled, in its place."""
+    def __init__(
+        self, recipe: Recipe, cameras: tuple[str, ...], joints: int, statistics: Statistics, timed: bool = False
+    ) -> None:
+        """`timed`: a landscape of its own for every noise level, in place of one for all."""
+        super().__init__(recipe, cameras, joints, statistics, outputs=1, timed=timed)
+        self.bowl = float(recipe.model.bowl)
+        self.core = self.body.sum_and_slope
 
-    @property
-    def size(self) -> int:
-        """Numbers in a chunk, H * J."""
-        return self.horizon * self.joints
-
-    def encode(self, observations: Observations) -> Tensor:
-        """Context tokens [B, C, D]."""
-        context: Tensor = self.encoder(observations)
-        return context
-
-    def energy(self, context_BCD: Tensor, x_BHJ: Tensor) -> Tensor:
+    def energy(self, context_BCD: Tensor, x_BHJ: Tensor, time_B: Tensor | None = None) -> Tensor:
         """[B], lower is surer; `x_BHJ` as `normalise` gives it.
 
         The bowl |x|^2 / 2 is what the energy of pure noise must be; with it the network has less to learn.
         """
-        learnt: Tensor = self.body(x_BHJ, context_BCD).sum(dim=(1, 2))
-        return learnt + 0.5 * x_BHJ.square().sum(dim=(1, 2))
+        learnt: Tensor = self.body(x_BHJ, context_BCD, time_B).sum(dim=(1, 2))
+        return learnt + 0.5 * self.bowl * x_BHJ.square().sum(dim=(1, 2))
 
-    def gradient(self, context_BCD: Tensor, x_BHJ: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, context_BCD: Tensor, x_BHJ: Tensor, time_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Energy [B] and its slope along the chunk [B, H, J]; both can be trained, and neither needs autograd."""
-        learnt, slope = self.sum_and_slope(x_BHJ, context_BCD)
-        return learnt + 0.5 * x_BHJ.square().sum(dim=(1, 2)), slope + x_BHJ
-
-    def normalise(self, chunk_BHJ: Tensor, position_BJ: Tensor) -> Tensor:
-        """Goals in rad to numbers about one, from the pose `position_BJ` where the recipe says relative."""
-        offset = position_BJ[:, None] if self.relative else 0
-        x: Tensor = self.chunk_scale(chunk_BHJ - offset)
-        return x
-
-    def denormalise(self, x_BHJ: Tensor, position_BJ: Tensor) -> Tensor:
-        """The other way: absolute goals in rad."""
-        offset = position_BJ[:, None] if self.relative else 0
-        return self.chunk_scale.inverse(x_BHJ) + offset
-
-    def foresee(self, context_BCD: Tensor) -> tuple[Tensor, Tensor]:
-        """The pose at the next gripper event [B, J] and the chunk's mean [B, J], both standardised.
-
-        Guessed from the context alone: trained beside the energy, they teach the vision tower what to look at.
-        """
-        event, mean = self.forecast(context_BCD.flatten(1)).chunk(2, dim=-1)
-        return event, mean
+        learnt, slope = self.core(x_BHJ, context_BCD, time_B)
+        return learnt + 0.5 * self.bowl * x_BHJ.square().sum(dim=(1, 2)), slope + self.bowl * x_BHJ

@@ -13,9 +13,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ebt_data.errors import DataError
 from ebt_recipes.batch import Batch
 from ebt_recipes.checkpoint import load_tensors, save_tensors
-from ebt_recipes.compiling import compile_slope
+from ebt_recipes.chunk_model import ChunkModel
+from ebt_recipes.compiling import compile_core
 from ebt_recipes.dataset import seeded
-from ebt_recipes.energy import EnergyModel
 from ebt_recipes.objective import Loss
 from ebt_recipes.objectives import build_objective
 from ebt_recipes.recipe import Recipe
@@ -28,7 +28,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 class Learner:
     """One update at a time; the same updates after a resume as without one."""
 
-    def __init__(self, recipe: Recipe, model: EnergyModel) -> None:
+    def __init__(self, recipe: Recipe, model: ChunkModel) -> None:
         training = recipe.training
         self.recipe = training
         self.objective = build_objective(recipe.objective)
@@ -52,12 +52,12 @@ class Learner:
     def compile(self) -> str:
         """Compile what pays; returns why not, or nothing. Updates differ by rounding alone."""
         rows = len(range(self.recipe.batch)[:: self.recipe.shards]) * self.noise_samples
-        return self._pool.submit(compile_slope, self.model, rows, train=True).result()
+        return self._pool.submit(compile_core, self.model, rows, train=True).result()
 
     @property
-    def averaged(self) -> EnergyModel:
+    def averaged(self) -> ChunkModel:
         """The model with averaged weights."""
-        return cast(EnergyModel, self.average.module)
+        return cast(ChunkModel, self.average.module)
 
     def update(self, batch: Batch, done: float) -> dict[str, Tensor]:
         """Descend once; `done` is the fraction of training that has passed. The loss and its parts, detached."""

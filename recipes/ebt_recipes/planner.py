@@ -2,12 +2,12 @@
 
 Effort(steps: int | None, samples: int)     how hard to think about one plan
 Request(observation, seed, effort, previous)  what a planner is asked
-Plan(chunk, energy, trace, latency_s, made_for_s, tail_energy)
+Plan(chunk, energy, trace, latency_s, made_for_s, scores)
 LockstepPlanner(compute, latency_s) / ThreadPlanner(compute): Planner
     .submit(request)   newest wins   .newest(now_s) -> Plan | None   .reset()   .close()
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -42,10 +42,8 @@ class Plan:
     """When the observation behind it was taken."""
     latency_s: float = np.nan
     """How long it took; what the recipe states in lock-step, what was measured live."""
-    tail_energy: float = np.nan
-    """Of the plan before, its steps already past replaced by its last, under this plan's observation; NaN without one."""
-    jump_rad: float = np.nan
-    """Mean distance of this chunk to the one before where they overlap in time; NaN without one."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """What was asked to be watched, by name in `scores.SCORES`."""
 
     def row(self, now_s: float, rate_hz: float) -> int:
         """Index of the action for `now_s`; beyond the last row, the last."""

@@ -3,30 +3,20 @@
 EnergyPolicy(run: Run, spec: BenchSpec, planner: "lockstep" | "thread" | None = None, seed: int = 0,
              steps: int | None = None, score: str = "energy"): Agent
     .replan(observation, hold, effort)   drop the plan in use and think anew
+    .commit(observation)                 follow the plan in use to its end, then think anew
     .close()
 PlanFollower(planner, pace: Pace, seed, score): the same without torch
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from ebt_data.errors import MisuseError
 from ebt_data.step import Actor, BenchSpec, Decision, Joints, Observation
 from ebt_recipes.checkpoint import Run
 from ebt_recipes.descent import Descent
 from ebt_recipes.planner import Effort, LockstepPlanner, Plan, Planner, Request, ThreadPlanner
-
-SCORES: Mapping[str, Callable[[Plan], float]] = {
-    "energy": lambda plan: plan.energy,
-    "tail": lambda plan: plan.tail_energy,
-    "descent": lambda plan: plan.trace[-1] - plan.trace[0],
-    "jump": lambda plan: plan.jump_rad,
-    "elapsed": lambda plan: plan.made_for_s,
-}
-"""What the monitor may watch. `jump` and `elapsed` need no energy: they are what an energy score must beat."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +33,10 @@ class PlanFollower:
     """Acts from the newest plan that exists, indexed by the time since its observation, and never waits for one."""
 
     def __init__(self, planner: Planner, pace: Pace, seed: int = 0, score: str = "energy") -> None:
-        if score not in SCORES:
-            raise MisuseError(f"No score is called {score!r}; known: {', '.join(SCORES)}")
         self._planner = planner
         self._pace = pace
         self._seed = seed
-        self._score = SCORES[score]
+        self._scores = score.split("+")
         self._episode = -1
         self._asked = 0
         self._due_s = 0.0
@@ -67,20 +55,29 @@ class PlanFollower:
         self._forget(hold)
         self._ask(observation, effort)
 
+    def commit(self, observation: Observation) -> None:
+        """Follow the plan in use to its last row, and ask for the next only then; whatever was asked is forgotten."""
+        if self._plan is not None:
+            self._planner.reset()
+            end_s = self._plan.made_for_s + (len(self._plan.chunk) - 1) / self._pace.rate_hz
+            self._due_s = max(observation.time_s, end_s)
+
     def decide(self, observation: Observation) -> Decision:
         half_tick_s = 0.5 / self._pace.rate_hz
         if observation.time_s >= self._due_s - half_tick_s:
             self._ask(observation, self._pace.effort)
-        plan = self._planner.newest(observation.time_s)
+        plan = self._planner.newest(observation.time_s) or self._plan
         if plan is None:
             return Decision(self._hold, Actor.POLICY)
         fresh = plan is not self._plan
         self._plan = plan
+        scores = tuple(plan.scores[name] for name in self._scores)
         return Decision(
             action=plan.action(observation.time_s, self._pace.rate_hz),
             actor=Actor.POLICY,
             energy=plan.energy,
-            score=self._score(plan),
+            score=scores[0],
+            scores=scores if len(scores) > 1 else (),
             steps_used=len(plan.trace) - 1,
             trace=plan.trace if fresh else (),
             plan_age_s=observation.time_s - plan.made_for_s,
@@ -122,10 +119,13 @@ class EnergyPolicy(PlanFollower):
     ) -> None:
         """Think in lock-step or in a thread, by default as the bench keeps time; `steps` overrides the recipe's.
 
+        `score` is what a monitor will watch, one name of `scores.SCORES` or several joined by `+`.
+
         Raises:
             ConfigError: the run was trained for another bench; the message is a table of what differs.
+            MisuseError: the run cannot give that score.
         """
-        self._descent = descent = Descent(run, spec, tail=score == "tail")
+        self._descent = descent = Descent(run, spec, tuple(score.split("+")))
         kind = planner or ("lockstep" if spec.lockstep else "thread")
         making: Planner = LockstepPlanner(descent, descent.latency_s) if kind == "lockstep" else ThreadPlanner(descent)
         pace = Pace(spec.rate_hz, run.recipe.act.execute, Effort(steps))

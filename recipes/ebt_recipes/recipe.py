@@ -6,71 +6,17 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from ebt_data.errors import ConfigError
+from ebt_recipes.objective_recipe import EquilibriumMatchingRecipe, ObjectiveRecipe, Section
 
 DEFAULT_RECIPE = "pick_place"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _ObjectiveRecipe(_Section):
-    noise_samples: int = Field(default=2, ge=1)
-    """Noises for each observation of a batch: the vision tower runs once for all of them."""
-    forecast_weight: float = Field(default=0.1, ge=0)
-    """Of guessing the pose at the next gripper event and the chunk's mean from the observation alone."""
-    tolerance: float = Field(default=0.0, ge=0)
-    """A plan stops early once the root mean square of its slope is below; 0 spends every step."""
-
-
-class EquilibriumMatchingRecipe(_ObjectiveRecipe):
-    """Equilibrium matching with an explicit energy (arXiv 2510.02300), and two terms that give its level a meaning."""
-
-    kind: Literal["equilibrium_matching"] = "equilibrium_matching"
-    flat_until: float = Field(default=0.8, ge=0, lt=1)
-    """c(t) is 1 until here, then falls linearly to 0 at the data."""
-    level_weight: float = Field(default=0.2, ge=0)
-    """Regresses the energy to the potential that the target gradient integrates to."""
-    negative_weight: float = Field(default=0.1, ge=0)
-    """Asks that the true chunk cost more under a corrupted observation."""
-    step_sizes: tuple[float, ...] = (1.0, 0.2, 0.2)
-    """Of the sampler, one a descent step; asked for more steps, it repeats the last."""
-
-
-class UnrolledRecipe(_ObjectiveRecipe):
-    """The paper's objective (arXiv 2510.27545): descend a few steps from noise, regress every iterate to the chunk."""
-
-    kind: Literal["unrolled_ebt"] = "unrolled_ebt"
-    steps: int = Field(default=2, ge=1)
-    """Descent steps in training."""
-    extra_steps: int = Field(default=1, ge=0)
-    """Up to so many more, drawn anew for each batch."""
-    step_size: float = Field(default=1.0, gt=0)
-    step_jitter: float = Field(default=1.5, ge=1)
-    """In training each sample's step is scaled by U[1/jitter, jitter]."""
-    energy_scaled: bool = False
-    """Multiply the step by exp(energy per dimension), the energy clamped to [-3, 3]."""
-    momentum: float = Field(default=0.0, ge=0, lt=1)
-    """Nesterov."""
-    langevin: float = Field(default=0.1, ge=0)
-    """Noise added before each training step, annealed by a cosine to a hundredth; none when sampling."""
-    mixed_start: bool = True
-    """Start training anywhere between noise and data; from noise alone the minimiser is the mean of all modes."""
-    unroll: bool = False
-    """Back-propagate through the whole chain; otherwise each step learns by itself."""
-    step_sizes: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
-    """Of the sampler, as in equilibrium matching."""
-
-
-ObjectiveRecipe = Annotated[EquilibriumMatchingRecipe | UnrolledRecipe, Field(discriminator="kind")]
-
-
-class ModelRecipe(_Section):
+class ModelRecipe(Section):
     """The energy transformer."""
 
     width: int = Field(default=64, ge=8)
@@ -78,9 +24,11 @@ class ModelRecipe(_Section):
     heads: int = Field(default=4, ge=1)
     expansion: int = Field(default=2, ge=1)
     """Of the feed-forward part."""
+    bowl: bool = True
+    """Add |x|^2 / 2 to the energy, what noise alone must cost, so that the network has less to learn."""
 
 
-class EncoderRecipe(_Section):
+class EncoderRecipe(Section):
     """The vision tower, one for each camera, and the joint encoding."""
 
     image_size: int = Field(default=96, ge=16)
@@ -91,15 +39,17 @@ class EncoderRecipe(_Section):
     """Random shift in training, up to so many pixels each way."""
     jitter: float = Field(default=0.1, ge=0)
     """Random brightness and contrast in training, as a fraction."""
-    zoom_rad: float = Field(default=0.03, gt=0)
-    """Width about the mean pose in which joint positions are magnified: about the precision that the task wants."""
+    zoom_rad: float = Field(default=0.03, ge=0)
+    """Width about the mean pose in which joint positions are magnified: about the precision that the task wants. 0: not."""
+    zoom_state: float = Field(default=0.0, ge=0)
+    """Likewise of privileged state about zero, in its own unit: for what is told relative to the hand."""
 
 
-class ObserveRecipe(_Section):
+class ObserveRecipe(Section):
     """What the policy sees."""
 
-    cameras: tuple[str, ...] = ()
-    """Names; empty means every camera of the episodes."""
+    cameras: tuple[str, ...] | None = None
+    """Names; none of them where empty, every camera of the episodes where left out."""
     joints: tuple[Literal["position", "velocity", "effort"], ...] = ("position",)
     """Readings; `position` must be among them. Velocity and effort tell what was done just before, and a policy that
     copies that stops looking: docs/lab-notes.md."""
@@ -114,7 +64,7 @@ class ObserveRecipe(_Section):
         return joints
 
 
-class ActRecipe(_Section):
+class ActRecipe(Section):
     """What the policy does."""
 
     horizon: int = Field(default=8, ge=1)
@@ -125,11 +75,19 @@ class ActRecipe(_Section):
     """In lock-step time a plan becomes available so long after its observation."""
     relative: bool = True
     """Chunks are relative to the measured pose at planning time; otherwise absolute goals."""
+    samples: int = Field(default=1, ge=1)
+    """Plans drawn from different noise each time; the best is taken."""
+    closeness: float = Field(default=0.0, ge=0)
+    """What the best of several may cost in energy per dimension for one squared deviation nearer to the plan in use."""
+    warm_level: float = Field(default=0.0, ge=0, lt=1)
+    """How much of the plan in use is blended into the noise that a new plan starts from."""
+    keep_below: float = Field(default=0.0, ge=0)
+    """Go on with the plan in use while the root mean square of its slope under what is seen now is below; 0: never."""
     floor_rad: float = Field(default=0.02, gt=0)
     """Least spread that an action is normalised by, so that idle joints do not become noise."""
 
 
-class TrainingRecipe(_Section):
+class TrainingRecipe(Section):
     """How it is trained."""
 
     batch: int = Field(default=64, ge=1)
@@ -157,7 +115,7 @@ class TrainingRecipe(_Section):
     seed: int = 0
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """A whole policy, but for the data."""
 
     name: str
@@ -243,8 +201,7 @@ def _explain(item: dict[str, Any]) -> str:
 def _section(where: list[str]) -> type[BaseModel]:
     """The model whose keys stand at this place; pydantic names a union's member after its section."""
     kinds: dict[str, type[BaseModel]] = {
-        "equilibrium_matching": EquilibriumMatchingRecipe,
-        "unrolled_ebt": UnrolledRecipe,
+        kind.model_fields["kind"].default: kind for kind in get_args(get_args(ObjectiveRecipe)[0])
     }
     if len(where) > 1:
         return kinds[where[1]]

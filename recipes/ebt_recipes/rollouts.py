@@ -95,8 +95,8 @@ class Rollout:
     attempts: int
     events: tuple[tuple[float, str, str], ...]
     """Time s, kind and text, in order."""
-    plans: tuple[tuple[float, float, float], ...]
-    """Time s, energy and score of every new plan, the score as the agent gave it."""
+    plans: tuple[tuple[float, float, tuple[float, ...]], ...]
+    """Time s, energy and scores of every new plan, the scores as the agent gave them."""
 
     @property
     def stream(self) -> Stream:
@@ -192,5 +192,9 @@ def _roll_out(trial: Trial, seed: int) -> Rollout:
         seconds=steps[-1].observation.time_s if steps else 0.0,
         attempts=steps[-1].decision.attempt if steps else 1,
         events=tuple((step.observation.time_s, event.kind, event.text) for step in steps for event in step.events),
-        plans=tuple((time_s, decision.energy, decision.score) for time_s, decision in decided if decision.trace),
+        plans=tuple(
+            (time_s, decision.energy, decision.scores or (decision.score,))
+            for time_s, decision in decided
+            if decision.trace
+        ),
     )

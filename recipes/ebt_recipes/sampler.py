@@ -1,4 +1,7 @@
-"""From noise to a plan by walking down the energy."""
+"""From noise to a plan by walking down the energy.
+
+Shapes: B rows, H ticks, J joints, K steps.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,52 +14,50 @@ from ebt_recipes.energy import EnergyModel
 
 @dataclass(frozen=True)
 class Samples:
-    """What a descent found. Shapes: B rows, H ticks, J joints, K steps."""
+    """What a sampler found."""
 
     x: Tensor
-    """[B, H, J] normalised; `EnergyModel.denormalise` gives goals."""
+    """[B, H, J] normalised; `ChunkModel.denormalise` gives goals."""
     energies: Tensor
-    """[B, K + 1] before the first and after every step; a row that stopped early repeats its last."""
+    """[B, K + 1] before the first and after every step; a row that stopped early repeats its last. NaN without one."""
     steps_used: Tensor
     """[B] int."""
+
+    @classmethod
+    def without_energy(cls, x: Tensor, steps: int) -> "Samples":
+        """Of a sampler that has none."""
+        return cls(x, x.new_full((len(x), steps + 1), torch.nan), torch.full((len(x),), steps))
 
 
 @dataclass(frozen=True)
 class GradientDescent:
-    """x <- x - size * dE/dx, with what the paper adds to it."""
+    """x <- x - size * dE/dx."""
 
     step_sizes: Sequence[float]
     """One a step; asked for more steps, the last repeats."""
     tolerance: float = 0.0
-    """A row stops once its slope's root mean square is below."""
-    momentum: float = 0.0
-    """Nesterov's; 0 is plain descent."""
-    energy_scaled: bool = False
-    """Multiply the step by exp(energy per dimension), the energy clamped to [-3, 3] so that it can't run away."""
+    """A row is at rest once the root mean square of its slope is below."""
 
     @torch.no_grad()
     def run(self, model: EnergyModel, context: Tensor, x: Tensor, steps: int | None = None) -> Samples:
         """Descend from `x` [B, H, J], `steps` times or once for each step size."""
         steps = len(self.step_sizes) if steps is None else steps
-        velocity = torch.zeros_like(x)
         running = torch.ones(len(x), dtype=torch.bool, device=x.device)
         used = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         energies: list[Tensor] = []
         for k in range(steps):
-            energy, slope = model.gradient(context, x + self.momentum * velocity)
+            energy, slope = model.gradient(context, x)
             energies.append(torch.where(running, energy, energies[-1]) if energies else energy)
             running = running & (slope.square().mean(dim=(1, 2)).sqrt() >= self.tolerance)
             if not running.any():
                 break
-            size = self.step_sizes[min(k, len(self.step_sizes) - 1)] * self.scale(energy, model.size)
-            velocity = self.momentum * velocity - size * slope
-            x = torch.where(running[:, None, None], x + velocity, x)
+            size = self.size(k, steps, energy, slope)
+            x = torch.where(running[:, None, None], x - size * slope, x)
             used += running
         energies.append(model.energy(context, x))
         energies += energies[-1:] * (steps + 1 - len(energies))
         return Samples(x, torch.stack(energies, dim=1), used)
 
-    def scale(self, energy_B: Tensor, size: int) -> Tensor:
-        """Factor of the step, [B, 1, 1]."""
-        factor = (energy_B / size).clamp(-3, 3).exp() if self.energy_scaled else torch.ones_like(energy_B)
-        return factor[:, None, None]
+    def size(self, step: int, steps: int, energy_B: Tensor, slope_BHJ: Tensor) -> Tensor:
+        """Of step `step` of `steps`: a scalar, or [B, 1, 1]."""
+        return energy_B.new_tensor(self.step_sizes[min(step, len(self.step_sizes) - 1)])

@@ -13,14 +13,16 @@ from ebt_data.episode import Episode
 from ebt_data.errors import ConfigError, DataError, MisuseError
 from ebt_data.whole import make_ready
 from ebt_data.windows import split
-from ebt_recipes.checkpoint import Contract, calibration_hash, load_contract, save_contract
+from ebt_recipes.checkpoint import Contract, calibration_hash, load_contract, save_contract, save_normal
 from ebt_recipes.compiling import worth_compiling
 from ebt_recipes.dataset import Dataset, Prefetch, action_error, seeded
-from ebt_recipes.energy import EnergyModel
+from ebt_recipes.habituate import ROWS, habituate
 from ebt_recipes.learner import Learner
+from ebt_recipes.objectives import build_model
 from ebt_recipes.processes import held_back
 from ebt_recipes.recipe import Recipe
 from ebt_recipes.task import of_task
+from ebt_recipes.thinking import Thinker
 
 REPORT_EVERY = 20  # updates
 CHECKPOINT_MB = 20.0  # of the shipped recipes, old and new together
@@ -89,8 +91,13 @@ def train(
     save_contract(out, recipe, contract, data.statistics())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
-        model = EnergyModel(recipe, data.cameras, len(contract.joints), data.statistics())
-    _Training(recipe, Learner(recipe, model), data, validation, out).run(report, resume)
+        model = build_model(recipe, data.cameras, len(contract.joints), data.statistics())
+    learner = Learner(recipe, model)
+    _Training(recipe, learner, data, validation, out).run(report, resume)
+    thinker = Thinker(learner.averaged.eval(), learner.objective, recipe.act)
+    rows = data.even_rows(ROWS)
+    parts = (data.batch(rows[first : first + 256]).observations for first in range(0, len(rows), 256))
+    save_normal(out, habituate(thinker, parts, recipe.training.seed))
     return out
 
 

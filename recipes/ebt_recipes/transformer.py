@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from ebt_recipes.recipe import ModelRecipe
 
+OCTAVES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Of the waves that tell a time in 0 .. 1, in turns: as transformers tell a place (arXiv 1706.03762, section 3.5)."""
 Pull = Callable[[Tensor], Tensor]
 """From the slope along an output to the slope along the input that it was made from."""
 
@@ -89,7 +91,7 @@ class ChunkTransformer(nn.Module):
         self.width = width = recipe.width
         self.embed = nn.Linear(joints, width)
         self.places = nn.Parameter(0.02 * torch.randn(horizon, width))
-        self.time = nn.Linear(1, width) if timed else None
+        self.time = nn.Linear(2 * len(OCTAVES), width) if timed else None
         self.blocks = nn.ModuleList(Block(width, recipe.heads, recipe.expansion) for _ in range(recipe.layers))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, outputs)
@@ -100,9 +102,15 @@ class ChunkTransformer(nn.Module):
         out: Tensor = self.head(self.norm(tokens))
         return out
 
-    def sum_and_slope(self, x_BHJ: Tensor, context_BCD: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden(self, x_BHJ: Tensor, context_BCD: Tensor) -> Tensor:
+        """What the last layer knows, the mean of its tokens, [B, D]."""
+        tokens, _ = self._run(x_BHJ, context_BCD, None)
+        out: Tensor = self.norm(tokens).mean(dim=1)
+        return out
+
+    def sum_and_slope(self, x_BHJ: Tensor, context_BCD: Tensor, time_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The sum [B] of all outputs, and its slope [B, H, J] along the chunk."""
-        tokens, pulls = self._run(x_BHJ, context_BCD, None)
+        tokens, pulls = self._run(x_BHJ, context_BCD, time_B)
         slope = _pull_norm(self.norm, tokens, self.head.weight.sum(dim=0).expand_as(tokens))
         for pull in reversed(pulls):
             slope = pull(slope)
@@ -111,12 +119,18 @@ class ChunkTransformer(nn.Module):
     def _run(self, x_BHJ: Tensor, context_BCD: Tensor, time_B: Tensor | None) -> tuple[Tensor, list[Pull]]:
         tokens = self.embed(x_BHJ) + self.places
         if self.time is not None and time_B is not None:
-            tokens = tokens + self.time(time_B[:, None, None])
+            tokens = tokens + self.time(_waves(time_B))[:, None]
         pulls = []
         for block in self.blocks:
             tokens, pull = block(tokens, context_BCD)
             pulls.append(pull)
         return tokens, pulls
+
+
+def _waves(time_B: Tensor) -> Tensor:
+    """[B, 2 * octaves]."""
+    angle = 2 * math.pi * time_B[:, None] * time_B.new_tensor(OCTAVES)
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
 def _gelu_slope(x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch._inductor.config
 import torch._inductor.utils
 
 from ebt_recipes.batch import Observations
-from ebt_recipes.compiling import compile_plans, compile_slope, worth_compiling
+from ebt_recipes.compiling import compile_core, compile_plans, worth_compiling
 from ebt_recipes.energy import EnergyModel
 from ebt_recipes.normalise import Spread, Statistics
 from ebt_recipes.recipe import TrainingRecipe, parse_recipe
@@ -35,7 +35,7 @@ def test_a_compiled_slope_is_the_eager_one(model: EnergyModel) -> None:
     x = torch.randn(4, HORIZON, JOINTS)
     energy, slope = model.gradient(context, x)
     (right,) = torch.autograd.grad(slope.square().sum(), context)
-    assert compile_slope(model, rows=4, train=True) == ""
+    assert compile_core(model, rows=4, train=True) == ""
     fast_energy, fast_slope = model.gradient(context, x)
     (found,) = torch.autograd.grad(fast_slope.square().sum(), context)
     torch.testing.assert_close((fast_energy, fast_slope, found), (energy, slope, right), rtol=1e-4, atol=1e-5)
@@ -44,7 +44,7 @@ def test_a_compiled_slope_is_the_eager_one(model: EnergyModel) -> None:
 def test_without_a_compiler_it_stays_eager_and_says_why(model: EnergyModel) -> None:
     none = torch._inductor.config.patch({"cpp.cxx": (None, "no-such-compiler")})
     with torch._inductor.utils.fresh_cache(), none:
-        why = compile_slope(model, rows=2)
+        why = compile_core(model, rows=2)
     assert why.startswith("eager: ") and "compiler" in why and "apt install g++" in why
     model.gradient(torch.randn(2, model.tokens, WIDTH), torch.randn(2, HORIZON, JOINTS))
 

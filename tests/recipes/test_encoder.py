@@ -46,7 +46,7 @@ def test_privileged_state_is_not_seen_unless_named() -> None:
 def test_a_small_move_near_the_mean_pose_is_magnified() -> None:
     encoder = make_encoder(("position",))
     near, far = torch.tensor([[0.0] * 3, [0.03] * 3]), torch.tensor([[2.0] * 3, [2.03] * 3])
-    moved = [encoder._zoom(pose).diff(dim=0).abs().max() for pose in (near, far)]
+    moved = [encoder._zoom(pose, 0.03).diff(dim=0).abs().max() for pose in (near, far)]
     assert moved[0] > 0.4 > 20 * moved[1]
 
 

@@ -6,10 +6,10 @@ import torch
 
 from ebt_recipes.batch import Batch, Observations
 from ebt_recipes.energy import EnergyModel
+from ebt_recipes.equilibrium import Decay, corrupt
 from ebt_recipes.learner import Learner
 from ebt_recipes.normalise import Spread, Statistics
-from ebt_recipes.objective import EquilibriumMatching, corrupt
-from ebt_recipes.recipe import EquilibriumMatchingRecipe, Recipe, parse_recipe
+from ebt_recipes.recipe import Recipe, parse_recipe
 from ebt_recipes.sampler import GradientDescent
 
 JOINTS, HORIZON = 2, 2
@@ -54,7 +54,7 @@ def near_modes(chunks: torch.Tensor) -> tuple[float, float]:
     ("objective", "step_size"),
     [
         ({"kind": "equilibrium_matching"}, 0.2),
-        ({"kind": "unrolled_ebt", "langevin": 0.0, "step_jitter": 1.0, "steps": 1}, 1.0),
+        ({"kind": "unrolled_ebt", "langevin": (0.0, 0.0), "step_jitter": 1.0, "steps": 1}, 1.0),
     ],
 )
 def test_two_ways_of_doing_a_thing_stay_apart(objective: dict[str, object], step_size: float) -> None:
@@ -68,7 +68,7 @@ def test_two_ways_of_doing_a_thing_stay_apart(objective: dict[str, object], step
 
 
 def test_started_from_noise_alone_the_unrolled_objective_finds_the_mean() -> None:
-    recipe, model = toy(kind="unrolled_ebt", mixed_start=False, langevin=0.0, step_jitter=1.0)
+    recipe, model = toy(kind="unrolled_ebt", mixed_start=False, langevin=(0.0, 0.0), step_jitter=1.0)
     learner = learn(recipe, model, 150)
     context = learner.averaged.encode(two_ways(64, 0).observations)
     found = learner.objective.sample(learner.averaged, context, None, torch.Generator().manual_seed(9)).x
@@ -85,7 +85,7 @@ def test_the_energy_falls_along_a_trained_descent() -> None:
 
 
 def test_the_potential_is_the_integral_of_the_speed() -> None:
-    objective = EquilibriumMatching(EquilibriumMatchingRecipe(flat_until=0.7))
+    objective = Decay(0.7)
     level = torch.linspace(0, 1, 2001, dtype=torch.float64)
     speed = objective.speed(level)
     area = torch.cumulative_trapezoid(speed, level)

@@ -1,4 +1,4 @@
-from ebt_recipes.objective import EquilibriumMatching
+from ebt_recipes.equilibrium import EquilibriumMatching
 from ebt_recipes.objectives import build_objective
 from ebt_recipes.recipe import load_recipe
 from ebt_recipes.unrolled import UnrolledEBT

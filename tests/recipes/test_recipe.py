@@ -45,7 +45,7 @@ def test_a_file_overrides_a_default_and_leaves_the_others(tmp_path: Path) -> Non
         ('[objective]\nkind = "equilibrium_matching"\nlevel = 0.1', "did you mean level_weight?"),
         ("[act]\nhorizon = 0", "act.horizon: Input should be greater than or equal to 1 (found 0)"),
         ('[observe]\njoints = ["effort"]', "position must be among the joint readings"),
-        ('[objective]\nkind = "flow"', "'equilibrium_matching', 'unrolled_ebt'"),
+        ('[objective]\nkind = "flwo"', "'equilibrium_matching', 'unrolled_ebt'"),
         ("[training", "is not TOML"),
     ],
 )

@@ -1,0 +1,42 @@
+"""The objectives that the benchmarks compare, all on one network, and the steps at which each is sampled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ebt_recipes.recipe import load_recipe
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of a table."""
+
+    objective: Mapping[str, Any]
+    """As in a recipe's section of that name."""
+    steps: tuple[int | None, ...]
+    """Of the sampler; None: as many as it takes, with a slope below the recipe's tolerance as the end."""
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Of the recipe, where it needs others than the rest."""
+
+
+def published(name: str) -> Method:
+    """One of the paper's configurations, with its objective and network; the optimiser is everybody's."""
+    recipe = load_recipe(name)
+    objective = recipe.objective.model_dump()
+    return Method(objective, (1, 2, 4, None), {"model": {"bowl": recipe.model.bowl}})
+
+
+OURS = "energy"
+METHODS: Mapping[str, Method] = {
+    OURS: Method({"kind": "equilibrium_matching", "stride": "level"}, (1, 2, 4, None)),
+    "energy, fixed steps": Method({"kind": "equilibrium_matching"}, (1, 2, 4, None)),
+    "EBT, mixed levels": Method({"kind": "unrolled_ebt"}, (1, 2, 4, None)),
+    "EBT, October": published("ebt_october"),
+    "EBT, November": published("ebt_november"),
+    "annealed energies": Method({"kind": "annealed"}, (1, 2, 4)),
+    "field, no energy": Method({"kind": "equilibrium_field"}, (1, 2, 4, None)),
+    "regression": Method({"kind": "regression"}, (1,)),
+    "MIP": Method({"kind": "mip"}, (2,)),
+    "flow": Method({"kind": "flow"}, (1, 2, 9)),
+    "diffusion": Method({"kind": "diffusion"}, (2, 10, 100)),
+}
