@@ -12,6 +12,7 @@ from torch import Tensor
 from ebt_data.errors import ConfigError
 from ebt_data.resize import shrink
 from ebt_data.step import Image, Observation
+from ebt_recipes.recipe import PAST
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Observations:
     images: Mapping[str, Tensor]
     """[B, S, S, 3] uint8 RGB."""
     joints: Mapping[str, Tensor]
-    """[B, J] float32; `position` rad is always there, `velocity` rad/s and `effort` where the recipe asks for them."""
+    """[B, J] float32; `position` rad is always there, `velocity` rad/s and `effort` where the recipe asks for them. And
+    `past` [B, P * J] rad where it asks for P ticks of past actions, oldest first, less the position."""
     privileged: Mapping[str, Tensor]
     """[B, 7] object poses; empty unless the recipe names some."""
 
@@ -60,9 +62,13 @@ class Batch:
 
 
 def from_bench(
-    observation: Observation, cameras: tuple[str, ...], size: int, privileged: tuple[str, ...]
+    observation: Observation,
+    cameras: tuple[str, ...],
+    size: int,
+    privileged: tuple[str, ...],
+    past: NDArray[np.float32] | None = None,
 ) -> Observations:
-    """One live observation as a batch of one.
+    """One live observation as a batch of one; `past` [P, J] rad are the actions asked for before it, oldest first.
 
     Raises:
         ConfigError: a camera or a privileged pose that the policy needs is not there.
@@ -81,6 +87,8 @@ def from_bench(
         return torch.from_numpy(shrink(image, (size, size)).copy())[None]
 
     joints = {"position": observation.position, "velocity": observation.velocity, "effort": observation.effort}
+    if past is not None:
+        joints[PAST] = (past - observation.position).ravel()
     return Observations(
         images={name: picture(observation.frames[name].image) for name in cameras},
         joints={name: row(values) for name, values in joints.items()},

@@ -32,7 +32,7 @@ class ChunkModel(nn.Module):
         self.relative = recipe.act.relative
         self.horizon, self.joints = recipe.act.horizon, joints
         width = recipe.model.width
-        inputs = (*recipe.observe.joints, *recipe.observe.privileged)
+        inputs = recipe.observe.inputs
         self.encoder = ObservationEncoder(recipe.encoder, cameras, inputs, statistics, width)
         self.body = ChunkTransformer(recipe.model, self.horizon, joints, outputs, timed)
         self.chunk_scale = Standardise(statistics.chunk)

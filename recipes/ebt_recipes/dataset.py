@@ -20,9 +20,9 @@ from torch import Tensor
 from ebt_data.errors import ConfigError
 from ebt_data.windows import Windows
 from ebt_recipes.batch import Batch, Observations
-from ebt_recipes.encoder import augment
+from ebt_recipes.encoder import augment, blur_past
 from ebt_recipes.normalise import Spread, Statistics
-from ebt_recipes.recipe import Recipe
+from ebt_recipes.recipe import PAST, Recipe
 
 Rows = NDArray[np.int64]
 FLOORS = {"position": 0.02, "velocity": 0.05, "effort": 0.02}
@@ -65,7 +65,7 @@ class Dataset:
         observe = self.recipe.observe
         observations = Observations(
             images={name: torch.from_numpy(found[f"images/{name}"][:, -1]) for name in self.cameras},
-            joints={name: torch.from_numpy(found[name][:, -1]) for name in observe.joints},
+            joints={name: torch.from_numpy(found[name][:, -1]) for name in observe.joints} | self._past(rows),
             privileged={name: torch.from_numpy(found[f"privileged/{name}"][:, -1]) for name in observe.privileged},
         )
         return Batch(
@@ -86,7 +86,7 @@ class Dataset:
         """The augmented batch of one update; depends on the seed and the step alone."""
         batch = self.batch(self.rows_of(step))
         generator = seeded(self.recipe.training.seed, step, stream=1)
-        seen = augment(batch.observations, self.recipe.encoder, generator)
+        seen = blur_past(augment(batch.observations, self.recipe.encoder, generator), self.recipe.observe, generator)
         return Batch(seen, batch.chunk, batch.mask, batch.event)
 
     def even_rows(self, count: int) -> Rows:
@@ -101,9 +101,21 @@ class Dataset:
         for name in self.recipe.observe.privileged:
             inputs[name] = Spread.of(windows.privileged[name], floor=0.01)
         rows = self.even_rows(20_000)
+        for name, values in self._past(rows).items():
+            inputs[name] = Spread.of(values.numpy(), act.floor_rad)
         found = windows.batch(rows) if not windows.images else self._chunks(rows)
         chunks = found["actions"] - (windows.qpos[rows][:, None] if act.relative else 0)
         return Statistics(inputs, Spread.of(chunks.reshape(-1, chunks.shape[-1]), act.floor_rad))
+
+    def _past(self, rows: Rows) -> dict[str, Tensor]:
+        """`past` [B, P * J] by name where the recipe asks for it: before an episode's start its first pose."""
+        windows, ticks = self.windows, self.recipe.observe.past_actions
+        if not ticks:
+            return {}
+        first = windows.starts[windows.episode[rows]][:, None]
+        before = rows[:, None] + np.arange(-ticks, 0)
+        asked = np.where((before >= first)[..., None], windows.actions[np.maximum(before, first)], windows.qpos[first])
+        return {PAST: torch.from_numpy((asked - windows.qpos[rows][:, None]).reshape(len(rows), -1))}
 
     def _chunks(self, rows: Rows) -> dict[str, NDArray[np.float32]]:
         """Only the actions of `Windows.batch`, without copying thousands of pictures."""

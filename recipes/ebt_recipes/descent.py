@@ -1,5 +1,6 @@
 """One plan: encode what is seen, descend the energy from noise, keep the lowest."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,11 +49,10 @@ class Descent:
         """Make the usual plan faster; how much, or why not. Takes up to a minute."""
         run, size = self._run, self._run.recipe.encoder.image_size
         shapes = {name: (1, size, size, 3) for name in run.cameras}
-        width = len(run.contract.joints)
         spreads = run.statistics.inputs
         seen = Observations(
             {name: torch.zeros(shape, dtype=torch.uint8) for name, shape in shapes.items()},
-            {name: torch.zeros(1, width) for name in ("position", "velocity", "effort")},
+            {name: torch.zeros(1, len(spread.mean)) for name, spread in spreads.items()},
             {name: torch.zeros(1, len(spreads[name].mean)) for name in run.recipe.observe.privileged},
         )
         return compile_plans(lambda: self._think(self._model.encode(seen), None, Effort(), 0), self._model)
@@ -64,7 +64,10 @@ class Descent:
     def _plan(self, request: Request) -> Plan:
         recipe = self._run.recipe
         observation = request.observation
-        seen = from_bench(observation, self._run.cameras, recipe.encoder.image_size, recipe.observe.privileged)
+        observe, past = recipe.observe, request.past
+        if observe.past_actions and past is None:
+            past = np.repeat(observation.position[None], observe.past_actions, axis=0)
+        seen = from_bench(observation, self._run.cameras, recipe.encoder.image_size, observe.privileged, past)
         position_1J = seen.joints["position"]
         features_1F = self._model.encoder.features(seen)
         context_1CD = self._model.encoder.embed(features_1F)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ebt_recipes.batch import Observations
 from ebt_recipes.normalise import Spread, Statistics
-from ebt_recipes.recipe import EncoderRecipe
+from ebt_recipes.recipe import PAST, EncoderRecipe, ObserveRecipe
 
 
 class VisionTower(nn.Module):
@@ -79,9 +79,8 @@ class ObservationEncoder(nn.Module):
         self.towers = nn.ModuleDict({name: VisionTower(recipe.channels) for name in cameras})
         self.scales = nn.ModuleDict({_key(name): Standardise(spreads.inputs[name]) for name in inputs})
         self.position = Standardise(spreads.inputs["position"])
-        self.zooms = {name: recipe.zoom_rad if name == "position" else recipe.zoom_state for name in inputs}
-        for reading in ("velocity", "effort"):
-            self.zooms.pop(reading, None)
+        plain = ("velocity", "effort", PAST)
+        self.zooms = {name: recipe.zoom_state for name in inputs if name not in plain} | {"position": recipe.zoom_rad}
         self.sizes = [3 * recipe.channels[-1]] * len(cameras) + [self._width(name, spreads) for name in inputs]
         self.tokens = nn.ModuleList(
             nn.Sequential(nn.Linear(size, 2 * width), nn.GELU(), nn.Linear(2 * width, width)) for size in self.sizes
@@ -139,6 +138,16 @@ def augment(observations: Observations, recipe: EncoderRecipe, generator: torch.
     """Shift every picture by up to `shift_px` (arXiv 2004.13649) and change its brightness and contrast a little."""
     images = {name: _augment(image, recipe, generator) for name, image in observations.images.items()}
     return Observations(images, observations.joints, observations.privileged)
+
+
+def blur_past(observations: Observations, recipe: ObserveRecipe, generator: torch.Generator) -> Observations:
+    """Add noise to past actions, in the spread that they have in the batch: they may tell which way, not what to copy."""
+    if PAST not in observations.joints:
+        return observations
+    past = observations.joints[PAST]
+    spread = past.std(dim=0, correction=0)
+    blurred = past + recipe.past_noise * spread * torch.randn(past.shape, generator=generator)
+    return Observations(observations.images, {**observations.joints, PAST: blurred}, observations.privileged)
 
 
 def _augment(image_BSSC: Tensor, recipe: EncoderRecipe, generator: torch.Generator) -> Tensor:

@@ -19,6 +19,9 @@ from ebt_recipes.objective import Loss, Pairs, forecast_loss, pair_up, start_noi
 from ebt_recipes.objective_recipe import EquilibriumFieldRecipe, EquilibriumMatchingRecipe
 from ebt_recipes.sampler import GradientDescent, Samples
 
+FADED = 0.5
+"""Mean square of a slope, of 2 or so at noise: below, it is after the knee."""
+
 
 @dataclass(frozen=True)
 class Decay:
@@ -40,10 +43,14 @@ class Decay:
         """How far along the slope the data lie, (1 - t) / c(t), by the energy's level, [B, 1, 1].
 
         Where one chunk is right, energy and slope are |e - a|^2 C(t) and (e - a) c(t), so that energy / |slope|^2 is
-        (1 + knee) / 2 - t before the knee and (1 - knee) / 2 after it: (1 - knee) / 2 more is the reach in both.
+        (1 + knee) / 2 - t before the knee and (1 - knee) / 2 after it: (1 - knee) / 2 more is the reach in both. A slope
+        much shorter than noise has begun to fade, so it is after the knee whatever the level says: a level is never
+        quite 0 where several chunks are right, and a step five times too long would not come to rest.
         """
-        level = energy_B / slope_BHJ.square().sum(dim=(1, 2)).clamp(min=1e-9)
-        return (level + (1 - self.knee) / 2).clamp(1 - self.knee, 1.0)[:, None, None]
+        square = slope_BHJ.square().mean(dim=(1, 2))
+        level = energy_B / slope_BHJ[0].numel() / square.clamp(min=1e-9)
+        far = (level + (1 - self.knee) / 2).clamp(1 - self.knee, 1.0)
+        return torch.where(square < FADED, 1 - self.knee, far)[:, None, None]
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ class Request:
     effort: Effort = field(default_factory=Effort)
     previous: Plan | None = None
     """The plan in use, for the scores that compare."""
+    past: NDArray[np.float32] | None = None
+    """[P, J] rad, the last actions asked for, oldest first; None where nobody keeps them."""
 
 
 Compute = Callable[[Request], Plan]

@@ -8,6 +8,7 @@ EnergyPolicy(run: Run, spec: BenchSpec, planner: "lockstep" | "thread" | None = 
 PlanFollower(planner, pace: Pace, seed, score): the same without torch
 """
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +28,8 @@ class Pace:
     execute: int
     """Ticks between two requests."""
     effort: Effort
+    past: int = 0
+    """Ticks of past actions that a plan is told."""
 
 
 class PlanFollower:
@@ -42,12 +45,14 @@ class PlanFollower:
         self._due_s = 0.0
         self._plan: Plan | None = None
         self._hold: Joints = np.zeros(0, dtype=np.float32)
+        self._past: deque[Joints] = deque(maxlen=pace.past)
 
     def reset(self, observation: Observation) -> None:
         """Forget every plan; until the first new one, hold the pose measured now."""
         self._episode += 1
         self._asked = 0
         self._due_s = observation.time_s
+        self._past.extend([observation.position.copy()] * self._pace.past)
         self._forget(observation.position)
 
     def replan(self, observation: Observation, hold: Joints, effort: Effort) -> None:
@@ -68,12 +73,15 @@ class PlanFollower:
             self._ask(observation, self._pace.effort)
         plan = self._planner.newest(observation.time_s) or self._plan
         if plan is None:
+            self._past.append(self._hold)
             return Decision(self._hold, Actor.POLICY)
         fresh = plan is not self._plan
         self._plan = plan
         scores = tuple(plan.scores[name] for name in self._scores)
+        action = plan.action(observation.time_s, self._pace.rate_hz)
+        self._past.append(action)
         return Decision(
-            action=plan.action(observation.time_s, self._pace.rate_hz),
+            action=action,
             actor=Actor.POLICY,
             energy=plan.energy,
             score=scores[0],
@@ -102,7 +110,8 @@ class PlanFollower:
         self._due_s = observation.time_s + self._pace.execute / self._pace.rate_hz
         draw = np.random.SeedSequence((self._seed, self._episode, self._asked)).generate_state(1, np.uint64)
         self._asked += 1
-        self._planner.submit(Request(observation, int(draw[0]) >> 1, effort, self._plan))
+        past = np.stack(self._past) if self._past else None
+        self._planner.submit(Request(observation, int(draw[0]) >> 1, effort, self._plan, past))
 
 
 class EnergyPolicy(PlanFollower):
@@ -128,7 +137,7 @@ class EnergyPolicy(PlanFollower):
         self._descent = descent = Descent(run, spec, tuple(score.split("+")))
         kind = planner or ("lockstep" if spec.lockstep else "thread")
         making: Planner = LockstepPlanner(descent, descent.latency_s) if kind == "lockstep" else ThreadPlanner(descent)
-        pace = Pace(spec.rate_hz, run.recipe.act.execute, Effort(steps))
+        pace = Pace(spec.rate_hz, run.recipe.act.execute, Effort(steps), run.recipe.observe.past_actions)
         super().__init__(making, pace, seed, score)
 
     def compile(self) -> str:

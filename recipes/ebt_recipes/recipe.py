@@ -14,6 +14,8 @@ from ebt_data.errors import ConfigError
 from ebt_recipes.objective_recipe import EquilibriumMatchingRecipe, ObjectiveRecipe, Section
 
 DEFAULT_RECIPE = "pick_place"
+PAST = "past"
+"""Name of the input that `past_actions` adds."""
 
 
 class ModelRecipe(Section):
@@ -55,6 +57,15 @@ class ObserveRecipe(Section):
     copies that stops looking: docs/lab-notes.md."""
     privileged: tuple[str, ...] = ()
     """Object poses that only the twin knows. Naming one makes the policy a cheat that no real bench can run."""
+    past_actions: int = Field(default=0, ge=0)
+    """Ticks of what was asked for before, so that a policy may stay with what it began; 0: it does not know."""
+    past_noise: float = Field(default=1.0, ge=0)
+    """Of those in training, in their own spreads: enough to tell which way, and not what to copy."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Everything but pictures, by name."""
+        return (*self.joints, *((PAST,) if self.past_actions else ()), *self.privileged)
 
     @field_validator("joints")
     @classmethod

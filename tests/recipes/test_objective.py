@@ -92,6 +92,25 @@ def test_the_potential_is_the_integral_of_the_speed() -> None:
     torch.testing.assert_close(objective.potential(level)[1:], area[-1] - area, atol=1e-6, rtol=1e-6)
 
 
+def test_the_level_of_an_energy_says_how_far_the_data_are() -> None:
+    decay = Decay(0.8)
+    level = torch.linspace(0.0, 0.99, 100, dtype=torch.float64)
+    away = 2 * torch.randn(100, HORIZON, JOINTS, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).sign()
+    energy = away.square().sum(dim=(1, 2)) * decay.potential(level)
+    slope = away * decay.speed(level)[:, None, None]
+    # x_t lies (1 - t) * away from the data, and a step of this size along the slope is that far.
+    reach = decay.reach(energy, slope)
+    torch.testing.assert_close(reach * slope, (1 - level)[:, None, None] * away)
+
+
+def test_stepping_as_far_as_the_level_says_finds_the_modes_in_three_steps() -> None:
+    recipe, model = toy(kind="equilibrium_matching", stride="level")
+    learner = learn(recipe, model, 350)
+    context = learner.averaged.encode(two_ways(200, 0).observations)
+    up, down = near_modes(learner.objective.sample(learner.averaged, context, 3, torch.Generator().manual_seed(9)).x)
+    assert min(up, down) > 0.25 and up + down > 0.8
+
+
 def test_a_row_that_has_come_to_rest_stops_early() -> None:
     _, model = toy()
     context = model.encode(two_ways(3, 0).observations)
