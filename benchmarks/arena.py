@@ -8,7 +8,6 @@ from ebt_recipes.batch import Batch
 from ebt_recipes.chunk_model import ChunkModel
 from ebt_recipes.normalise import Statistics
 from ebt_recipes.recipe import Recipe
-from ebt_recipes.thinking import Thinker
 
 
 @dataclass(frozen=True)
@@ -47,4 +46,6 @@ class Arena(Protocol):
         """Untrained."""
         ...
 
-    def roll_out(self, thinker: Thinker, seeds: Sequence[int], steps: int | None) -> Tried: ...
+    def roll_out(self, recipe: Recipe, model: ChunkModel, seeds: Sequence[int], steps: int | None) -> Tried:
+        """Once on each seed; `steps` of the sampler at most, None: the recipe's."""
+        ...

@@ -1,0 +1,226 @@
+"""How well what can be watched of a plan foretells failure: task by detector, all at one promised false-alarm rate.
+
+    .venv/bin/python benchmarks/detection.py [--tasks peg_insert sort] [--seeds 1] [--ablate] [--out detection.json]
+
+A positive is an episode that did not succeed, whatever was done to it. Each detector is calibrated on the successes
+among `--calibration` undisturbed rollouts of the policy: conformal bands over time for scores, one constant conformal
+limit for `elapsed`, half of alpha each where both may alarm. Then, on fresh seeds (benchmarks/failures.py):
+
+    AUROC      of the largest exceedance of an episode; `early`: over no longer than a usual success lasts, so that
+               failures are not told by lasting longer
+    balanced   accuracy: the mean of the shares of called failures and of uncalled successes
+    called     failures with an alarm, of disturbed ones only from when the disturbance could be seen
+    false      undisturbed successes with an alarm
+    timely     as balanced, but a called failure earns only the share of its episode that was left (FIPER's TWA)
+    delay      median, of called failures: steps since the disturbance; of natural ones the share of the episode, in %
+    recovered  disturbed episodes that succeeded: how many of them had an alarm
+
+By failure, the failures are held against undisturbed successes; `all` takes all failures and all successes. `needs` says
+what a detector cannot do without: the energy, or the policy's network.
+
+A policy that fails by itself fewer than 20 times gets one beside it with a quarter of its updates. With `--ablate` also
+one whose energy was given neither level nor negatives; as its level means nothing, it takes steps of fixed size.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from alarms import ELAPSED, FEWEST_SUCCESSES, OVERALL, Detector, Figures, fit, judge
+from arenas import ARENAS
+from detectors import MEMORIES, learn_eyes
+from failures import FINAL, NATURAL, TUNING, Study, suffered
+from methods import METHODS, OURS
+from toys.arena import ToyArena
+from toys.trained import train
+from toys.watched import usual_length, watch
+
+from ebt_recipes.batch import Observations
+from ebt_recipes.scores import NEED_ENERGY, SCORES
+from ebt_recipes.thinking import Thinker
+
+WITHOUT_LEVEL: Mapping[str, Any] = {"level_weight": 0.0, "negative_weight": 0.0, "stride": "fixed"}
+FEWEST = 20
+"""Natural failures with which a policy is worth judging by them."""
+BESIDE = ("stac", "spread", "rnd", "logpzo")
+TOGETHER = ("excess+strangeness", "excess+neighbour", "energy+slope")
+OR_ELAPSED = (*TOGETHER, "energy", "neighbour", "rnd")
+DETECTORS = (*SCORES, *BESIDE, *TOGETHER, *(f"{name} or elapsed" for name in OR_ELAPSED))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything."""
+
+    study: Study
+    updates: int
+    calibration: int
+    rollouts: int
+    alpha: float
+    window: int
+    detectors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """All that was found out about one policy."""
+
+    task: str
+    policy: str
+    seed: int
+    updates: int
+    usual: int
+    """Steps of a usual success."""
+    calibrated_on: int
+    """Successes."""
+    success: dict[str, float]
+    """By failure."""
+    figures: dict[str, dict[str, Figures]]
+    """By detector, then by failure."""
+
+
+def needs(name: str) -> str:
+    """What a detector cannot do without."""
+    scores = Detector.parse(name).scores
+    if NEED_ENERGY & set(scores):
+        return "energy"
+    return "network" if "strangeness" in scores else ""
+
+
+def assess(
+    arena: ToyArena, thinker: Thinker, seen: Observations, plan: Plan, facts: tuple[str, int, int]
+) -> Block | None:
+    """Everything about one policy; `facts`: its name, training seed and updates. None: it succeeds too seldom."""
+    detectors = [Detector.parse(name) for name in plan.detectors]
+    scores = tuple(dict.fromkeys(score for detector in detectors for score in detector.scores)) or (ELAPSED,)
+    look = partial(watch, arena.toy, thinker, eyes=learn_eyes(thinker, seen, scores))
+    calibration = look(plan.study.calibrate(plan.calibration), failure=NATURAL)
+    if calibration.succeeded.sum() < FEWEST_SUCCESSES:
+        sys.stderr.write(f"{arena.name}, {facts[0]}: fewer than {FEWEST_SUCCESSES} successes to calibrate on\n")
+        return None
+    usual = usual_length(calibration)
+    tests = {
+        failure.name: look(plan.study.detect(failure, plan.rollouts), failure=failure, usual=usual)
+        for failure in suffered(arena.toy.disturbances)
+    }
+    figures = {each.name: judge(fit(each, calibration, plan.alpha, plan.window), tests, usual) for each in detectors}
+    success = {name: float(watched.succeeded.mean()) for name, watched in tests.items()}
+    return Block(arena.name, *facts, usual, int(calibration.succeeded.sum()), success, figures)
+
+
+def blocks(task: str, seed: int, plan: Plan, ablate: bool) -> list[Block]:
+    """One training of each policy, and what it gives."""
+    arena = ARENAS[task]()
+    if not isinstance(arena, ToyArena):
+        raise ValueError(f"{task} is no toy")
+    ours = METHODS[OURS].objective
+    objectives = {OURS: ours, "without level": {**ours, **WITHOUT_LEVEL}}
+    found = []
+    for name, objective in objectives.items():
+        if name != OURS and not ablate:
+            continue
+        begun_s = time.perf_counter()
+        quarter = plan.updates // 4
+        policies, seen = train(arena, objective, seed, (quarter, plan.updates), MEMORIES)
+        whole = assess(arena, policies[plan.updates], seen, plan, (name, seed, plan.updates))
+        found.append(whole)
+        if whole is not None and next(iter(whole.figures.values()))[NATURAL.name].failures < FEWEST:
+            found.append(assess(arena, policies[quarter], seen, plan, (f"{name}, quarter", seed, quarter)))
+        sys.stderr.write(f"{task}, {name}, seed {seed}: {time.perf_counter() - begun_s:.0f} s\n")
+    return [block for block in found if block is not None]
+
+
+def show(block: Block) -> None:
+    """One policy's two tables on stdout: overall, and by failure."""
+    write = sys.stdout.write
+    some = next(iter(block.figures.values()))
+    kinds = [name for name in some if name != OVERALL]
+    counts = ", ".join(f"{name} {some[name].failures} ({100 * block.success[name]:.0f} %)" for name in kinds)
+    write(
+        f"\n{block.task}: {block.policy}, seed {block.seed}, {block.updates} updates; a success takes {block.usual} steps\n"
+    )
+    write(f"calibrated on {block.calibrated_on} successes; failures (success): {counts}\n")
+    head = ("needs", "AUROC", "early", "balanced", "called", "false", "timely", "delay", "recovered")
+    write(f"{'all':<32}" + "".join(f"{word:>10}" for word in head) + "\n")
+    for name, found in block.figures.items():
+        write(f"{name:<32}{needs(name):>10}" + "".join(f"{cell:>10}" for cell in cells(found[OVERALL])) + "\n")
+    write(f"\n{'by failure':<32}" + "".join(f"{kind:^41}" for kind in kinds) + "\n")
+    write(
+        " " * 32
+        + (("".join(f"{word:>8}" for word in ("AUROC", "early", "called", "delay")) + f"{'recov.':>9}") * len(kinds))
+        + "\n"
+    )
+    for name, found in block.figures.items():
+        write(f"{name:<32}" + "".join(by_failure(found[kind], kind == NATURAL.name) for kind in kinds) + "\n")
+    sys.stdout.flush()
+
+
+def cells(figures: Figures) -> tuple[str, ...]:
+    """Of the first table."""
+    shares = (figures.balanced, figures.called, figures.false_alarms, figures.timely)
+    return (
+        f"{figures.auroc:.3f}",
+        f"{figures.early_auroc:.3f}",
+        *(f"{100 * value:.1f}" for value in shares),
+        f"{100 * figures.delay_share:.0f} %",
+        f"{figures.recovered_alarmed}/{figures.recovered}",
+    )
+
+
+def by_failure(figures: Figures, natural: bool) -> str:
+    """Of the second table."""
+    delay = f"{100 * figures.delay_share:.0f} %" if natural else f"{figures.delay:.0f}"
+    recovered = "" if natural else f"{figures.recovered_alarmed}/{figures.recovered}"
+    return f"{figures.auroc:>8.3f}{figures.early_auroc:>8.3f}{100 * figures.called:>8.1f}{delay:>8}{recovered:>9}"
+
+
+def asked(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--tasks", nargs="*", default=["peg_insert", "sort"], help=f"of {', '.join(ARENAS)}")
+    parser.add_argument("--detectors", nargs="*", default=list(DETECTORS), help="some rows only")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each policy")
+    parser.add_argument("--updates", type=int, default=2000)
+    parser.add_argument("--calibration", type=int, default=250, help="rollouts; only the successes count")
+    parser.add_argument("--rollouts", type=int, default=400, help="to test on, of each failure")
+    parser.add_argument("--alpha", type=float, default=0.05, help="promised false alarms per episode")
+    parser.add_argument("--window", type=int, default=3, help="plans averaged")
+    parser.add_argument("--ablate", action="store_true", help="also a policy without level and negatives")
+    parser.add_argument("--tuning", action="store_true", help="on seeds below 10000, which are for trying things out")
+    parser.add_argument("--out", type=Path, help="also write the figures as JSON")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    given = asked()
+    torch.set_num_threads(1)
+    study = TUNING if given.tuning else FINAL
+    detectors = tuple(given.detectors)
+    plan = Plan(study, given.updates, given.calibration, given.rollouts, given.alpha, given.window, detectors)
+    found: list[Block] = []
+    for task in given.tasks:
+        for seed in range(given.seeds):
+            for block in blocks(task, seed, plan, given.ablate):
+                show(block)
+                found.append(block)
+        if given.out:
+            facts = {
+                "torch": torch.__version__,
+                "machine": platform.processor() or platform.machine(),
+                "load_average": os.getloadavg(),
+                "plan": asdict(plan),
+                "blocks": [asdict(block) for block in found],
+            }
+            given.out.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

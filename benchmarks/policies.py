@@ -1,0 +1,190 @@
+"""Success by task, objective and descent steps: one network, one encoding, one execution for all.
+
+    .venv/bin/python benchmarks/policies.py [--tasks fork peg_insert sort] [--seeds 3] [--out policies.json]
+
+Every policy is tried at equal updates and at equal training time: from one run, as it stood after `--updates` and when
+it had trained for as long as the energy needs for those. The learning rate is constant after the warm-up and the weights
+are averaged, so that a run may be cut anywhere. Seeds of rollouts begin at 100000, where nothing was ever tuned; tuning
+used seeds below 10000. A task that is meant to have several ways counts only where regression succeeds in at most 60 %.
+"""
+
+import argparse
+import copy
+import json
+import multiprocessing
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from arena import Arena
+from arenas import ARENAS
+from methods import METHODS, OURS
+from torch import Tensor
+
+from ebt_recipes.chunk_model import ChunkModel
+from ebt_recipes.interval import wilson
+from ebt_recipes.learner import Learner
+
+FIRST_SEED = 100_000
+ADAPTIVE, MOST_STEPS = 0.15, 8
+"""Root mean square of the slope at which an adaptive plan ends, chosen on tuning seeds, and the steps it may take."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, and everything that is measured on it."""
+
+    task: str
+    method: str
+    seed: int
+    updates: int
+    time_s: float
+    """Training time to measure at, too; 0: only at the updates."""
+    rollouts: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One policy at one moment of its training, sampled with so many steps."""
+
+    task: str
+    method: str
+    seed: int
+    cut: str
+    """`updates` or `time`."""
+    updates: int
+    train_s: float
+    steps: str
+    successes: int
+    rollouts: int
+    steps_used: float
+
+
+def run(job: Job) -> list[Cell]:
+    """Train to both cuts, then try every number of steps."""
+    torch.set_num_threads(1)
+    arena, method = ARENAS[job.task](), METHODS[job.method]
+    training = {"seed": job.seed, "shards": 1}
+    recipe = arena.recipe(method.objective, training=training, **method.sections)
+    lessons = arena.lessons(recipe)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.seed)
+        learner = Learner(recipe, arena.network(recipe, lessons))
+    learner.compile()
+    cuts: dict[str, tuple[int, float, Mapping[str, Tensor]]] = {}
+    trained_s = 0.0
+    while len(cuts) < (2 if job.time_s else 1):
+        batch = lessons.training_batch(learner.step)
+        begun_s = time.process_time()
+        learner.update(batch, done=0.0)
+        trained_s += time.process_time() - begun_s
+        for cut, reached in (("updates", learner.step >= job.updates), ("time", trained_s >= job.time_s > 0)):
+            if reached and cut not in cuts:
+                averaged = copy.deepcopy(learner.averaged.state_dict())
+                cuts[cut] = (learner.step, trained_s, averaged)
+    cells = []
+    model = learner.averaged.eval().requires_grad_(False)
+    for cut, (updates, train_s, weights) in cuts.items():
+        model.load_state_dict(weights)
+        cells += [try_out(job, arena, model, (cut, updates, train_s), steps) for steps in method.steps]
+    return cells
+
+
+def try_out(job: Job, arena: Arena, model: ChunkModel, cut: tuple[str, int, float], steps: int | None) -> Cell:
+    """Roll one policy out; `cut` is its name, and the updates and seconds of training behind it."""
+    recipe = arena.recipe(METHODS[job.method].objective)
+    objective = recipe.objective
+    if steps is None:
+        tolerance = objective.tolerance or ADAPTIVE  # type: ignore[union-attr]
+        recipe = recipe.model_copy(update={"objective": objective.model_copy(update={"tolerance": tolerance})})
+    seeds = range(FIRST_SEED, FIRST_SEED + job.rollouts)
+    tried = arena.roll_out(recipe, model, seeds, MOST_STEPS if steps is None else steps)
+    return Cell(
+        task=job.task,
+        method=job.method,
+        seed=job.seed,
+        cut=cut[0],
+        updates=cut[1],
+        train_s=cut[2],
+        steps="adaptive" if steps is None else str(steps),
+        successes=sum(tried.succeeded),
+        rollouts=job.rollouts,
+        steps_used=tried.steps_used,
+    )
+
+
+def run_all(jobs: Sequence[Job], workers: int) -> list[Cell]:
+    """Side by side, one thread each."""
+    cells = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context) as pool:
+        for done in as_completed([pool.submit(run, job) for job in jobs]):
+            cells += done.result()
+            last = cells[-1]
+            sys.stderr.write(f"{last.task}, {last.method}, seed {last.seed}: {last.train_s:.0f} s\n")
+    return cells
+
+
+def show(task: str, cells: Sequence[Cell]) -> None:
+    """One task's table on stdout."""
+    sys.stdout.write(f"\n{task:<24}{'cut':<9}{'updates':>8}{'steps':>9}{'used':>6}  success, by training seed\n")
+    rows: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: cell.seed):
+        rows.setdefault((cell.method, cell.cut, cell.steps), []).append(cell)
+    order = [
+        (m, c, s) for m in METHODS for c in ("updates", "time") for s in ("1", "2", "4", "9", "10", "100", "adaptive")
+    ]
+    for key in (key for key in order if key in rows):
+        found = rows[key]
+        successes, rollouts = sum(cell.successes for cell in found), sum(cell.rollouts for cell in found)
+        low, high = wilson(successes, rollouts)
+        each = "/".join(f"{100 * cell.successes / cell.rollouts:.0f}" for cell in found)
+        used = sum(cell.steps_used for cell in found) / len(found)
+        updates = sum(cell.updates for cell in found) // len(found)
+        sys.stdout.write(
+            f"{key[0]:<24}{key[1]:<9}{updates:>8}{key[2]:>9}{used:>6.1f}  "
+            f"{100 * successes / rollouts:5.1f} % ({100 * low:.0f}-{100 * high:.0f})  {each}\n"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--tasks", nargs="*", default=list(ARENAS), choices=list(ARENAS))
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
+    parser.add_argument("--updates", type=int, default=2000)
+    parser.add_argument("--rollouts", type=int, default=200, help="of each training and number of steps")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", type=Path, help="also write the figures as JSON")
+    asked = parser.parse_args()
+    cells: list[Cell] = []
+    for task in asked.tasks:
+        jobs = {
+            (method, seed): Job(task, method, seed, asked.updates, 0.0, asked.rollouts)
+            for method in asked.methods
+            for seed in range(asked.seeds)
+        }
+        ours = run_all([job for (method, _), job in jobs.items() if method == OURS], asked.workers)
+        time_s = max((cell.train_s for cell in ours), default=0.0)
+        rest = [replace(job, time_s=time_s) for (method, _), job in jobs.items() if method != OURS]
+        found = ours + run_all(rest, asked.workers)
+        show(task, found)
+        cells += found
+        if asked.out:
+            facts = {
+                "torch": torch.__version__,
+                "machine": platform.processor() or platform.machine(),
+                "load_average": os.getloadavg(),
+                "cells": [asdict(cell) for cell in cells],
+            }
+            asked.out.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""What trying again is worth: task by failure, by who says when, and by what the arm does then.
+
+    .venv/bin/python benchmarks/retry.py [--tasks peg_insert sort] [--score NAME] [--baseline NAME] [--out retry.json]
+
+The same worlds with the same luck, and the same time in all, once without and once with retries; until the first retry
+both rollouts are one and the same. Who says when:
+
+    ours       the score `--score`, calibrated as in benchmarks/detection.py
+    random     at random times, as often in one episode as ours was in some other
+    baseline   the score `--baseline`, which needs no energy
+    oracle     someone who knows: two plans after what was done to the world could be seen; where nothing was done, only in
+               episodes that fail, when a usual success would be over; again after twice that time where it fails
+
+    rescued    of the episodes that fail without, those that succeed with
+    harmed     of the episodes that succeed without, those that fail with
+    retries    for each episode; of the undisturbed ones that succeed without: false ones
+    gave up    handed over after the last retry, which counts as a failure
+
+In brackets are 95 % intervals (Wilson). The seeds are in benchmarks/failures.py.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from alarms import ELAPSED, FEWEST_SUCCESSES, Alarm, Detector, fit
+from arenas import ARENAS
+from detectors import MEMORIES, Eyes, learn_eyes
+from failures import FAILURES, FINAL, NATURAL, TUNING, Failure, Study, suffered
+from methods import METHODS, OURS
+from toys.arena import ToyArena
+from toys.desk import RATE_HZ
+from toys.retried import Bout, Retried, retry, retry_rules
+from toys.trained import train
+from toys.watched import usual_length, watch
+from triggers import Limited, Scheduled, oracle_times, random_times
+
+from ebt_recipes.batch import Observations
+from ebt_recipes.interval import wilson
+from ebt_recipes.monitor import EnergyMonitor, Trigger
+from ebt_recipes.retry import Rule
+from ebt_recipes.thinking import Thinker
+
+RULES: tuple[Rule, ...] = get_args(Rule)
+OURS_SCORE, BASELINE = "excess+neighbour", "neighbour"
+REACTION = 2
+"""Plans after which an oracle steps in."""
+LUCK = 7
+"""Seed of the random times."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything."""
+
+    study: Study
+    updates: tuple[int, ...]
+    """Of the policies that are tried."""
+    calibration: int
+    rollouts: int
+    alpha: float
+    window: int
+    retries: int
+    score: str
+    baseline: str
+    rules: tuple[Rule, ...]
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One failure, trigger and rule."""
+
+    task: str
+    seed: int
+    updates: int
+    failure: str
+    who: str
+    rule: str
+    n: int
+    alone: int
+    """Successes without retries."""
+    helped: int
+    """Successes with them."""
+    rescued: int
+    harmed: int
+    retries: float
+    """For each episode."""
+    false_retries: float
+    """For each that succeeds without."""
+    gave_up: int
+
+
+def compare(alone: Retried, helped: Retried) -> dict[str, Any]:
+    """What retries changed, episode by episode, as `Row` has it."""
+    well = alone.succeeded
+    return {
+        "n": len(well),
+        "alone": int(well.sum()),
+        "helped": int(helped.succeeded.sum()),
+        "rescued": int((~well & helped.succeeded).sum()),
+        "harmed": int((well & ~helped.succeeded).sum()),
+        "retries": float(helped.retries.mean()),
+        "false_retries": float(helped.retries[well].mean()) if well.any() else float("nan"),
+        "gave_up": int(helped.gave_up.sum()),
+    }
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One policy, its eyes and its alarms, in front of any failure."""
+
+    arena: ToyArena
+    thinker: Thinker
+    eyes: Eyes
+    alarms: dict[str, Alarm]
+    """`ours` and `baseline`."""
+    usual: int
+    retries: int
+
+    def face(
+        self, failure: Failure, seeds: range, rules: Sequence[Rule]
+    ) -> Iterator[tuple[str, str, Retried, Retried]]:
+        """Who, rule, alone and helped, for all of them."""
+        run = partial(self._run, failure, seeds)
+        alone = run("hold", "ours", self._watching("ours", len(seeds)), retries=0)
+        lasted_s = (alone.lasted / RATE_HZ).tolist()
+        for rule in rules:
+            helped = run(rule, "ours", self._watching("ours", len(seeds)), self.retries)
+            yield "ours", rule, alone, helped
+            chance = self._scheduled(random_times(helped.retries.tolist(), lasted_s, LUCK))
+            yield "random", rule, alone, run(rule, "ours", chance, self.retries)
+            theirs = self._watching("baseline", len(seeds))
+            yield "baseline", rule, alone, run(rule, "baseline", theirs, self.retries)
+            yield "oracle", rule, alone, run(rule, "ours", self._scheduled(self._known(alone)), self.retries)
+
+    def _run(
+        self, failure: Failure, seeds: range, rule: Rule, who: str, triggers: Sequence[Trigger], retries: int
+    ) -> Retried:
+        """Roll out with triggers that read the scores of `who`."""
+        rules = retry_rules(self.arena.toy, rule, retries)
+        eyes = replace(self.eyes, names=self.alarms[who].detector.scores or ("elapsed",))
+        return retry(Bout(self.arena.toy, self.thinker, eyes, failure, self.usual), seeds, triggers, rules)
+
+    def _watching(self, who: str, count: int) -> list[Trigger]:
+        alarm = self.alarms[who]
+        return [Limited(monitor_of(alarm), alarm.limit_s) for _ in range(count)]
+
+    def _scheduled(self, times_s: Sequence[Sequence[float]]) -> list[Trigger]:
+        return [Scheduled(monitor_of(self.alarms["ours"]), each) for each in times_s]
+
+    def _known(self, alone: Retried) -> list[list[float]]:
+        """When an oracle steps in."""
+        usual_s, reaction_s = self.usual / RATE_HZ, REACTION * self.thinker.act.execute / RATE_HZ
+        return [
+            oracle_times(began / RATE_HZ, not well, lasted / RATE_HZ, usual_s, reaction_s, self.retries)
+            for began, well, lasted in zip(alone.began, alone.succeeded, alone.lasted, strict=True)
+        ]
+
+
+def monitor_of(alarm: Alarm) -> EnergyMonitor:
+    """The product's, fresh; without bands it never rises."""
+    return EnergyMonitor(None) if alarm.bands is None else alarm.bands.monitor()
+
+
+def try_out(task: str, seed: int, plan: Plan) -> list[Row]:
+    """One training, as it stood at several moments, in front of every failure."""
+    arena = ARENAS[task]()
+    if not isinstance(arena, ToyArena):
+        raise ValueError(f"{task} is no toy")
+    policies, seen = train(arena, METHODS[OURS].objective, seed, plan.updates, MEMORIES)
+    rows = []
+    for updates in plan.updates:
+        title = f"{task}, seed {seed}, {updates} updates"
+        if (trial := prepare(arena, policies[updates], seen, plan)) is None:
+            sys.stderr.write(f"{title}: fewer than {FEWEST_SUCCESSES} successes to calibrate on\n")
+            continue
+        announce(title)
+        for failure in suffered(arena.toy.disturbances, plan.failures):
+            seeds = plan.study.retry(failure, plan.rollouts)
+            for who, rule, alone, helped in trial.face(failure, seeds, plan.rules):
+                rows.append(Row(task, seed, updates, failure.name, who, rule, **compare(alone, helped)))
+                show(rows[-1])
+    return rows
+
+
+def prepare(arena: ToyArena, thinker: Thinker, seen: Observations, plan: Plan) -> Trial | None:
+    """Calibrate both scores on the same undisturbed rollouts; None where too few of them succeed."""
+    detectors = {"ours": Detector.parse(plan.score), "baseline": Detector.parse(plan.baseline)}
+    scores = tuple(dict.fromkeys(score for each in detectors.values() for score in each.scores))
+    eyes = learn_eyes(thinker, seen, scores or (ELAPSED,))
+    calibration = watch(arena.toy, thinker, plan.study.calibrate(plan.calibration), eyes, NATURAL)
+    if calibration.succeeded.sum() < FEWEST_SUCCESSES:
+        return None
+    alarms = {who: fit(each, calibration, plan.alpha, plan.window) for who, each in detectors.items()}
+    return Trial(arena, thinker, eyes, alarms, usual_length(calibration), plan.retries)
+
+
+def announce(title: str) -> None:
+    """The head of a table on stdout."""
+    head = "".join(f"{word:>20}" for word in ("alone, %", "helped, %", "rescued, %", "harmed, %"))
+    sys.stdout.write(f"\n{title:<40}\n{'':<31}{head}{'retries':>9}{'false':>9}{'gave up':>8}\n")
+
+
+def show(row: Row) -> None:
+    """A line of the table on stdout."""
+    failed = row.n - row.alone
+    counts = ((row.alone, row.n), (row.helped, row.n), (row.rescued, failed), (row.harmed, row.alone))
+    each = "".join(f"{rate(*count):>20}" for count in counts)
+    sys.stdout.write(
+        f"{row.failure:<12}{row.who:<10}{row.rule:<9}{each}{row.retries:>9.2f}{row.false_retries:>9.3f}{row.gave_up:>8}\n"
+    )
+    sys.stdout.flush()
+
+
+def rate(count: int, of: int) -> str:
+    """A share with its interval, in percent."""
+    if not of:
+        return "none"
+    low, high = wilson(count, of)
+    return f"{100 * count / of:.0f} ({100 * low:.0f}-{100 * high:.0f}) {count}/{of}"
+
+
+def asked(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--tasks", nargs="*", default=["peg_insert", "sort"], help=f"of {', '.join(ARENAS)}")
+    parser.add_argument("--score", default=OURS_SCORE, help="what is watched, as benchmarks/detection.py names it")
+    parser.add_argument("--baseline", default=BASELINE, help="likewise, without an energy")
+    parser.add_argument("--rules", nargs="*", default=list(RULES), choices=RULES)
+    failures = [failure.name for failure in FAILURES]
+    parser.add_argument("--failures", nargs="*", default=failures, choices=failures)
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each policy")
+    parser.add_argument("--updates", type=int, nargs="*", default=[2000, 500], help="of the policies that are tried")
+    parser.add_argument("--calibration", type=int, default=250, help="rollouts; only the successes count")
+    parser.add_argument("--rollouts", type=int, default=150, help="of each failure, trigger and rule")
+    parser.add_argument("--alpha", type=float, default=0.05, help="promised false alarms per episode")
+    parser.add_argument("--window", type=int, default=3, help="plans averaged")
+    parser.add_argument("--retries", type=int, default=2, help="in an episode; the next rise gives up")
+    parser.add_argument("--tuning", action="store_true", help="on seeds below 10000, which are for trying things out")
+    parser.add_argument("--out", type=Path, help="also write the figures as JSON")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    given = asked()
+    torch.set_num_threads(1)
+    plan = Plan(
+        study=TUNING if given.tuning else FINAL,
+        updates=tuple(given.updates),
+        calibration=given.calibration,
+        rollouts=given.rollouts,
+        alpha=given.alpha,
+        window=given.window,
+        retries=given.retries,
+        score=given.score,
+        baseline=given.baseline,
+        rules=tuple(given.rules),
+        failures=tuple(given.failures),
+    )
+    rows: list[Row] = []
+    for task in given.tasks:
+        for seed in range(given.seeds):
+            begun_s = time.perf_counter()
+            rows += try_out(task, seed, plan)
+            sys.stderr.write(f"{task}, seed {seed}: {time.perf_counter() - begun_s:.0f} s\n")
+        if given.out:
+            facts = {
+                "torch": torch.__version__,
+                "machine": platform.processor() or platform.machine(),
+                "load_average": os.getloadavg(),
+                "plan": asdict(plan),
+                "rows": [asdict(row) for row in rows],
+            }
+            given.out.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

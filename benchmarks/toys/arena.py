@@ -1,0 +1,37 @@
+"""A toy as an arena of the benchmarks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from arena import Tried
+
+from ebt_recipes.chunk_model import ChunkModel
+from ebt_recipes.objectives import build_model, build_objective
+from ebt_recipes.recipe import Recipe
+from ebt_recipes.thinking import Thinker
+from toys.learning import DEMONSTRATION_SEED, DEMONSTRATIONS, ToyLessons, toy_recipe
+from toys.rollout import roll_out
+from toys.toy import Toy, demonstrations
+
+
+class ToyArena:
+    """Implements `Arena`."""
+
+    def __init__(self, toy: type[Toy]) -> None:
+        self.toy = toy
+        self.name = toy.name
+        self.multimodal = toy.multimodal
+
+    def recipe(self, objective: Mapping[str, Any], **sections: Mapping[str, Any]) -> Recipe:
+        return toy_recipe(self.toy, objective, **sections)
+
+    def lessons(self, recipe: Recipe) -> ToyLessons:
+        return ToyLessons(recipe, demonstrations(self.toy, DEMONSTRATIONS, DEMONSTRATION_SEED))
+
+    def network(self, recipe: Recipe, lessons: ToyLessons) -> ChunkModel:
+        return build_model(recipe, (), self.toy.joints, lessons.statistics())
+
+    def roll_out(self, recipe: Recipe, model: ChunkModel, seeds: Sequence[int], steps: int | None) -> Tried:
+        thinker = Thinker(model, build_objective(recipe.objective), recipe.act)
+        found = roll_out(self.toy, thinker, seeds, steps, recipe.observe.past_actions)
+        return Tried(found.succeeded.tolist(), found.steps_used)

@@ -1,0 +1,93 @@
+"""Plans for some of many worlds at a time, each world with luck of its own.
+
+Two rollouts on one seed get the same noise for their first plan, their second and so on, whoever is planned for beside
+them: what differs between them is then owed to what was done, not to the draw.
+
+Shapes: N worlds, B of them, H ticks of a chunk, J joints.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ebt_recipes.planner import Effort
+from ebt_recipes.scores import Thought
+from ebt_recipes.thinking import Tail, Thinker
+from toys.learning import observations
+from toys.toy import View
+
+RATE_HZ = 20.0
+"""What a toy's step stands for where something asks for seconds."""
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Seeded(Thinker):
+    """A thinker whose noise is given."""
+
+    noise: Tensor
+    """[B * samples, H, J]"""
+
+    def _start(self, context: Tensor, tail: Tail | None, generator: torch.Generator) -> Tensor:
+        if tail is None or not self.act.warm_level:
+            return self.noise
+        return torch.lerp(self.noise, tail.x, self.act.warm_level * tail.known[..., None])
+
+
+class Desk:
+    """The newest plan of every world."""
+
+    def __init__(self, thinker: Thinker, seeds: Sequence[int]) -> None:
+        self.thinker = thinker
+        self.seeds = seeds
+        worlds, model = len(seeds), thinker.model
+        self.chunk = np.zeros((worlds, model.horizon, model.joints), np.float32)
+        """[N, H, J] absolute goals."""
+        self.made = np.full(worlds, -1)
+        """[N] step at which it was made; -1: there is none."""
+        self._drawn = np.zeros(worlds, np.int64)
+
+    def plan(self, view: View, rows: Numbers, now: int, effort: Effort) -> Thought:
+        """Make new plans for the worlds `rows` at step `now`; `view` is of all worlds."""
+        thinker = self.thinker
+        seen = observations(view).rows(rows)
+        position = seen.joints["position"]
+        features = thinker.model.encoder.features(seen)
+        context = thinker.model.encoder.embed(features)
+        tail = self._tail(rows, now, position)
+        noise = self._noise(rows, max(effort.samples, thinker.act.samples))
+        seeded = Seeded(thinker.model, thinker.objective, thinker.act, noise)
+        samples = seeded(context, tail, effort, torch.Generator().manual_seed(now))
+        self.chunk[rows] = thinker.model.denormalise(samples.x, position).numpy()
+        self.made[rows] = now
+        return Thought(torch.full((len(rows),), now / RATE_HZ), features, context, samples, tail)
+
+    def goals(self, rows: Numbers, now: int) -> NDArray[np.float32]:
+        """[B, J] for step `now`; past the plan's end its last."""
+        found: NDArray[np.float32] = self.chunk[rows, np.minimum(now - self.made[rows], self.chunk.shape[1] - 1)]
+        return found
+
+    def forget(self, row: int) -> None:
+        """Nothing is then left of the plan, which the next is neither compared with nor begun from."""
+        self.made[row] = -1
+
+    def _tail(self, rows: Numbers, now: int, position_BJ: Tensor) -> Tail:
+        horizon = self.chunk.shape[1]
+        made = self.made[rows]
+        ahead = np.where(made < 0, horizon, now - made)[:, None] + np.arange(horizon)
+        rest = self.chunk[rows[:, None], np.minimum(ahead, horizon - 1)]
+        known = torch.from_numpy((ahead < horizon).astype(np.float32))
+        return Tail(self.thinker.model.normalise(torch.from_numpy(rest), position_BJ), known)
+
+    def _noise(self, rows: Numbers, times: int) -> Tensor:
+        shape = (times, *self.chunk.shape[1:])
+        draws = []
+        for row in rows.tolist():
+            luck = np.random.SeedSequence((self.seeds[row], int(self._drawn[row]))).generate_state(1, np.uint64)
+            draws.append(torch.randn(shape, generator=torch.Generator().manual_seed(int(luck[0]) >> 1)))
+            self._drawn[row] += 1
+        return torch.cat(draws)

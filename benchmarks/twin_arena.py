@@ -1,0 +1,99 @@
+"""A task of the twin as an arena: demonstrations through leader arm and motors, rollouts through the product's own loop.
+
+Policies see privileged poses and no pictures, on the bench `twin_state`.
+"""
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from arena import Tried
+
+from ebt_data.episode import list_episodes
+from ebt_data.errors import HardwareError
+from ebt_data.step import Outcome, Step
+from ebt_hardware.config import load_bench
+from ebt_recipes.checkpoint import Contract, Run
+from ebt_recipes.chunk_model import ChunkModel
+from ebt_recipes.dataset import Dataset
+from ebt_recipes.normalise import Statistics
+from ebt_recipes.objectives import build_model
+from ebt_recipes.policy import EnergyPolicy
+from ebt_recipes.recipe import Recipe, parse_recipe
+from ebt_recipes.recording import Hooks, Limits, judge_episode
+
+BENCH = "twin_state"
+DEMONSTRATIONS = 200
+TICK_S = 0.05
+"""What every plan takes, whatever its steps: the slowest, DDPM with 100 of them, needs 39 ms (docs/benchmarks.md)."""
+FOLDER = Path("data/benchmarks")
+SEEN: Mapping[str, tuple[str, ...]] = {
+    "pick_place": ("cube", "bin", "cube_from_hand", "bin_from_hand"),
+    "peg_insert": ("peg", "peg_from_hand", "socket_0_from_hand", "socket_1_from_hand"),
+}
+
+
+class TwinLessons(Dataset):
+    """Implements `Lessons`: the product's own dataset, which is one already."""
+
+
+class TwinArena:
+    """Implements `Arena`."""
+
+    def __init__(self, task: str, multimodal: bool = False) -> None:
+        self.task = task
+        self.name = f"twin {task}"
+        self.multimodal = multimodal
+        self._spec = load_bench(BENCH).with_task(task).spec
+        self._statistics: Statistics | None = None
+
+    def recipe(self, objective: Mapping[str, Any], **sections: Mapping[str, Any]) -> Recipe:
+        shared: dict[str, Any] = {
+            "name": self.task,
+            "task": self.task,
+            "objective": {"forecast_weight": 0.0, **objective},
+            "encoder": {"zoom_state": 0.01},
+            "observe": {"cameras": (), "privileged": SEEN[self.task]},
+            "act": {"horizon": 8, "execute": 4},
+            "training": {"batch": 64, "shards": 1, "warmup_steps": 100, "ema": 0.995},
+        }
+        for name, values in sections.items():
+            shared[name] = {**shared.get(name, {}), **values}
+        return parse_recipe(shared, self.name)
+
+    def lessons(self, recipe: Recipe) -> TwinLessons:
+        folder = FOLDER / self.task
+        asked = ("--bench", BENCH, "--task", self.task, "-n", str(DEMONSTRATIONS), "--out", str(folder))
+        subprocess.run([sys.executable, "-m", "ebt_cli", "collect", *asked], check=True, stdout=subprocess.DEVNULL)
+        return TwinLessons(recipe, list_episodes(folder)[:DEMONSTRATIONS])
+
+    def network(self, recipe: Recipe, lessons: TwinLessons) -> ChunkModel:
+        self._statistics = lessons.statistics()
+        return build_model(recipe, (), len(self._spec.joints), self._statistics)
+
+    def roll_out(self, recipe: Recipe, model: ChunkModel, seeds: Sequence[int], steps: int | None) -> Tried:
+        assert self._statistics is not None, "a network comes before its rollouts"
+        spec = self._spec
+        usual = recipe.objective.usual_steps
+        latency_s = TICK_S * min(1.0, usual / max(steps or usual, 1))
+        recipe = recipe.model_copy(update={"act": recipe.act.model_copy(update={"latency_s": latency_s})})
+        contract = Contract(spec.joints, {}, spec.rate_hz, SEEN[self.task], task=self.task, bench=BENCH, sim=True)
+        run = Run(Path(self.name), recipe, contract, self._statistics, model, step=0)
+        tried = [self._try(run, seed, steps) for seed in seeds]
+        used = [count for _, counts in tried for count in counts]
+        return Tried([success for success, _ in tried], sum(used) / len(used))
+
+    def _try(self, run: Run, seed: int, steps: int | None) -> tuple[bool, list[int]]:
+        """Whether it succeeded, and the steps of each of its plans."""
+        made: list[Step] = []
+        table = load_bench(BENCH).with_task(self.task)
+        try:
+            with table.open() as bench:
+                policy = EnergyPolicy(run, bench.spec, seed=seed, steps=steps, score="jump")
+                limits = Limits(table.longest_s)
+                success = judge_episode(bench, policy, seed, limits, Hooks(), (1, 1), made.append).outcome
+        except HardwareError:  # whoever drives an arm into the table until a motor gives up has failed
+            success = Outcome.FAILURE
+        return success is Outcome.SUCCESS, [step.decision.steps_used for step in made if step.decision.trace]

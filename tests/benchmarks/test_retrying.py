@@ -1,0 +1,152 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from alarms import Detector, fit
+from detectors import Eyes, Novelty
+from failures import NATURAL
+from methods import METHODS, OURS
+from numpy.typing import NDArray
+from retry import RULES, compare, monitor_of, rate
+from toys.arena import ToyArena
+from toys.desk import RATE_HZ
+from toys.peg_insert import PegInsert
+from toys.retried import Bout, Retried, retry, retry_rules
+from toys.toy import View
+from toys.trained import train
+from toys.watched import Watched, watch
+from triggers import Limited, Scheduled, oracle_times, random_times
+
+from ebt_recipes.monitor import Band, EnergyMonitor, MonitorRules
+from ebt_recipes.retry import Rule
+from ebt_recipes.scores import Scorer
+
+SEEDS = range(3)
+INF = float("inf")
+
+
+class Short(PegInsert):
+    """Cut off early, since a policy that learnt nothing gets nowhere."""
+
+    longest = 60
+
+
+@pytest.fixture(scope="module")
+def bout() -> Bout:
+    """An untrained policy that is watched by its energy alone."""
+    policies, _ = train(ToyArena(Short), METHODS[OURS].objective, 0, (1,), shown=10)
+    eyes = Eyes(policies[1], Scorer(policies[1].model, None), Novelty(1), ("energy",))
+    return Bout(Short, policies[1], eyes, NATURAL, usual=40)
+
+
+def monitor(k: float = 1e9) -> EnergyMonitor:
+    return EnergyMonitor(Band((0.0,), (0.0,), (1.0,), k), MonitorRules(1, 0.5, 2))
+
+
+def scheduled(times_s: Sequence[Sequence[float]]) -> list[Scheduled]:
+    return [Scheduled(monitor(), each) for each in times_s]
+
+
+def tried(bout: Bout, times_s: Sequence[Sequence[float]], rule: Rule = "hold", retries: int = 2) -> Retried:
+    return retry(bout, SEEDS, scheduled(times_s), retry_rules(Short, rule, retries))
+
+
+def outcome(succeeded: Sequence[int], retries: Sequence[int], gave_up: int = 0) -> Retried:
+    n = len(succeeded)
+    up = np.arange(n) < gave_up
+    return Retried(np.array(succeeded, bool), np.full(n, 9), np.full(n, INF), np.array(retries), up)
+
+
+def test_rescued_and_harmed_are_counted_episode_by_episode() -> None:
+    alone, helped = outcome([1, 1, 0, 0, 0], [0] * 5), outcome([0, 1, 1, 1, 0], [1, 0, 1, 2, 1], gave_up=1)
+    found = compare(alone, helped)
+    assert (found["n"], found["alone"], found["helped"]) == (5, 2, 3)
+    assert (found["rescued"], found["harmed"], found["gave_up"]) == (2, 1, 1)
+    assert (found["retries"], found["false_retries"]) == (1.0, 0.5)
+    assert rate(2, 3).startswith("67 (21-94)")
+    assert rate(0, 0) == "none"
+
+
+def test_a_schedule_rises_with_the_first_plan_at_or_after_each_time() -> None:
+    trigger = Scheduled(monitor(), [0.25, 0.9])
+    trigger.restart(0.0)
+    rises = [trigger.update(0.1 * plan, 0.0).rise for plan in range(12)]
+    assert [plan for plan, rise in enumerate(rises) if rise] == [3, 9]
+
+
+def test_a_limit_rises_once_an_attempt_and_the_monitor_still_does() -> None:
+    trigger = Limited(monitor(k=1.0), limit_s=0.25)
+    trigger.restart(0.0)
+    assert [trigger.update(0.1 * plan, 0.0).rise for plan in range(6)] == [False] * 3 + [True, False, False]
+    trigger.restart(0.6)
+    assert trigger.update(0.7, 5.0).rise
+    assert [trigger.update(0.1 * plan, 0.0).rise for plan in range(8, 11)] == [False, True, False]
+
+
+def test_random_times_are_as_many_as_the_counts_and_lie_within_the_episode() -> None:
+    counts, lasted_s = [0, 2, 1, 3, 0], [1.0, 2.0, 3.0, 4.0, 5.0]
+    times = random_times(counts, lasted_s, seed=0)
+    assert sorted(map(len, times)) == sorted(counts)
+    assert all(0 <= time_s < lasts for each, lasts in zip(times, lasted_s, strict=True) for time_s in each)
+    assert times == random_times(counts, lasted_s, seed=0)
+
+
+def test_an_oracle_waits_for_what_was_done_and_leaves_successes_alone() -> None:
+    def times(began_s: float, failed: bool, lasted_s: float = 9.0) -> list[float]:
+        return oracle_times(began_s, failed, lasted_s, usual_s=2.0, reaction_s=0.2, retries=2)
+
+    assert times(1.0, failed=False) == [1.2]
+    assert times(1.0, failed=True) == [1.2, 5.2]
+    assert times(INF, failed=False) == []
+    assert times(INF, failed=True) == [2.0, 6.0]
+    assert times(INF, failed=True, lasted_s=1.0) == [0.8, 4.8]
+
+
+def test_without_a_rise_a_watched_rollout_is_the_bare_one(bout: Bout) -> None:
+    bare = watch(Short, bout.thinker, SEEDS, bout.eyes, NATURAL)
+    alone = tried(bout, [()] * 3)
+    assert (alone.lasted == bare.lasted).all()
+    assert (alone.succeeded == bare.succeeded).all()
+    assert not alone.retries.any()
+
+
+def test_a_retry_changes_its_own_world_alone(bout: Bout, monkeypatch: pytest.MonkeyPatch) -> None:
+    def path(times_s: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+        """[T, N, J] of a rollout with retries at these times."""
+        seen: list[NDArray[np.float32]] = []
+        observe = PegInsert.observe
+
+        def noted(worlds: PegInsert) -> View:
+            seen.append(observe(worlds).position)
+            return observe(worlds)
+
+        monkeypatch.setattr(Short, "observe", noted)
+        assert tried(bout, times_s, "return").retries.tolist() == [len(each) for each in times_s]
+        return np.stack(seen[:90])
+
+    same = np.isclose(path([(), (), ()]), path([(), (1.0,), ()]), atol=1e-4).all(axis=(0, 2))
+    assert same.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_retries_as_often_as_it_is_told(bout: Bout, rule: Rule) -> None:
+    found = tried(bout, [(0.5,), (), (0.3, 2.3)], rule)
+    assert found.retries.tolist() == [1, 0, 2]
+    assert not found.gave_up.any()
+
+
+def test_the_rise_after_the_last_retry_gives_up(bout: Bout) -> None:
+    found = tried(bout, [(0.5, 1.5), (), ()], retries=1)
+    assert found.retries.tolist() == [1, 0, 0]
+    assert found.gave_up.tolist() == [True, False, False]
+
+
+def test_no_retries_means_that_rises_change_nothing(bout: Bout) -> None:
+    assert not tried(bout, [(0.5,)] * 3, retries=0).retries.any()
+
+
+def test_a_detector_of_time_alone_still_has_a_monitor() -> None:
+    steady = Watched(np.ones(20, bool), np.full(20, 8), np.full(20, INF), {"energy": np.zeros((20, 4))}, 2)
+    alarm = fit(Detector.parse("elapsed"), steady, 0.05, window=3)
+    assert not monitor_of(alarm).update(99.0, 1.0).rise
+    assert alarm.limit_s == pytest.approx(6 / RATE_HZ)
