@@ -58,6 +58,7 @@ def deploy(
     from ebt_recipes.deploy import for_run, other_task
     from ebt_recipes.disturbance import check_disturbance
     from ebt_recipes.policy import EnergyPolicy
+    from ebt_recipes.scores import offered
 
     trained = load_run(run)
     table = for_run(load_bench(bench), trained, task)
@@ -67,7 +68,14 @@ def deploy(
         check_disturbance(table, disturb)
     say(other_task(table.spec, trained), "yellow")
     band = None if calibrate else known_band(run)
-    policy = EnergyPolicy(trained, table.spec, seed=seed, score="energy" if band is None else band.score)
+    usual = offered(trained.model, trained.normal)[0]
+    if calibrate and usual != "energy":
+        kind = trained.recipe.objective.kind
+        raise MisuseError(
+            f"{run} was trained by {kind} and has no energy: there is no normal one to learn",
+            hint="ebt deploy without --calibrate, or train a recipe with an energy",
+        )
+    policy = EnergyPolicy(trained, table.spec, seed=seed, score=usual if band is None else band.score)
     if compile_plans:
         say("compiling the planner ...")
         say(policy.compile())
@@ -159,7 +167,8 @@ def watched(
     else:
         monitor = EnergyMonitor(None)
         say(f"no {run / CALIBRATION}: nothing is known of normal energy, so nothing is retried", "yellow")
-        say(f"hint: ebt deploy {run} --calibrate 100", "cyan")
+        if policy.score == "energy":
+            say(f"hint: ebt deploy {run} --calibrate 100", "cyan")
     return Retrying(policy, monitor, spec, RetryRules() if retry else RetryRules(retries=0), veto)
 
 

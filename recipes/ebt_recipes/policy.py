@@ -39,6 +39,8 @@ class PlanFollower:
         self._planner = planner
         self._pace = pace
         self._seed = seed
+        self.score = score
+        """What a monitor is given: a name in `scores.SCORES`, or several joined by `+`."""
         self._scores = score.split("+")
         self._episode = -1
         self._asked = 0

@@ -1,0 +1,54 @@
+"""A run without an energy, from poses alone: it acts and is shown, and nobody asks it for an energy."""
+
+from pathlib import Path
+
+import pytest
+
+from ebt_cli.app import run
+from ebt_data.episode import Episode, list_episodes
+from ebt_recipes.checkpoint import load_run
+
+RECIPE = """
+task = "pick_place"
+[objective]
+kind = "flow"
+steps = 2
+[observe]
+cameras = []
+privileged = ["cube", "cube_from_hand"]
+[training]
+max_steps = 3
+batch = 4
+warmup_steps = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("flow")
+    (folder / "flow.toml").write_text(RECIPE)
+    demos, trained = str(folder / "demos"), str(folder / "run")
+    assert run(["collect", "--bench", "twin_state", "-n", "2", "--out", demos]) == 0
+    assert run(["train", str(folder / "flow.toml"), "--data", demos, "--out", trained]) == 0
+    return folder
+
+
+@pytest.mark.slow
+def test_it_rolls_out_on_a_bench_without_cameras(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained = load_run(workplace / "run")
+    assert trained.cameras == () and trained.normal is not None
+    assert (
+        run(["deploy", str(workplace / "run"), "--bench", "twin_state", "-n", "1", "--out", str(workplace / "ro")]) == 0
+    )
+    assert "--calibrate" not in capsys.readouterr().err
+    with Episode(list_episodes(workplace / "ro")[0]) as episode:
+        energy = episode.energy
+        assert energy is not None
+        steps = {int(count) for count in energy["steps"]}
+        assert steps == {0, 2}  # none before the first plan
+
+
+@pytest.mark.slow
+def test_there_is_no_normal_energy_to_learn(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["deploy", str(workplace / "run"), "--bench", "twin_state", "--calibrate", "2"]) == 2
+    assert "was trained by flow and has no energy" in capsys.readouterr().err
