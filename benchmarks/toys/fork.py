@@ -21,7 +21,7 @@ STRIDE = 0.02
 """What an operator goes ahead in a step."""
 SWING = 1.1 * HALF
 """What an operator goes sideways in a step; the hand could do a tenth more."""
-CLEARANCE = (0.06, 0.1)
+CLEARANCE = (0.08, 0.12)
 """Between the pillar's side and the operator's way."""
 SPARE = (4.0, 11.0)
 """Steps that an operator could still have waited with the widest of sidesteps."""

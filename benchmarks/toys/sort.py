@@ -24,7 +24,7 @@ APART = 0.12
 TOLERANCE = 0.05
 """How far off a bin's middle an object may be let go."""
 
-BINS_RANGE = (0.6, 0.7)
+BINS_RANGE = (0.6, 0.66)
 """Of the middle between the bins, which stay clear of the objects."""
 
 
@@ -35,7 +35,7 @@ class Sort(GraspWorld):
     state_size: ClassVar[int] = 12
     longest: ClassVar[int] = 240
     multimodal: ClassVar[bool] = True
-    speed: ClassVar[tuple[float, ...]] = (0.11, 0.065, 0.5)
+    speed: ClassVar[tuple[float, ...]] = (0.13, 0.065, 0.5)
     grip: ClassVar[float] = 0.05
 
     def operator(self) -> SortOperator:

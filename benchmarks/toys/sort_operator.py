@@ -10,19 +10,19 @@ from toys.world import between, row_of
 if TYPE_CHECKING:
     from toys.sort import Sort
 
-STRIDE = 0.055
+STRIDE = 0.03
 """What they move in a step at most."""
-SINK = 0.01
+SINK = 0.009
 """What they come down in a step once over the pair, and on towards what they chose."""
-SWING = 0.1
+SWING = 0.12
 """What they go sideways in a step when they turn to it."""
-TURN = (0.2, 0.26)
+TURN = (0.22, 0.25)
 """Heights between which they turn."""
 DOWN = 0.03
 """What they come down in a step once it is right below."""
 LANE = 0.015
 """How far off the middle of the pair they come down at most."""
-HIGH = 0.28
+HIGH = 0.27
 """Height at which they travel."""
 LOW = 0.012
 """Height at which they grip and let go."""
