@@ -32,6 +32,8 @@ from ebt_recipes.interval import wilson
 from ebt_recipes.learner import Learner
 
 FIRST_SEED = 100_000
+WORTH_COMPILING = 500
+"""Updates; all methods alike, and the compiler's time is nobody's training time."""
 ADAPTIVE, MOST_STEPS = 0.15, 8
 """Root mean square of the slope at which an adaptive plan ends, chosen on tuning seeds, and the steps it may take."""
 
@@ -76,7 +78,8 @@ def run(job: Job) -> list[Cell]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
         learner = Learner(recipe, arena.network(recipe, lessons))
-    learner.compile()
+    if job.updates >= WORTH_COMPILING:
+        learner.compile()
     cuts: dict[str, tuple[int, float, Mapping[str, Tensor]]] = {}
     trained_s = 0.0
     while len(cuts) < (2 if job.time_s else 1):

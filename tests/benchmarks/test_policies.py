@@ -1,0 +1,30 @@
+"""The benchmark of policies in small: every method can be trained, cut at both moments and tried."""
+
+import pytest
+from arenas import ARENAS
+from methods import METHODS, OURS
+from policies import FIRST_SEED, Job, run
+
+
+@pytest.mark.parametrize("method", [OURS, "annealed energies", "regression", "MIP", "flow"])
+def test_a_method_is_trained_to_both_cuts_and_tried_with_each_number_of_steps(method: str) -> None:
+    cells = run(Job("fork", method, seed=0, updates=2, time_s=1e-6, rollouts=2))
+    assert [(cell.cut, cell.steps) for cell in cells] == [
+        (cut, "adaptive" if steps is None else str(steps))
+        for cut in ("time", "updates")
+        for steps in METHODS[method].steps
+    ]
+    assert {cell.updates for cell in cells if cell.cut == "updates"} == {2}
+    assert {cell.updates for cell in cells if cell.cut == "time"} == {1}
+    assert all(cell.rollouts == 2 and cell.steps_used <= 8 for cell in cells if cell.method == OURS)
+
+
+def test_nothing_is_reported_on_seeds_that_tuning_used() -> None:
+    assert FIRST_SEED >= 100_000
+
+
+def test_every_arena_gives_all_methods_the_same_eyes_network_and_execution() -> None:
+    arena = ARENAS["peg_insert"]()
+    recipes = [arena.recipe(method.objective) for method in METHODS.values()]
+    shared = {recipe.model_dump_json(exclude={"objective"}) for recipe in recipes}
+    assert len(shared) == 1
