@@ -104,7 +104,7 @@ def try_out(job: Job, arena: Arena, model: ChunkModel, cut: tuple[str, int, floa
     recipe = arena.recipe(METHODS[job.method].objective)
     objective = recipe.objective
     if steps is None:
-        tolerance = objective.tolerance or ADAPTIVE  # type: ignore[union-attr]
+        tolerance = objective.tolerance or ADAPTIVE  # type: ignore[union-attr]  # only descents have no number
         recipe = recipe.model_copy(update={"objective": objective.model_copy(update={"tolerance": tolerance})})
     seeds = range(FIRST_SEED, FIRST_SEED + job.rollouts)
     tried = arena.roll_out(recipe, model, seeds, MOST_STEPS if steps is None else steps)

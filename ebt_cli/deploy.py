@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ebt_hardware.bench import Bench
     from ebt_hardware.config import DynamixelBench, TwinBench
     from ebt_recipes.calibrate import Calibration
+    from ebt_recipes.checkpoint import Run
     from ebt_recipes.deploy import DeploySummary
     from ebt_recipes.policy import EnergyPolicy
     from ebt_recipes.recording import Hooks
@@ -58,7 +59,6 @@ def deploy(
     from ebt_recipes.deploy import for_run, other_task
     from ebt_recipes.disturbance import check_disturbance
     from ebt_recipes.policy import EnergyPolicy
-    from ebt_recipes.scores import offered
 
     trained = load_run(run)
     table = for_run(load_bench(bench), trained, task)
@@ -68,14 +68,8 @@ def deploy(
         check_disturbance(table, disturb)
     say(other_task(table.spec, trained), "yellow")
     band = None if calibrate else known_band(run)
-    usual = offered(trained.model, trained.normal)[0]
-    if calibrate and usual != "energy":
-        kind = trained.recipe.objective.kind
-        raise MisuseError(
-            f"{run} was trained by {kind} and has no energy: there is no normal one to learn",
-            hint="ebt deploy without --calibrate, or train a recipe with an energy",
-        )
-    policy = EnergyPolicy(trained, table.spec, seed=seed, score=usual if band is None else band.score)
+    score = _usual_score(trained, calibrate > 0) if band is None else band.score
+    policy = EnergyPolicy(trained, table.spec, seed=seed, score=score)
     if compile_plans:
         say("compiling the planner ...")
         say(policy.compile())
@@ -139,6 +133,20 @@ def _disturbed(hooks: "Hooks", kind: str, bench: "Bench") -> "Hooks":
     from ebt_recipes.disturbance import Disturbance, DisturbanceRule
 
     return replace(hooks, on_step=Disturbance(DisturbanceRule(kind), bench)) if kind else hooks
+
+
+def _usual_score(trained: "Run", calibrate: bool) -> str:
+    """The energy, or of a run without one whatever it offers first; that cannot be calibrated."""
+    from ebt_recipes.scores import offered
+
+    usual = offered(trained.model, trained.normal)[0]
+    if calibrate and usual != "energy":
+        kind = trained.recipe.objective.kind
+        raise MisuseError(
+            f"{trained.path} was trained by {kind} and has no energy: there is no normal one to learn",
+            hint="ebt deploy without --calibrate, or train a recipe with an energy",
+        )
+    return usual
 
 
 def known_band(run: Path) -> "Calibration | None":

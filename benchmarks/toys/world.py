@@ -89,8 +89,8 @@ class World(ABC):
         """Bring the hands of the `live` worlds to `wanted` [N, J] or as near as things allow, then settle the rest."""
 
     def _disturb(self, kind: str, rows: Rows) -> None:
-        """Begin `kind`, which is one of `disturbances`."""
-        raise NotImplementedError
+        """Begin `kind`, one of `disturbances`, in these rows."""
+        raise ValueError(f"{self.name} names {kind!r} among its disturbances and cannot do it")
 
 
 def row_of(numbers: NDArray[np.float64], time: int) -> Array:
