@@ -18,7 +18,7 @@ CLEAN_LIMIT = 3.0
 
 
 class AnnealedEnergies:
-    """Descends through the landscapes from noise to data, one step in each, and refuses a step that raises the energy."""
+    """Descends through the landscapes from noise to data, one step in each; unlike IRED it takes every step."""
 
     def __init__(self, recipe: AnnealedRecipe) -> None:
         self.recipe = recipe

@@ -40,10 +40,12 @@ class Descent:
             )
 
     def latency_s(self, effort: Effort) -> float:
-        """What a plan takes by the recipe's word, which is for its own steps and one sample, and grows with both."""
+        """What a plan takes by the recipe's word, which is for its own steps and samples, and grows with both."""
         standard = max(1, self._run.recipe.objective.usual_steps)
         steps = standard if effort.steps is None else effort.steps
-        return self._run.recipe.act.latency_s * max(1.0, steps * effort.samples / standard)
+        act = self._run.recipe.act
+        samples = max(effort.samples, act.samples) / act.samples
+        return act.latency_s * max(1.0, steps * samples / standard)
 
     def compile(self) -> str:
         """Make the usual plan faster; how much, or why not. Takes up to a minute."""

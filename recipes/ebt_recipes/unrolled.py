@@ -63,7 +63,7 @@ class UnrolledEBT:
         generator: torch.Generator,
         start: Tensor | None = None,
     ) -> Samples:
-        """A row stops once its slope is flat, but for one last step that the paper always takes."""
+        """A row's last step is the first along a flat slope; the reference code takes one more."""
         sizes = self.recipe.step_sizes
         x = start_noise(model, context, generator, start)
         steps = len(sizes) if steps is None else steps

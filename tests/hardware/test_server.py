@@ -141,7 +141,8 @@ def test_a_camera_can_be_stalled_and_let_go_on(twin: LiveTwin) -> None:
 def test_the_scene_is_the_same_for_the_same_seed(twin: LiveTwin) -> None:
     def poses(seed: int) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
         twin.scene.reset(seed)
-        return dict(twin.scene.privileged())
+        told = twin.scene.privileged()  # the hand isn't put back: it is wherever the arm has come to by now
+        return {name: pose for name, pose in told.items() if "hand" not in name}
 
     one, other, again = poses(1), poses(2), poses(1)
     assert any(not np.allclose(one[name], other[name], atol=1e-3) for name in one)
