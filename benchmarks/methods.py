@@ -14,9 +14,11 @@ class Method:
     objective: Mapping[str, Any]
     """As in a recipe's section of that name."""
     steps: tuple[int | None, ...]
-    """Of the sampler; None: as many as it takes, with a slope below the recipe's tolerance as the end."""
+    """Of the sampler; None: as many as it takes, until the slope is below the recipe's tolerance."""
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Of the recipe, where it needs others than the rest."""
+    weights: str = ""
+    """The row whose trained networks this one samples in another way; empty: it has its own."""
 
 
 def published(name: str) -> Method:
@@ -29,7 +31,7 @@ def published(name: str) -> Method:
 OURS = "energy"
 METHODS: Mapping[str, Method] = {
     OURS: Method({"kind": "equilibrium_matching", "stride": "level"}, (1, 2, 4, None)),
-    "energy, fixed steps": Method({"kind": "equilibrium_matching"}, (1, 2, 4, None)),
+    "energy, fixed steps": Method({"kind": "equilibrium_matching"}, (1, 2, 4, None), weights=OURS),
     "EBT, mixed levels": Method({"kind": "unrolled_ebt"}, (1, 2, 4, None)),
     "EBT, October": published("ebt_october"),
     "EBT, November": published("ebt_november"),

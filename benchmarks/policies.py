@@ -34,8 +34,8 @@ from ebt_recipes.learner import Learner
 FIRST_SEED = 100_000
 WORTH_COMPILING = 500
 """Updates; all methods alike, and the compiler's time is nobody's training time."""
-ADAPTIVE, MOST_STEPS = 0.15, 8
-"""Root mean square of the slope at which an adaptive plan ends, chosen on tuning seeds, and the steps it may take."""
+ADAPTIVE, MOST_STEPS = 0.5, 8
+"""Root mean square of the slope after which an adaptive plan ends, chosen on tuning seeds, and the steps it may take."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,22 @@ def run(job: Job) -> list[Cell]:
     model = learner.averaged.eval().requires_grad_(False)
     for cut, (updates, train_s, weights) in cuts.items():
         model.load_state_dict(weights)
-        cells += [try_out(job, arena, model, (cut, updates, train_s), steps) for steps in method.steps]
+        for name in sampling(job.method):
+            for steps in METHODS[name].steps:
+                cells.append(try_out(job, name, arena, model, (cut, updates, train_s), steps))
     return cells
 
 
-def try_out(job: Job, arena: Arena, model: ChunkModel, cut: tuple[str, int, float], steps: int | None) -> Cell:
+def sampling(trained: str) -> list[str]:
+    """The methods that sample the networks of this one."""
+    return [name for name, method in METHODS.items() if trained in (name, method.weights)]
+
+
+def try_out(
+    job: Job, name: str, arena: Arena, model: ChunkModel, cut: tuple[str, int, float], steps: int | None
+) -> Cell:
     """Roll one policy out; `cut` is its name, and the updates and seconds of training behind it."""
-    recipe = arena.recipe(METHODS[job.method].objective)
+    recipe = arena.recipe(METHODS[name].objective)
     objective = recipe.objective
     if steps is None:
         tolerance = objective.tolerance or ADAPTIVE  # type: ignore[union-attr]  # only descents have no number
@@ -110,7 +119,7 @@ def try_out(job: Job, arena: Arena, model: ChunkModel, cut: tuple[str, int, floa
     tried = arena.roll_out(recipe, model, seeds, MOST_STEPS if steps is None else steps)
     return Cell(
         task=job.task,
-        method=job.method,
+        method=name,
         seed=job.seed,
         cut=cut[0],
         updates=cut[1],
@@ -122,16 +131,36 @@ def try_out(job: Job, arena: Arena, model: ChunkModel, cut: tuple[str, int, floa
     )
 
 
-def run_all(jobs: Sequence[Job], workers: int) -> list[Cell]:
-    """Side by side, one thread each."""
-    cells = []
+class Book:
+    """The cells so far, in a file if there is one: a comparison takes hours, and goes on where it was stopped."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.cells: list[Cell] = []
+        if path is not None and path.exists():
+            self.cells = [Cell(**cell) for cell in json.loads(path.read_text())["cells"]]
+
+    def of(self, job: Job) -> list[Cell]:
+        """What this job's training gave."""
+        names = sampling(job.method)
+        return [c for c in self.cells if c.task == job.task and c.seed == job.seed and c.method in names]
+
+    def add(self, cells: Sequence[Cell]) -> None:
+        self.cells += cells
+        if self.path is not None:
+            facts = {"torch": torch.__version__, "machine": platform.processor() or platform.machine()}
+            self.path.write_text(json.dumps(facts | {"cells": [asdict(cell) for cell in self.cells]}, indent=1) + "\n")
+
+
+def run_all(jobs: Sequence[Job], workers: int, book: Book) -> list[Cell]:
+    """Side by side, one thread each; what the book has isn't run again."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context) as pool:
-        for done in as_completed([pool.submit(run, job) for job in jobs]):
-            cells += done.result()
-            last = cells[-1]
+        for done in as_completed([pool.submit(run, job) for job in jobs if not book.of(job)]):
+            book.add(done.result())
+            last = book.cells[-1]
             sys.stderr.write(f"{last.task}, {last.method}, seed {last.seed}: {last.train_s:.0f} s\n")
-    return cells
+    return [cell for job in jobs for cell in book.of(job)]
 
 
 def show(task: str, cells: Sequence[Cell]) -> None:
@@ -159,34 +188,25 @@ def show(task: str, cells: Sequence[Cell]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--tasks", nargs="*", default=list(ARENAS), choices=list(ARENAS))
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
+    trained = [name for name, method in METHODS.items() if not method.weights]
+    parser.add_argument("--methods", nargs="*", default=trained, choices=trained, help="beside the energy")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
     parser.add_argument("--updates", type=int, default=2000)
     parser.add_argument("--rollouts", type=int, default=200, help="of each training and number of steps")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--out", type=Path, help="also write the figures as JSON")
+    parser.add_argument("--out", type=Path, help="keep the figures here as JSON, and go on from those that it has")
     asked = parser.parse_args()
-    cells: list[Cell] = []
+    book = Book(asked.out)
     for task in asked.tasks:
-        jobs = {
-            (method, seed): Job(task, method, seed, asked.updates, 0.0, asked.rollouts)
-            for method in asked.methods
+        jobs = [
+            Job(task, method, seed, asked.updates, 0.0, asked.rollouts)
+            for method in dict.fromkeys([OURS, *asked.methods])
             for seed in range(asked.seeds)
-        }
-        ours = run_all([job for (method, _), job in jobs.items() if method == OURS], asked.workers)
-        time_s = max((cell.train_s for cell in ours), default=0.0)
-        rest = [replace(job, time_s=time_s) for (method, _), job in jobs.items() if method != OURS]
-        found = ours + run_all(rest, asked.workers)
-        show(task, found)
-        cells += found
-        if asked.out:
-            facts = {
-                "torch": torch.__version__,
-                "machine": platform.processor() or platform.machine(),
-                "load_average": os.getloadavg(),
-                "cells": [asdict(cell) for cell in cells],
-            }
-            asked.out.write_text(json.dumps(facts, indent=1) + "\n")
+        ]
+        ours = run_all([job for job in jobs if job.method == OURS], asked.workers, book)
+        time_s = max(cell.train_s for cell in ours)
+        rest = [replace(job, time_s=time_s) for job in jobs if job.method != OURS]
+        show(task, ours + run_all(rest, asked.workers, book))
 
 
 if __name__ == "__main__":

@@ -141,9 +141,11 @@ class EquilibriumField:
         steps = len(sizes) if steps is None else steps
         for k in range(steps):
             slope = model.field(context, x)
-            running = running & (slope.square().mean(dim=(1, 2)).sqrt() >= self.recipe.tolerance)
             x = torch.where(running[:, None, None], x - sizes[min(k, len(sizes) - 1)] * slope, x)
             used += running
+            running = running & (slope.square().mean(dim=(1, 2)).sqrt() >= self.recipe.tolerance)
+            if not running.any():
+                break
         return Samples(x, x.new_full((len(x), steps + 1), torch.nan), used)
 
 

@@ -20,7 +20,7 @@ class _Any(Section):
 
 class _Descent(_Any):
     tolerance: float = Field(default=0.0, ge=0)
-    """A plan stops early once the root mean square of its slope is below; 0 spends every step."""
+    """The first step along a slope whose root mean square is below is a plan's last; 0 spends every step."""
     step_sizes: tuple[float, ...] = (1.0, 0.2, 0.2)
     """Of the sampler, one a descent step; asked for more steps, it repeats the last."""
 

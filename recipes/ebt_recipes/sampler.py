@@ -36,7 +36,7 @@ class GradientDescent:
     step_sizes: Sequence[float]
     """One a step; asked for more steps, the last repeats."""
     tolerance: float = 0.0
-    """A row is at rest once the root mean square of its slope is below."""
+    """A row's last step is the first along a slope whose root mean square is below: what is paid for is used."""
 
     @torch.no_grad()
     def run(self, model: EnergyModel, context: Tensor, x: Tensor, steps: int | None = None) -> Samples:
@@ -48,12 +48,12 @@ class GradientDescent:
         for k in range(steps):
             energy, slope = model.gradient(context, x)
             energies.append(torch.where(running, energy, energies[-1]) if energies else energy)
-            running = running & (slope.square().mean(dim=(1, 2)).sqrt() >= self.tolerance)
-            if not running.any():
-                break
             size = self.size(k, steps, energy, slope)
             x = torch.where(running[:, None, None], x - size * slope, x)
             used += running
+            running = running & (slope.square().mean(dim=(1, 2)).sqrt() >= self.tolerance)
+            if not running.any():
+                break
         energies.append(model.energy(context, x))
         energies += energies[-1:] * (steps + 1 - len(energies))
         return Samples(x, torch.stack(energies, dim=1), used)

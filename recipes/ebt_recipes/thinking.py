@@ -60,7 +60,7 @@ class Thinker:
         return Samples(
             torch.where(kept[:, None, None], tail.x, fresh.x),
             torch.where(kept[:, None], energy[:, None], fresh.energies),
-            torch.where(kept, 1, fresh.steps_used),
+            torch.where(kept, 1, 1 + fresh.steps_used),
         )
 
     def _best(self, context: Tensor, tail: Tail | None, effort: Effort, generator: torch.Generator) -> Samples:

@@ -1,18 +1,21 @@
 """The benchmark of policies in small: every method can be trained, cut at both moments and tried."""
 
+from pathlib import Path
+
 import pytest
 from arenas import ARENAS
 from methods import METHODS, OURS
-from policies import FIRST_SEED, Job, run
+from policies import FIRST_SEED, Book, Cell, Job, run, sampling
 
 
 @pytest.mark.parametrize("method", [OURS, "annealed energies", "regression", "MIP", "flow"])
 def test_a_method_is_trained_to_both_cuts_and_tried_with_each_number_of_steps(method: str) -> None:
     cells = run(Job("fork", method, seed=0, updates=2, time_s=1e-6, rollouts=2))
-    assert [(cell.cut, cell.steps) for cell in cells] == [
-        (cut, "adaptive" if steps is None else str(steps))
+    assert [(cell.cut, cell.method, cell.steps) for cell in cells] == [
+        (cut, name, "adaptive" if steps is None else str(steps))
         for cut in ("time", "updates")
-        for steps in METHODS[method].steps
+        for name in sampling(method)
+        for steps in METHODS[name].steps
     ]
     assert {cell.updates for cell in cells if cell.cut == "updates"} == {2}
     assert {cell.updates for cell in cells if cell.cut == "time"} == {1}
@@ -28,3 +31,17 @@ def test_every_arena_gives_all_methods_the_same_eyes_network_and_execution() -> 
     recipes = [arena.recipe(method.objective) for method in METHODS.values()]
     shared = {recipe.model_dump_json(exclude={"objective"}) for recipe in recipes}
     assert len(shared) == 1
+
+
+def test_the_energy_is_trained_once_for_every_way_of_walking_down_it() -> None:
+    assert sampling(OURS) == [OURS, "energy, fixed steps"]
+    assert sampling("flow") == ["flow"]
+
+
+def test_a_comparison_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "policies.json"
+    cell = Cell("fork", "energy, fixed steps", 1, "updates", 2, 0.5, "4", 1, 2, 4.0)
+    Book(path).add([cell])
+    again = Book(path)
+    assert again.of(Job("fork", OURS, 1, 2, 0.0, 2)) == [cell]
+    assert not again.of(Job("fork", OURS, 0, 2, 0.0, 2)) and not again.of(Job("sort", OURS, 1, 2, 0.0, 2))
