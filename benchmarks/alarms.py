@@ -16,8 +16,7 @@ import numpy as np
 from failures import NATURAL
 from measures import auroc, balanced_accuracy, conformal, share, timely_accuracy
 from numpy.typing import NDArray
-from toys.desk import RATE_HZ
-from toys.watched import Watched
+from watched import RATE_HZ, Watched
 
 from ebt_recipes.calibrate import Calibration, Stream, calibrate
 

@@ -1,13 +1,19 @@
-"""Where policies are compared: something to learn from, and worlds to be tried in."""
+"""Where policies are compared: something to learn from, and worlds to be tried, watched and helped in."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ebt_recipes.batch import Batch
+from detectors import Eyes
+from failures import Failure
+from watched import Retried, Watched
+
+from ebt_recipes.batch import Batch, Observations
 from ebt_recipes.chunk_model import ChunkModel
+from ebt_recipes.monitor import Trigger
 from ebt_recipes.normalise import Statistics
 from ebt_recipes.recipe import Recipe
+from ebt_recipes.retry import RetryRules, Rule
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,18 @@ class Lessons(Protocol):
         """Of one update; depends on the recipe's seed and the step alone."""
         ...
 
+    def shown(self, count: int) -> Observations:
+        """About so many of the demonstrated observations, from all over."""
+        ...
+
 
 class Arena(Protocol):
     """One task."""
 
     name: str
     multimodal: bool
+    disturbances: tuple[str, ...]
+    """What can be done to it, as `failures.py` names it."""
 
     def recipe(self, objective: Mapping[str, Any], **sections: Mapping[str, Any]) -> Recipe:
         """What all objectives share here; `sections` override."""
@@ -48,4 +60,24 @@ class Arena(Protocol):
 
     def roll_out(self, recipe: Recipe, model: ChunkModel, seeds: Sequence[int], steps: int | None) -> Tried:
         """Once on each seed; `steps` of the sampler at most, None: the recipe's."""
+        ...
+
+    def watch(self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0) -> Watched:
+        """Once on each seed, with every score of `eyes`; `usual` is what `Failure.moments` asks for."""
+        ...
+
+    def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:
+        """The product's, in this task's lengths and speeds."""
+        ...
+
+    def retry(
+        self,
+        eyes: Eyes,
+        seeds: Sequence[int],
+        failure: Failure,
+        usual: int,
+        triggers: Sequence[Trigger],
+        rules: RetryRules,
+    ) -> Retried:
+        """The same with retries, begun by a trigger for each seed."""
         ...

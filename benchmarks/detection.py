@@ -36,13 +36,13 @@ from typing import Any
 
 import torch
 from alarms import ELAPSED, FEWEST_SUCCESSES, OVERALL, Detector, Figures, fit, judge
+from arena import Arena
 from arenas import ARENAS
 from detectors import MEMORIES, learn_eyes
 from failures import FINAL, NATURAL, TUNING, Study, suffered
 from methods import METHODS, OURS
-from toys.arena import ToyArena
-from toys.trained import train
-from toys.watched import usual_length, watch
+from trained import train
+from watched import usual_length
 
 from ebt_recipes.batch import Observations
 from ebt_recipes.scores import NEED_ENERGY, SCORES
@@ -96,21 +96,19 @@ def needs(name: str) -> str:
     return "network" if "strangeness" in scores else ""
 
 
-def assess(
-    arena: ToyArena, thinker: Thinker, seen: Observations, plan: Plan, facts: tuple[str, int, int]
-) -> Block | None:
+def assess(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan, facts: tuple[str, int, int]) -> Block | None:
     """Everything about one policy; `facts`: its name, training seed and updates. None: it succeeds too seldom."""
     detectors = [Detector.parse(name) for name in plan.detectors]
     scores = tuple(dict.fromkeys(score for detector in detectors for score in detector.scores)) or (ELAPSED,)
-    look = partial(watch, arena.toy, thinker, eyes=learn_eyes(thinker, seen, scores))
-    calibration = look(plan.study.calibrate(plan.calibration), failure=NATURAL)
+    look = partial(arena.watch, learn_eyes(thinker, seen, scores))
+    calibration = look(plan.study.calibrate(plan.calibration), NATURAL)
     if calibration.succeeded.sum() < FEWEST_SUCCESSES:
         sys.stderr.write(f"{arena.name}, {facts[0]}: fewer than {FEWEST_SUCCESSES} successes to calibrate on\n")
         return None
     usual = usual_length(calibration)
     tests = {
-        failure.name: look(plan.study.detect(failure, plan.rollouts), failure=failure, usual=usual)
-        for failure in suffered(arena.toy.disturbances)
+        failure.name: look(plan.study.detect(failure, plan.rollouts), failure, usual)
+        for failure in suffered(arena.disturbances)
     }
     figures = {each.name: judge(fit(each, calibration, plan.alpha, plan.window), tests, usual) for each in detectors}
     success = {name: float(watched.succeeded.mean()) for name, watched in tests.items()}
@@ -120,8 +118,6 @@ def assess(
 def blocks(task: str, seed: int, plan: Plan, ablate: bool) -> list[Block]:
     """One training of each policy, and what it gives."""
     arena = ARENAS[task]()
-    if not isinstance(arena, ToyArena):
-        raise ValueError(f"{task} is no toy")
     ours = METHODS[OURS].objective
     objectives = {OURS: ours, "without level": {**ours, **WITHOUT_LEVEL}}
     found = []

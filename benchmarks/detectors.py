@@ -1,7 +1,7 @@
 """Detectors beside those of the product, small and honest, and all of them behind one call.
 
 learn_eyes(thinker, seen, names) -> Eyes            fitted on observations that were demonstrated
-Eyes(thought, position, rows, memory) -> {name: Tensor [B]}, higher is worse
+Eyes(thought, rows, memory) -> {name: Tensor [B]}, higher is worse
 
     stac      how far apart the overlapping parts of two successive sets of plans lie (after STAC, arXiv 2410.04640)
     spread    how much the plans of one set differ
@@ -118,25 +118,23 @@ class Eyes:
         return Memory(torch.full((worlds, SET, model.horizon, model.joints), torch.nan))
 
     @torch.no_grad()
-    def __call__(
-        self, thought: Thought, position: NDArray[np.float32], rows: NDArray[np.int64], memory: Memory
-    ) -> dict[str, Tensor]:
-        """[B] each, for new plans of the worlds `rows`, made at the poses `position` [B, J]."""
+    def __call__(self, thought: Thought, rows: NDArray[np.int64], memory: Memory) -> dict[str, Tensor]:
+        """[B] each, for new plans of the worlds `rows`."""
         found = self.scorer(tuple(name for name in self.names if name not in (*SAMPLED, *NOVEL)), thought)
         if "rnd" in self.names:
             found["rnd"] = self.novelty.rnd(thought.features)
         if "logpzo" in self.names:
             found["logpzo"] = self.novelty.logpzo(thought.features)
         if any(name in self.names for name in SAMPLED):
-            found |= self._of_sets(thought, torch.from_numpy(position), torch.from_numpy(rows), memory)
+            found |= self._of_sets(thought, torch.from_numpy(rows), memory)
         return found
 
-    def _of_sets(self, thought: Thought, position_BJ: Tensor, rows: Tensor, memory: Memory) -> dict[str, Tensor]:
+    def _of_sets(self, thought: Thought, rows: Tensor, memory: Memory) -> dict[str, Tensor]:
         model, past = self.thinker.model, self.thinker.act.execute
         luck = torch.Generator().manual_seed(int(1e6 * float(thought.time_s[0])))
         many = thought.context.repeat_interleave(SET, dim=0)
         x = self.thinker.objective.sample(model, many, None, luck).x
-        poses = position_BJ.repeat_interleave(SET, dim=0)
+        poses = thought.position.repeat_interleave(SET, dim=0)
         old = model.normalise(memory.sets[rows].flatten(0, 1), poses).view(len(rows), SET, *x.shape[1:])
         memory.sets[rows] = model.denormalise(x, poses).view_as(old)
         new = x.view_as(old)

@@ -33,16 +33,14 @@ from typing import Any, get_args
 
 import torch
 from alarms import ELAPSED, FEWEST_SUCCESSES, Alarm, Detector, fit
+from arena import Arena
 from arenas import ARENAS
 from detectors import MEMORIES, Eyes, learn_eyes
 from failures import FAILURES, FINAL, NATURAL, TUNING, Failure, Study, suffered
 from methods import METHODS, OURS
-from toys.arena import ToyArena
-from toys.desk import RATE_HZ
-from toys.retried import Bout, Retried, retry, retry_rules
-from toys.trained import train
-from toys.watched import usual_length, watch
+from trained import train
 from triggers import Limited, Scheduled, oracle_times, random_times
+from watched import RATE_HZ, Retried, usual_length
 
 from ebt_recipes.batch import Observations
 from ebt_recipes.interval import wilson
@@ -70,6 +68,7 @@ class Plan:
     alpha: float
     window: int
     retries: int
+    go_on: bool
     score: str
     baseline: str
     rules: tuple[Rule, ...]
@@ -119,13 +118,13 @@ def compare(alone: Retried, helped: Retried) -> dict[str, Any]:
 class Trial:
     """One policy, its eyes and its alarms, in front of any failure."""
 
-    arena: ToyArena
-    thinker: Thinker
+    arena: Arena
     eyes: Eyes
     alarms: dict[str, Alarm]
     """`ours` and `baseline`."""
     usual: int
     retries: int
+    go_on: bool
 
     def face(
         self, failure: Failure, seeds: range, rules: Sequence[Rule]
@@ -147,9 +146,9 @@ class Trial:
         self, failure: Failure, seeds: range, rule: Rule, who: str, triggers: Sequence[Trigger], retries: int
     ) -> Retried:
         """Roll out with triggers that read the scores of `who`."""
-        rules = retry_rules(self.arena.toy, rule, retries)
-        eyes = replace(self.eyes, names=self.alarms[who].detector.scores or ("elapsed",))
-        return retry(Bout(self.arena.toy, self.thinker, eyes, failure, self.usual), seeds, triggers, rules)
+        eyes = replace(self.eyes, names=self.alarms[who].detector.scores or (ELAPSED,))
+        rules = self.arena.rules(rule, retries, self.go_on)
+        return self.arena.retry(eyes, seeds, failure, self.usual, triggers, rules)
 
     def _watching(self, who: str, count: int) -> list[Trigger]:
         alarm = self.alarms[who]
@@ -160,7 +159,7 @@ class Trial:
 
     def _known(self, alone: Retried) -> list[list[float]]:
         """When an oracle steps in."""
-        usual_s, reaction_s = self.usual / RATE_HZ, REACTION * self.thinker.act.execute / RATE_HZ
+        usual_s, reaction_s = self.usual / RATE_HZ, REACTION * self.eyes.thinker.act.execute / RATE_HZ
         return [
             oracle_times(began / RATE_HZ, not well, lasted / RATE_HZ, usual_s, reaction_s, self.retries)
             for began, well, lasted in zip(alone.began, alone.succeeded, alone.lasted, strict=True)
@@ -175,8 +174,6 @@ def monitor_of(alarm: Alarm) -> EnergyMonitor:
 def try_out(task: str, seed: int, plan: Plan) -> list[Row]:
     """One training, as it stood at several moments, in front of every failure."""
     arena = ARENAS[task]()
-    if not isinstance(arena, ToyArena):
-        raise ValueError(f"{task} is no toy")
     policies, seen = train(arena, METHODS[OURS].objective, seed, plan.updates, MEMORIES)
     rows = []
     for updates in plan.updates:
@@ -185,7 +182,7 @@ def try_out(task: str, seed: int, plan: Plan) -> list[Row]:
             sys.stderr.write(f"{title}: fewer than {FEWEST_SUCCESSES} successes to calibrate on\n")
             continue
         announce(title)
-        for failure in suffered(arena.toy.disturbances, plan.failures):
+        for failure in suffered(arena.disturbances, plan.failures):
             seeds = plan.study.retry(failure, plan.rollouts)
             for who, rule, alone, helped in trial.face(failure, seeds, plan.rules):
                 rows.append(Row(task, seed, updates, failure.name, who, rule, **compare(alone, helped)))
@@ -193,16 +190,16 @@ def try_out(task: str, seed: int, plan: Plan) -> list[Row]:
     return rows
 
 
-def prepare(arena: ToyArena, thinker: Thinker, seen: Observations, plan: Plan) -> Trial | None:
+def prepare(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan) -> Trial | None:
     """Calibrate both scores on the same undisturbed rollouts; None where too few of them succeed."""
     detectors = {"ours": Detector.parse(plan.score), "baseline": Detector.parse(plan.baseline)}
     scores = tuple(dict.fromkeys(score for each in detectors.values() for score in each.scores))
     eyes = learn_eyes(thinker, seen, scores or (ELAPSED,))
-    calibration = watch(arena.toy, thinker, plan.study.calibrate(plan.calibration), eyes, NATURAL)
+    calibration = arena.watch(eyes, plan.study.calibrate(plan.calibration), NATURAL)
     if calibration.succeeded.sum() < FEWEST_SUCCESSES:
         return None
     alarms = {who: fit(each, calibration, plan.alpha, plan.window) for who, each in detectors.items()}
-    return Trial(arena, thinker, eyes, alarms, usual_length(calibration), plan.retries)
+    return Trial(arena, eyes, alarms, usual_length(calibration), plan.retries, plan.go_on)
 
 
 def announce(title: str) -> None:
@@ -245,6 +242,7 @@ def asked(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--alpha", type=float, default=0.05, help="promised false alarms per episode")
     parser.add_argument("--window", type=int, default=3, help="plans averaged")
     parser.add_argument("--retries", type=int, default=2, help="in an episode; the next rise gives up")
+    parser.add_argument("--go-on", action="store_true", help="after them on, unwatched, in place of giving up")
     parser.add_argument("--tuning", action="store_true", help="on seeds below 10000, which are for trying things out")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     return parser.parse_args(arguments)
@@ -261,6 +259,7 @@ def main() -> None:
         alpha=given.alpha,
         window=given.window,
         retries=given.retries,
+        go_on=given.go_on,
         score=given.score,
         baseline=given.baseline,
         rules=tuple(given.rules),

@@ -9,20 +9,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import twin_watched
 from arena import Tried
+from detectors import Eyes
+from failures import Failure
+from twin_watched import KINDS, Watching
+from watched import RATE_HZ, Retried, Watched
 
 from ebt_data.episode import list_episodes
 from ebt_data.errors import HardwareError
 from ebt_data.step import Outcome, Step
 from ebt_hardware.config import load_bench
+from ebt_recipes.batch import Observations
 from ebt_recipes.checkpoint import Contract, Run
 from ebt_recipes.chunk_model import ChunkModel
 from ebt_recipes.dataset import Dataset
+from ebt_recipes.monitor import Trigger
 from ebt_recipes.normalise import Statistics
 from ebt_recipes.objectives import build_model
 from ebt_recipes.policy import EnergyPolicy
 from ebt_recipes.recipe import Recipe, parse_recipe
 from ebt_recipes.recording import Hooks, Limits, judge_episode
+from ebt_recipes.retry import RetryRules, Rule
+from ebt_recipes.rollouts import Trial
 
 BENCH = "twin_state"
 DEMONSTRATIONS = 200
@@ -36,7 +45,10 @@ SEEN: Mapping[str, tuple[str, ...]] = {
 
 
 class TwinLessons(Dataset):
-    """Implements `Lessons`: the product's own dataset, which is one already."""
+    """Implements `Lessons`: the product's own dataset, which nearly is one already."""
+
+    def shown(self, count: int) -> Observations:
+        return self.batch(self.even_rows(count)).observations
 
 
 class TwinArena:
@@ -46,7 +58,10 @@ class TwinArena:
         self.task = task
         self.name = f"twin {task}"
         self.multimodal = multimodal
-        self._spec = load_bench(BENCH).with_task(task).spec
+        self.disturbances = tuple(KINDS)
+        self._table = load_bench(BENCH).with_task(task)
+        self._spec = self._table.spec
+        self._recipe: Recipe | None = None
         self._statistics: Statistics | None = None
 
     def recipe(self, objective: Mapping[str, Any], **sections: Mapping[str, Any]) -> Recipe:
@@ -70,29 +85,54 @@ class TwinArena:
         return TwinLessons(recipe, list_episodes(folder)[:DEMONSTRATIONS])
 
     def network(self, recipe: Recipe, lessons: TwinLessons) -> ChunkModel:
-        self._statistics = lessons.statistics()
+        self._recipe, self._statistics = recipe, lessons.statistics()
         return build_model(recipe, (), len(self._spec.joints), self._statistics)
 
     def roll_out(self, recipe: Recipe, model: ChunkModel, seeds: Sequence[int], steps: int | None) -> Tried:
-        assert self._statistics is not None, "a network comes before its rollouts"
-        spec = self._spec
-        usual = recipe.objective.usual_steps
-        latency_s = TICK_S * min(1.0, usual / max(steps or usual, 1))
-        recipe = recipe.model_copy(update={"act": recipe.act.model_copy(update={"latency_s": latency_s})})
-        contract = Contract(spec.joints, {}, spec.rate_hz, SEEN[self.task], task=self.task, bench=BENCH, sim=True)
-        run = Run(Path(self.name), recipe, contract, self._statistics, model, step=0)
+        run = self._run(recipe, model, steps)
         tried = [self._try(run, seed, steps) for seed in seeds]
         used = [count for _, counts in tried for count in counts]
         return Tried([success for success, _ in tried], sum(used) / len(used))
 
+    def watch(self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0) -> Watched:
+        return twin_watched.watch(self._trial(eyes), seeds, failure, usual)
+
+    def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:
+        return RetryRules(retries=retries, rule=rule, go_on=go_on)
+
+    def retry(
+        self,
+        eyes: Eyes,
+        seeds: Sequence[int],
+        failure: Failure,
+        usual: int,
+        triggers: Sequence[Trigger],
+        rules: RetryRules,
+    ) -> Retried:
+        return twin_watched.retry(self._trial(eyes), seeds, failure, usual, triggers, rules)
+
+    def _trial(self, eyes: Eyes) -> Trial:
+        assert self._spec.rate_hz == RATE_HZ, "all tasks here have one rate"
+        assert self._recipe is not None, "a network comes before its rollouts"
+        make = Watching(self._run(self._recipe, eyes.thinker.model, None), eyes)
+        return Trial(BENCH, make, Limits(self._table.longest_s), task=self.task)
+
+    def _run(self, recipe: Recipe, model: ChunkModel, steps: int | None) -> Run:
+        """As if it came from a file; a plan takes one tick with any number of steps."""
+        assert self._statistics is not None, "a network comes before its rollouts"
+        spec, usual = self._spec, recipe.objective.usual_steps
+        latency_s = TICK_S * min(1.0, usual / max(steps or usual, 1))
+        recipe = recipe.model_copy(update={"act": recipe.act.model_copy(update={"latency_s": latency_s})})
+        contract = Contract(spec.joints, {}, spec.rate_hz, SEEN[self.task], task=self.task, bench=BENCH, sim=True)
+        return Run(Path(self.name), recipe, contract, self._statistics, model, step=0)
+
     def _try(self, run: Run, seed: int, steps: int | None) -> tuple[bool, list[int]]:
         """Whether it succeeded, and the steps of each of its plans."""
         made: list[Step] = []
-        table = load_bench(BENCH).with_task(self.task)
         try:
-            with table.open() as bench:
+            with self._table.open() as bench:
                 policy = EnergyPolicy(run, bench.spec, seed=seed, steps=steps, score="jump")
-                limits = Limits(table.longest_s)
+                limits = Limits(self._table.longest_s)
                 success = judge_episode(bench, policy, seed, limits, Hooks(), (1, 1), made.append).outcome
         except HardwareError:  # whoever drives an arm into the table until a motor gives up has failed
             success = Outcome.FAILURE

@@ -4,14 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arena import Tried
+from detectors import Eyes
+from failures import Failure
+from watched import Retried, Watched
 
 from ebt_recipes.chunk_model import ChunkModel
+from ebt_recipes.monitor import Trigger
 from ebt_recipes.objectives import build_model, build_objective
 from ebt_recipes.recipe import Recipe
+from ebt_recipes.retry import RetryRules, Rule
 from ebt_recipes.thinking import Thinker
 from toys.learning import DEMONSTRATION_SEED, DEMONSTRATIONS, ToyLessons, toy_recipe
+from toys.retried import retry, retry_rules
 from toys.rollout import roll_out
 from toys.toy import Toy, demonstrations
+from toys.watched import watch
 
 
 class ToyArena:
@@ -21,6 +28,7 @@ class ToyArena:
         self.toy = toy
         self.name = toy.name
         self.multimodal = toy.multimodal
+        self.disturbances = toy.disturbances
 
     def recipe(self, objective: Mapping[str, Any], **sections: Mapping[str, Any]) -> Recipe:
         return toy_recipe(self.toy, objective, **sections)
@@ -35,3 +43,20 @@ class ToyArena:
         thinker = Thinker(model, build_objective(recipe.objective), recipe.act)
         found = roll_out(self.toy, thinker, seeds, steps, recipe.observe.past_actions)
         return Tried(found.succeeded.tolist(), found.steps_used)
+
+    def watch(self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0) -> Watched:
+        return watch(self.toy, eyes, seeds, failure, usual)
+
+    def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:
+        return retry_rules(self.toy, rule, retries, go_on)
+
+    def retry(
+        self,
+        eyes: Eyes,
+        seeds: Sequence[int],
+        failure: Failure,
+        usual: int,
+        triggers: Sequence[Trigger],
+        rules: RetryRules,
+    ) -> Retried:
+        return retry(self.toy, eyes, seeds, failure, usual, triggers, rules)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from watched import RATE_HZ
 
 from ebt_recipes.planner import Effort
 from ebt_recipes.scores import Thought
@@ -20,8 +21,6 @@ from ebt_recipes.thinking import Tail, Thinker
 from toys.learning import observations
 from toys.toy import View
 
-RATE_HZ = 20.0
-"""What a toy's step stands for where something asks for seconds."""
 Numbers = NDArray[np.int64]
 
 
@@ -64,7 +63,8 @@ class Desk:
         samples = seeded(context, tail, effort, torch.Generator().manual_seed(now))
         self.chunk[rows] = thinker.model.denormalise(samples.x, position).numpy()
         self.made[rows] = now
-        return Thought(torch.full((len(rows),), now / RATE_HZ), features, context, samples, tail)
+        time_s = torch.full((len(rows),), now / RATE_HZ)
+        return Thought(time_s, position, features, context, samples, tail)
 
     def goals(self, rows: Numbers, now: int) -> NDArray[np.float32]:
         """[B, J] for step `now`; past the plan's end its last."""

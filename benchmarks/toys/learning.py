@@ -73,6 +73,10 @@ class ToyLessons:
         chunk = torch.from_numpy(self.chunks(rows))
         return Batch(seen, chunk, torch.ones(chunk.shape[:2]), chunk[:, -1])
 
+    def shown(self, count: int) -> Observations:
+        rows = np.random.default_rng(self.recipe.training.seed).integers(len(self), size=count)
+        return observations(View(self.position[rows], self.state[rows]), self.past(rows))
+
     def statistics(self) -> Statistics:
         chunks = self.chunks(np.arange(len(self))) - self.position[:, None]
         floor = self.recipe.act.floor_rad

@@ -4,7 +4,7 @@ Shapes: N worlds, J joints.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from detectors import Eyes
 from failures import Failure
 from numpy.typing import NDArray
 from torch import Tensor
+from watched import RATE_HZ, Retried
 
 from ebt_data.step import Actor, BenchSpec, Decision, Joints, Observation
 from ebt_recipes.back_off import BackOffRules
@@ -19,8 +20,7 @@ from ebt_recipes.monitor import Trigger
 from ebt_recipes.planner import Effort
 from ebt_recipes.retry import Retrying, RetryRules, Rule
 from ebt_recipes.scores import Thought
-from ebt_recipes.thinking import Thinker
-from toys.desk import RATE_HZ, Desk
+from toys.desk import Desk
 from toys.toy import Toy, View
 from toys.watched import Scene
 
@@ -30,22 +30,6 @@ CLEAR = 0.15
 """Way out of the contact, in widths of the field."""
 SHORTCUT = 0.02
 """Poses so near to each other are one."""
-
-
-@dataclass(frozen=True)
-class Retried:
-    """N rollouts."""
-
-    succeeded: NDArray[np.bool_]
-    """[N]"""
-    lasted: NDArray[np.int64]
-    """[N] steps until the world was over."""
-    began: NDArray[np.float64]
-    """[N] step at which what was done could be seen; inf: never."""
-    retries: NDArray[np.int64]
-    """[N]"""
-    gave_up: NDArray[np.bool_]
-    """[N] handed over before the end, which on a toy is a failure."""
 
 
 class Follower:
@@ -94,25 +78,20 @@ def step_of(observation: Observation) -> int:
     return round(observation.time_s * RATE_HZ)
 
 
-def retry_rules(toy: type[Toy], rule: Rule, retries: int) -> RetryRules:
+def retry_rules(toy: type[Toy], rule: Rule, retries: int, go_on: bool = False) -> RetryRules:
     """The product's rules in the toy's lengths, no faster than it moves."""
     arm, gripper = min(toy.speed[:2]) * RATE_HZ, toy.speed[-1] * RATE_HZ
     rules = BackOffRules(
         clear_rad=CLEAR, speed_rad_s=arm, open_rad_s=gripper, open_s=0.2, shortcut_rad=SHORTCUT, error_rad=1.0
     )
-    return RetryRules(retries=retries, rule=rule, hold_s=2 / RATE_HZ, longest_s=toy.longest / RATE_HZ, back_off=rules)
-
-
-@dataclass(frozen=True)
-class Bout:
-    """What is rolled out, by whom, and against what."""
-
-    toy: type[Toy]
-    thinker: Thinker
-    eyes: Eyes
-    failure: Failure
-    usual: int
-    """Steps of a usual success."""
+    return RetryRules(
+        retries=retries,
+        go_on=go_on,
+        rule=rule,
+        hold_s=2 / RATE_HZ,
+        longest_s=toy.longest / RATE_HZ,
+        back_off=rules,
+    )
 
 
 class Crew:
@@ -142,7 +121,7 @@ class Crew:
         for effort, some in groups.items():
             rows = np.array(some)
             thought = self._desk.plan(view, rows, now, effort)
-            found = self._eyes(thought, view.position[rows], rows, self._memory)
+            found = self._eyes(thought, rows, self._memory)
             self._hand_out(rows, now, thought, found)
 
     def act(self, view: View, live: NDArray[np.int64], now: int) -> NDArray[np.float32]:
@@ -163,10 +142,18 @@ class Crew:
 
 
 @torch.no_grad()
-def retry(bout: Bout, seeds: Sequence[int], triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
-    """One rollout on each seed, with a trigger of its own."""
-    scene = Scene(bout.toy, seeds, bout.failure, bout.usual)
-    crew = Crew(Desk(bout.thinker, seeds), bout.eyes, triggers, rules, scene.worlds.observe())
+def retry(
+    toy: type[Toy],
+    eyes: Eyes,
+    seeds: Sequence[int],
+    failure: Failure,
+    usual: int,
+    triggers: Sequence[Trigger],
+    rules: RetryRules,
+) -> Retried:
+    """One rollout on each seed, with a trigger of its own; `usual` is what `Failure.moments` asks for."""
+    scene = Scene(toy, seeds, failure, usual)
+    crew = Crew(Desk(eyes.thinker, seeds), eyes, triggers, rules, scene.worlds.observe())
     lasted = np.zeros(len(seeds), np.int64)
     now = 0
     while len(live := np.flatnonzero(~scene.worlds.over)):

@@ -3,42 +3,18 @@
 Shapes: N worlds, J joints, P plans.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from detectors import Eyes
 from failures import Failure
 from numpy.typing import NDArray
+from watched import Watched
 
 from ebt_recipes.planner import Effort
-from ebt_recipes.thinking import Thinker
 from toys.desk import Desk
 from toys.toy import Toy, View
-
-Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Watched:
-    """N rollouts."""
-
-    succeeded: NDArray[np.bool_]
-    """[N]"""
-    lasted: NDArray[np.int64]
-    """[N] steps until the world was over."""
-    began: Values
-    """[N] step at which the first trace of what was done could be seen; inf: never."""
-    scores: Mapping[str, Values]
-    """[N, P] by name, NaN once a world is over."""
-    execute: int
-    """Steps from one plan to the next."""
-
-    @property
-    def plans(self) -> NDArray[np.int64]:
-        """[N] how many were made."""
-        return -(-self.lasted // self.execute)
 
 
 class Scene:
@@ -68,12 +44,10 @@ class Scene:
 
 
 @torch.no_grad()
-def watch(
-    toy: type[Toy], thinker: Thinker, seeds: Sequence[int], eyes: Eyes, failure: Failure, usual: int = 0
-) -> Watched:
+def watch(toy: type[Toy], eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0) -> Watched:
     """One rollout on each seed, all planning at the same steps; `usual` is what `Failure.moments` asks for."""
     scene = Scene(toy, seeds, failure, usual)
-    desk, execute = Desk(thinker, seeds), thinker.act.execute
+    desk, execute = Desk(eyes.thinker, seeds), eyes.thinker.act.execute
     lasted = np.zeros(len(seeds), np.int64)
     scores = {name: np.full((len(seeds), -(-toy.longest // execute)), np.nan) for name in eyes.names}
     memory = eyes.remember(len(seeds))
@@ -82,7 +56,7 @@ def watch(
         view = scene.look(now)
         if now % execute == 0:
             thought = desk.plan(view, live, now, Effort())
-            for name, values in eyes(thought, view.position[live], live, memory).items():
+            for name, values in eyes(thought, live, memory).items():
                 scores[name][live, now // execute] = values.numpy()
         goal = view.position.copy()
         goal[live] = desk.goals(live, now)
@@ -90,9 +64,3 @@ def watch(
         lasted[live] += 1
         now += 1
     return Watched(scene.worlds.succeeded, lasted, scene.began, scores, execute)
-
-
-def usual_length(watched: Watched) -> int:
-    """Steps of a usual success; of a usual rollout where none succeeded."""
-    lasted = watched.lasted[watched.succeeded] if watched.succeeded.any() else watched.lasted
-    return int(np.median(lasted))

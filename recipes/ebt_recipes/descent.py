@@ -1,5 +1,7 @@
 """One plan: encode what is seen, descend the energy from noise, keep the lowest."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,12 +16,17 @@ from ebt_recipes.sampler import Samples
 from ebt_recipes.scores import Scorer, Thought, offered
 from ebt_recipes.thinking import Tail, Thinker
 
+Judge = Callable[[tuple[str, ...], Thought], Mapping[str, Tensor]]
+"""Scores [B] of a thought by these names."""
+
 
 class Descent:
     """Computes plans for one run on one bench; what a planner calls."""
 
-    def __init__(self, run: Run, spec: BenchSpec, scores: tuple[str, ...] = ("energy",)) -> None:
-        """`scores`: what each plan is to be judged by, names in `scores.SCORES`.
+    def __init__(
+        self, run: Run, spec: BenchSpec, scores: tuple[str, ...] = ("energy",), judge: Judge | None = None
+    ) -> None:
+        """`scores`: what each plan is to be judged by, names in `scores.SCORES`, or those that `judge` knows.
 
         Raises:
             ConfigError: the run was trained for another bench; the message is a table of what differs.
@@ -30,10 +37,10 @@ class Descent:
         self._model = run.model
         self._thinker = Thinker(run.model, run.objective(), run.recipe.act)
         self._rate_hz = spec.rate_hz
-        self._scorer = Scorer(run.model, run.normal)
+        self._judge = judge or Scorer(run.model, run.normal)
         self._scores = scores
         known = offered(run.model, run.normal)
-        if missing := [name for name in scores if name not in known]:
+        if judge is None and (missing := [name for name in scores if name not in known]):
             raise MisuseError(
                 f"{run.path} has no score {', '.join(missing)}; it has {', '.join(known)}",
                 hint="runs trained before there was a normal.safetensors have fewer",
@@ -79,8 +86,9 @@ class Descent:
         chunk = self._model.denormalise(samples.x, position_1J)[0].numpy()
         now_s = observation.time_s
         nothing = Tail(samples.x, samples.x.new_zeros(samples.x.shape[:2]))
-        thought = Thought(samples.x.new_tensor([now_s]), features_1F, context_1CD, samples, tail or nothing)
-        scores = {name: float(value[0]) for name, value in self._scorer(self._scores, thought).items()}
+        time_1 = samples.x.new_tensor([now_s])
+        thought = Thought(time_1, position_1J, features_1F, context_1CD, samples, tail or nothing)
+        scores = {name: float(value[0]) for name, value in self._judge(self._scores, thought).items()}
         return Plan(chunk, float(trace[-1]), tuple(trace.tolist()), now_s, scores=scores)
 
     def _think(self, context_1CD: Tensor, tail: Tail | None, effort: Effort, seed: int) -> Samples:

@@ -3,7 +3,6 @@
 Hooks(on_step=Disturbance(DisturbanceRule("knock"), bench))
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ebt_data.errors import MisuseError
@@ -15,23 +14,15 @@ _REAL = "Only a twin can be disturbed at a command; this bench is real"
 
 
 @dataclass(frozen=True)
-class After:
-    """True from this time of the episode on."""
-
-    time_s: float
-
-    def __call__(self, step: Step) -> bool:
-        return step.observation.time_s >= self.time_s - 1e-6  # simulated times are sums of periods
-
-
-@dataclass(frozen=True)
 class DisturbanceRule:
     """What to do, and when."""
 
     kind: str
     """As the twin's task names it."""
-    when: Callable[[Step], bool] | None = None
-    """None: while the task's object is up in the grip."""
+    after_s: float = 0.0
+    """Not before this time of the episode."""
+    once_lifted: bool = True
+    """Only while the task's object is up in the grip."""
 
 
 def check_disturbance(table: TwinBench | DynamixelBench, kind: str) -> None:
@@ -69,9 +60,10 @@ class Disturbance:
         # The clock starts anew with every episode.
         self._done = self._done and now_s > self._last_s
         self._last_s = now_s
-        when = self._rule.when
-        if self._done or not (self._scene.lifted() if when is None else when(step)):
+        rule = self._rule
+        early = now_s < rule.after_s - 1e-6  # simulated times are sums of periods
+        if self._done or early or (rule.once_lifted and not self._scene.lifted()):
             return None
         self._done = True
-        self._scene.disturb(self._rule.kind)
-        return Event("disturbance", self._rule.kind)
+        self._scene.disturb(rule.kind)
+        return Event("disturbance", rule.kind)

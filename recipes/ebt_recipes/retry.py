@@ -2,7 +2,7 @@
 
     state       what happens                              next
     run         a rise                                    hold; by the rule `commit`: wait
-                a rise in the last attempt                gave up
+                a rise in the last attempt                gave up, or on as if nothing was
     hold        a veto                                    run, as it was
                 `hold_s` are over, `veto_s` with a veto   back off; by the rule `hold`: wait
     back off    an arm does not follow                    gave up
@@ -50,6 +50,8 @@ class RetryRules:
 
     retries: int = 2
     """After so many, the next rise hands over. 0: rises are noted and nothing is done."""
+    go_on: bool = False
+    """In the last attempt rises are noted and nothing is done, where nobody is there to hand over to."""
     rule: Rule = "return"
     """Before the new plan, from fresh noise:
     `hold`: stand still.
@@ -145,9 +147,10 @@ class Retrying:
         told = isnan(self._reading.threshold)
         rise = Event("rise", "" if told else f"score {self._reading.score:.3g} over {self._reading.threshold:.3g}")
         decision = replace(decision, events=(*decision.events, rise))
-        if not self._acts:
+        last = self._attempt > self._rules.retries
+        if not self._acts or (last and self._rules.go_on):
             return decision
-        if self._attempt > self._rules.retries:
+        if last:
             return self._give_up(f"attempt {self._attempt} was the last", *decision.events)
         # A band over time goes on where the task does.
         self._kept_s = {"return": 0.0, "reverse": self._lowest[2]}.get(self._rules.rule, place[2])

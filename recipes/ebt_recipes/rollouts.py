@@ -129,7 +129,7 @@ def rollouts(
     """
     if not workers_possible():
         use_one_thread()
-        return [_reported(_roll_out(trial, seed), report) for seed in seeds]
+        return [_reported(roll_out(trial, seed), report) for seed in seeds]
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
     with theirs, ours, ProcessPoolExecutor(workers, context, _begin_work, (theirs,)) as pool:
@@ -137,7 +137,7 @@ def rollouts(
             # A stop meanwhile is raised where this block ends. Held back as well, since any thread of this process may be
             # told of it, and half-started workers end in tracebacks of their own.
             with held_back(), deaf_children():
-                futures = [pool.submit(_roll_out, trial, seed) for seed in seeds]
+                futures = [pool.submit(roll_out, trial, seed) for seed in seeds]
             for future in as_completed(futures):
                 report(future.result())
         except BrokenProcessPool as error:
@@ -168,7 +168,8 @@ def _end_with(life_line: Connection) -> None:
     os._exit(1)
 
 
-def _roll_out(trial: Trial, seed: int) -> Rollout:
+def roll_out(trial: Trial, seed: int) -> Rollout:
+    """One, in this process."""
     steps: list[Step] = []
     outcome, why = Outcome.FAILURE, ""
     try:

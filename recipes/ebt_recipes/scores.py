@@ -2,7 +2,7 @@
 
 SCORES: name -> Callable[[Scorer, Thought], Tensor [B]]
 Scorer(model, normal)                        what the scores ask
-Thought(context, features, samples, tail)    one plan for each of B observations
+Thought(time_s, position, features, context, samples, tail)    one plan for each of B observations
 
 `jump`, `neighbour` and `elapsed` need no energy: they are what an energy's scores must beat.
 """
@@ -26,6 +26,8 @@ class Thought:
 
     time_s: Tensor
     """[B] since the episode began."""
+    position: Tensor
+    """[B, J] rad, the pose that a relative chunk is measured from."""
     features: Tensor
     """[B, F]"""
     context: Tensor

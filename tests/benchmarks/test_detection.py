@@ -11,10 +11,11 @@ from measures import auroc, balanced_accuracy, conformal, timely_accuracy
 from methods import METHODS, OURS
 from numpy.typing import NDArray
 from toys.arena import ToyArena
-from toys.desk import RATE_HZ, Desk
+from toys.desk import Desk
 from toys.fork import Fork
-from toys.trained import train
-from toys.watched import Watched, usual_length, watch
+from toys.watched import watch
+from trained import train
+from watched import RATE_HZ, Watched, usual_length
 
 from ebt_recipes.monitor import smooth
 from ebt_recipes.planner import Effort
@@ -193,7 +194,7 @@ def eyes() -> Iterator[Eyes]:
 
 
 def test_every_plan_gets_every_score_until_the_world_is_over(eyes: Eyes) -> None:
-    found = watch(Fork, eyes.thinker, range(2), eyes, NATURAL)
+    found = watch(Fork, eyes, range(2), NATURAL)
     assert set(found.scores) == set(eyes.names)
     for values in found.scores.values():
         assert (np.isfinite(values).sum(axis=1) == found.plans).all()
@@ -203,7 +204,7 @@ def test_every_plan_gets_every_score_until_the_world_is_over(eyes: Eyes) -> None
 
 def test_a_rollout_does_not_depend_on_those_beside_it(eyes: Eyes) -> None:
     few = Eyes(eyes.thinker, eyes.scorer, eyes.novelty, ("energy",))
-    together, alone = (watch(Fork, eyes.thinker, seeds, few, NATURAL) for seeds in (range(4), range(2, 3)))
+    together, alone = (watch(Fork, few, seeds, NATURAL) for seeds in (range(4), range(2, 3)))
     assert together.lasted[2] == alone.lasted[0]
     assert together.scores["energy"][2] == pytest.approx(alone.scores["energy"][0], rel=1e-3, abs=1e-4, nan_ok=True)
 

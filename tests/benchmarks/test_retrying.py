@@ -9,13 +9,13 @@ from methods import METHODS, OURS
 from numpy.typing import NDArray
 from retry import RULES, compare, monitor_of, rate
 from toys.arena import ToyArena
-from toys.desk import RATE_HZ
 from toys.peg_insert import PegInsert
-from toys.retried import Bout, Retried, retry, retry_rules
+from toys.retried import retry, retry_rules
 from toys.toy import View
-from toys.trained import train
-from toys.watched import Watched, watch
+from toys.watched import watch
+from trained import train
 from triggers import Limited, Scheduled, oracle_times, random_times
+from watched import RATE_HZ, Retried, Watched
 
 from ebt_recipes.monitor import Band, EnergyMonitor, MonitorRules
 from ebt_recipes.retry import Rule
@@ -32,11 +32,10 @@ class Short(PegInsert):
 
 
 @pytest.fixture(scope="module")
-def bout() -> Bout:
+def eyes() -> Eyes:
     """An untrained policy that is watched by its energy alone."""
     policies, _ = train(ToyArena(Short), METHODS[OURS].objective, 0, (1,), shown=10)
-    eyes = Eyes(policies[1], Scorer(policies[1].model, None), Novelty(1), ("energy",))
-    return Bout(Short, policies[1], eyes, NATURAL, usual=40)
+    return Eyes(policies[1], Scorer(policies[1].model, None), Novelty(1), ("energy",))
 
 
 def monitor(k: float = 1e9) -> EnergyMonitor:
@@ -47,8 +46,11 @@ def scheduled(times_s: Sequence[Sequence[float]]) -> list[Scheduled]:
     return [Scheduled(monitor(), each) for each in times_s]
 
 
-def tried(bout: Bout, times_s: Sequence[Sequence[float]], rule: Rule = "hold", retries: int = 2) -> Retried:
-    return retry(bout, SEEDS, scheduled(times_s), retry_rules(Short, rule, retries))
+def tried(
+    eyes: Eyes, times_s: Sequence[Sequence[float]], rule: Rule = "hold", retries: int = 2, go_on: bool = False
+) -> Retried:
+    rules = retry_rules(Short, rule, retries, go_on)
+    return retry(Short, eyes, SEEDS, NATURAL, 40, scheduled(times_s), rules)
 
 
 def outcome(succeeded: Sequence[int], retries: Sequence[int], gave_up: int = 0) -> Retried:
@@ -102,15 +104,15 @@ def test_an_oracle_waits_for_what_was_done_and_leaves_successes_alone() -> None:
     assert times(INF, failed=True, lasted_s=1.0) == [0.8, 4.8]
 
 
-def test_without_a_rise_a_watched_rollout_is_the_bare_one(bout: Bout) -> None:
-    bare = watch(Short, bout.thinker, SEEDS, bout.eyes, NATURAL)
-    alone = tried(bout, [()] * 3)
+def test_without_a_rise_a_watched_rollout_is_the_bare_one(eyes: Eyes) -> None:
+    bare = watch(Short, eyes, SEEDS, NATURAL)
+    alone = tried(eyes, [()] * 3)
     assert (alone.lasted == bare.lasted).all()
     assert (alone.succeeded == bare.succeeded).all()
     assert not alone.retries.any()
 
 
-def test_a_retry_changes_its_own_world_alone(bout: Bout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_changes_its_own_world_alone(eyes: Eyes, monkeypatch: pytest.MonkeyPatch) -> None:
     def path(times_s: Sequence[Sequence[float]]) -> NDArray[np.float32]:
         """[T, N, J] of a rollout with retries at these times."""
         seen: list[NDArray[np.float32]] = []
@@ -121,7 +123,7 @@ def test_a_retry_changes_its_own_world_alone(bout: Bout, monkeypatch: pytest.Mon
             return observe(worlds)
 
         monkeypatch.setattr(Short, "observe", noted)
-        assert tried(bout, times_s, "return").retries.tolist() == [len(each) for each in times_s]
+        assert tried(eyes, times_s, "return").retries.tolist() == [len(each) for each in times_s]
         return np.stack(seen[:90])
 
     same = np.isclose(path([(), (), ()]), path([(), (1.0,), ()]), atol=1e-4).all(axis=(0, 2))
@@ -129,20 +131,26 @@ def test_a_retry_changes_its_own_world_alone(bout: Bout, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_rule_retries_as_often_as_it_is_told(bout: Bout, rule: Rule) -> None:
-    found = tried(bout, [(0.5,), (), (0.3, 2.3)], rule)
+def test_every_rule_retries_as_often_as_it_is_told(eyes: Eyes, rule: Rule) -> None:
+    found = tried(eyes, [(0.5,), (), (0.3, 2.3)], rule)
     assert found.retries.tolist() == [1, 0, 2]
     assert not found.gave_up.any()
 
 
-def test_the_rise_after_the_last_retry_gives_up(bout: Bout) -> None:
-    found = tried(bout, [(0.5, 1.5), (), ()], retries=1)
+def test_the_rise_after_the_last_retry_gives_up(eyes: Eyes) -> None:
+    found = tried(eyes, [(0.5, 1.5), (), ()], retries=1)
     assert found.retries.tolist() == [1, 0, 0]
     assert found.gave_up.tolist() == [True, False, False]
 
 
-def test_no_retries_means_that_rises_change_nothing(bout: Bout) -> None:
-    assert not tried(bout, [(0.5,)] * 3, retries=0).retries.any()
+def test_where_nobody_is_there_the_last_attempt_goes_on(eyes: Eyes) -> None:
+    found = tried(eyes, [(0.5, 1.5), (), ()], retries=1, go_on=True)
+    assert found.retries.tolist() == [1, 0, 0]
+    assert not found.gave_up.any()
+
+
+def test_no_retries_means_that_rises_change_nothing(eyes: Eyes) -> None:
+    assert not tried(eyes, [(0.5,)] * 3, retries=0).retries.any()
 
 
 def test_a_detector_of_time_alone_still_has_a_monitor() -> None:

@@ -18,7 +18,7 @@ from ebt_hardware.twin.pick_place import BIN_M
 from ebt_recipes.calibrate import streams
 from ebt_recipes.checkpoint import Run
 from ebt_recipes.deploy import DeployPlan, DeploySummary, deploy
-from ebt_recipes.disturbance import After, Disturbance, DisturbanceRule, check_disturbance
+from ebt_recipes.disturbance import Disturbance, DisturbanceRule, check_disturbance
 from ebt_recipes.interval import wilson
 from ebt_recipes.monitor import Band, EnergyMonitor
 from ebt_recipes.policy import EnergyPolicy
@@ -114,7 +114,7 @@ def test_an_agent_that_is_done_gives_success_the_time_to_last(twin: Bench, tmp_p
 
 
 def test_a_disturbance_comes_once_an_episode_and_is_recorded(twin: Bench, untrained: Run, tmp_path: Path) -> None:
-    upset = Disturbance(DisturbanceRule("nudge", After(0.3)), twin)
+    upset = Disturbance(DisturbanceRule("nudge", 0.3, once_lifted=False), twin)
     rolled(twin, untrained, tmp_path, Hooks(on_step=upset), seeds=(1, 2))
     for path in list_episodes(tmp_path):
         with Episode(path) as episode:
@@ -152,7 +152,7 @@ def test_what_cannot_be_disturbed_is_refused_before_anything_moves() -> None:
 def test_a_real_bench_is_not_disturbed(twin: Bench) -> None:
     twin.rig = replace(twin.rig, scene=None)
     with pytest.raises(MisuseError, match="Only a twin"):
-        Disturbance(DisturbanceRule("nudge", After(0.0)), twin)
+        Disturbance(DisturbanceRule("nudge", 0.0, once_lifted=False), twin)
 
 
 def test_an_agent_that_is_done_ends_the_rollout(twin: Bench, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -120,6 +120,14 @@ def test_attempts_are_bounded_and_the_last_rise_hands_over() -> None:
     assert said[-2:] == ["rise", "give_up"]
     assert decisions[-1].done
     assert decisions[-1].attempt == 1 + RULES.retries
+
+
+def test_the_last_attempt_may_go_on_where_nobody_takes_over() -> None:
+    decisions = run(Retrying(Mover(bad_later), watcher(), SPEC, replace(RULES, go_on=True)), 500)
+    said = kinds(decisions)
+    assert said.count("replan") == RULES.retries
+    assert said[-1] == "rise" and "give_up" not in said
+    assert decisions[-1].actor is Actor.POLICY and not decisions[-1].done
 
 
 def test_giving_up_holds_and_stays_done() -> None:

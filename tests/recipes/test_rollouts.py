@@ -13,7 +13,7 @@ from ebt_data.step import Outcome
 from ebt_hardware.bench import Bench
 from ebt_recipes.calibrate import calibrate
 from ebt_recipes.checkpoint import Run
-from ebt_recipes.disturbance import After, DisturbanceRule
+from ebt_recipes.disturbance import DisturbanceRule
 from ebt_recipes.recording import Limits
 from ebt_recipes.rollouts import Rollout, Trained, Trial, rollouts
 
@@ -68,7 +68,7 @@ def test_the_controls_and_the_watched_policy_roll_out(untrained: Run, tmp_path: 
     assert len(idle.plans) == len(bare.plans)
     calibrate([bare.stream]).save(tmp_path / "calibration.json")
     watched = Trained(untrained.path, calibration=tmp_path / "calibration.json")
-    disturbed = Trial("twin", watched, SHORT, DisturbanceRule("nudge", After(0.5)))
+    disturbed = Trial("twin", watched, SHORT, DisturbanceRule("nudge", 0.5, once_lifted=False))
     (rollout,) = rollouts(disturbed, [1], workers=1)
     assert [event[1:] for event in rollout.events if event[1] == "disturbance"] == [("disturbance", "nudge")]
     assert rollout.attempts == 1

@@ -1,4 +1,4 @@
-"""Trains one policy on a toy, as the benchmark of policies does, and keeps it as it stood at several moments.
+"""Trains one policy for an arena, as the benchmark of policies does, and keeps it as it stood at several moments.
 
 Shapes: M demonstrated observations.
 """
@@ -7,23 +7,20 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
+from arena import Arena
 
 from ebt_recipes.batch import Observations
 from ebt_recipes.learner import Learner
 from ebt_recipes.objectives import build_objective
 from ebt_recipes.thinking import Thinker
-from toys.arena import ToyArena
-from toys.learning import observations
-from toys.toy import View
 
 LONG = 200
 """Updates from which compiling pays."""
 
 
 def train(
-    arena: ToyArena, objective: Mapping[str, Any], seed: int, cuts: Sequence[int], shown: int
+    arena: Arena, objective: Mapping[str, Any], seed: int, cuts: Sequence[int], shown: int
 ) -> tuple[dict[int, Thinker], Observations]:
     """A policy by updates, at a learning rate that is constant after the warm-up, with averaged weights.
 
@@ -42,5 +39,4 @@ def train(
         if learner.step in cuts:
             model = copy.deepcopy(learner.averaged).eval().requires_grad_(False)
             found[learner.step] = Thinker(model, build_objective(recipe.objective), recipe.act)
-    rows = np.random.default_rng(seed).integers(len(lessons), size=shown)
-    return found, observations(View(lessons.position[rows], lessons.state[rows]))
+    return found, lessons.shown(shown)

@@ -1,0 +1,121 @@
+"""Watches, disturbs and helps policies on the twin through the product's own loop, over worker processes."""
+
+import os
+import pickle
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+from detectors import Eyes
+from failures import Failure
+from numpy.typing import NDArray
+from torch import Tensor
+from watched import RATE_HZ, Retried, Watched
+
+from ebt_data.agent import Agent
+from ebt_data.step import Outcome
+from ebt_hardware.bench import Bench
+from ebt_recipes.checkpoint import Run
+from ebt_recipes.descent import Descent
+from ebt_recipes.disturbance import DisturbanceRule
+from ebt_recipes.monitor import Trigger
+from ebt_recipes.planner import Effort, LockstepPlanner
+from ebt_recipes.policy import Pace, PlanFollower
+from ebt_recipes.retry import Retrying, RetryRules
+from ebt_recipes.rollouts import Rollout, Trial, roll_out, use_one_thread
+from ebt_recipes.scores import Thought
+
+KINDS = {"drop": "knock", "nudge": "nudge", "moved_goal": "move_goal"}
+"""What `failures.py` asks for, as the twin's tasks name it."""
+FIRST = np.zeros(1, np.int64)
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Implements `MakeAgent`: a policy whose every plan is looked at."""
+
+    run: Run
+    eyes: Eyes
+    trigger: Trigger | None = None
+    """What makes it try again; None: nothing does."""
+    rules: RetryRules | None = None
+
+    def __call__(self, bench: Bench, seed: int) -> Agent:
+        memory = self.eyes.remember(1)
+
+        def judge(_: tuple[str, ...], thought: Thought) -> dict[str, Tensor]:
+            return self.eyes(thought, FIRST, memory)
+
+        descent = Descent(self.run, bench.spec, self.eyes.names, judge)
+        pace = Pace(bench.spec.rate_hz, self.run.recipe.act.execute, Effort(), self.run.recipe.observe.past_actions)
+        planner = LockstepPlanner(descent, descent.latency_s)
+        policy = PlanFollower(planner, pace, seed, "+".join(self.eyes.names))
+        return policy if self.trigger is None else Retrying(policy, self.trigger, bench.spec, self.rules)
+
+
+def watch(trial: Trial, seeds: Sequence[int], failure: Failure, usual: int) -> Watched:
+    """One rollout on each seed; `trial.make` is a `Watching` without a trigger."""
+    make = trial.make
+    assert isinstance(make, Watching), "nobody watches"
+    found = roll_all(trial, seeds, failure, usual, [None] * len(seeds))
+    execute = make.run.recipe.act.execute
+    plans = -(-round(trial.limits.max_seconds * RATE_HZ) // execute)
+    scores = {name: np.full((len(seeds), plans), np.nan) for name in make.eyes.names}
+    for row, rollout in enumerate(found):
+        for index, name in enumerate(make.eyes.names):
+            values = [score[index] for _, _, score in rollout.plans]
+            scores[name][row, : len(values)] = values[:plans]
+    return Watched(*_ends(found), scores, execute)
+
+
+def retry(
+    trial: Trial,
+    seeds: Sequence[int],
+    failure: Failure,
+    usual: int,
+    triggers: Sequence[Trigger],
+    rules: RetryRules,
+) -> Retried:
+    """The same, helped."""
+    make = trial.make
+    assert isinstance(make, Watching), "nobody watches"
+    found = roll_all(replace(trial, make=replace(make, rules=rules)), seeds, failure, usual, triggers)
+    said = [[kind for _, kind, _ in rollout.events] for rollout in found]
+    retries = np.array([sum(kind in ("hold", "commit") for kind in kinds) for kinds in said])
+    return Retried(*_ends(found), retries, np.array(["give_up" in kinds for kinds in said]))
+
+
+def roll_all(
+    trial: Trial, seeds: Sequence[int], failure: Failure, usual: int, triggers: Sequence[Trigger | None]
+) -> list[Rollout]:
+    """In the order of the seeds, each with its own trigger and moment."""
+    whole = pickle.dumps(trial)  # as bytes: torch would share each tensor through a file of its own
+    rules = [_rule(failure, moment) for moment in failure.moments(seeds, usual).tolist()]
+    workers = min(os.cpu_count() or 1, len(seeds))
+    with ProcessPoolExecutor(workers, get_context("spawn"), use_one_thread) as pool:
+        return list(pool.map(_one, [whole] * len(seeds), seeds, rules, triggers))
+
+
+def _rule(failure: Failure, moment: int) -> DisturbanceRule | None:
+    if failure.kind is None:
+        return None
+    return DisturbanceRule(KINDS[failure.kind], moment / RATE_HZ, once_lifted=failure.kind == "drop")
+
+
+def _one(whole: bytes, seed: int, rule: DisturbanceRule | None, trigger: Trigger | None) -> Rollout:
+    trial = pickle.loads(whole)
+    with torch.no_grad():
+        return roll_out(replace(trial, make=replace(trial.make, trigger=trigger), disturbance=rule), seed)
+
+
+def _ends(found: Sequence[Rollout]) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.float64]]:
+    """Success, length in steps, and the step at which it was disturbed."""
+    began = [next((time_s for time_s, kind, _ in rollout.events if kind == "disturbance"), np.inf) for rollout in found]
+    return (
+        np.array([rollout.outcome is Outcome.SUCCESS for rollout in found]),
+        np.array([rollout.steps for rollout in found]),
+        np.round(np.array(began) * RATE_HZ),
+    )
