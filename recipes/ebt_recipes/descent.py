@@ -1,6 +1,8 @@
 """One plan: encode what is seen, descend the energy from noise, keep the lowest."""
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from ebt_data.step import BenchSpec
 from ebt_recipes.batch import Observations, from_bench
 from ebt_recipes.checkpoint import Run
 from ebt_recipes.compiling import compile_plans
+from ebt_recipes.deadline import Deadline
 from ebt_recipes.planner import Effort, Plan, Request
 from ebt_recipes.sampler import Samples
 from ebt_recipes.scores import Scorer, Thought, offered
@@ -24,9 +27,16 @@ class Descent:
     """Computes plans for one run on one bench; what a planner calls."""
 
     def __init__(
-        self, run: Run, spec: BenchSpec, scores: tuple[str, ...] = ("energy",), judge: Judge | None = None
+        self,
+        run: Run,
+        spec: BenchSpec,
+        scores: tuple[str, ...] = ("energy",),
+        judge: Judge | None = None,
+        within_s: float = 0.0,
     ) -> None:
         """`scores`: what each plan is to be judged by, names in `scores.SCORES`, or those that `judge` knows.
+
+        A plan takes fewer steps rather than longer than `within_s`, by the clock; 0: always all.
 
         Raises:
             ConfigError: the run was trained for another bench; the message is a table of what differs.
@@ -39,6 +49,7 @@ class Descent:
         self._rate_hz = spec.rate_hz
         self._judge = judge or Scorer(run.model, run.normal)
         self._scores = scores
+        self._deadline = Deadline(within_s)
         known = offered(run.model, run.normal)
         if judge is None and (missing := [name for name in scores if name not in known]):
             raise MisuseError(
@@ -73,6 +84,7 @@ class Descent:
     def _plan(self, request: Request) -> Plan:
         recipe = self._run.recipe
         observation = request.observation
+        begun_s = time.perf_counter()
         observe, past = recipe.observe, request.past
         if observe.past_actions and past is None:
             past = np.repeat(observation.position[None], observe.past_actions, axis=0)
@@ -81,8 +93,11 @@ class Descent:
         features_1F = self._model.encoder.features(seen)
         context_1CD = self._model.encoder.embed(features_1F)
         tail = self._rest_of(request, position_1J)
-        samples = self._think(context_1CD, tail, request.effort, request.seed)
-        trace = samples.energies[0, : int(samples.steps_used[0]) + 1]
+        thinking_s = time.perf_counter()
+        samples = self._think(context_1CD, tail, self._affordable(request.effort), request.seed)
+        used = int(samples.steps_used[0])
+        self._deadline.note(thinking_s - begun_s, time.perf_counter() - thinking_s, used)
+        trace = samples.energies[0, : used + 1]
         chunk = self._model.denormalise(samples.x, position_1J)[0].numpy()
         now_s = observation.time_s
         nothing = Tail(samples.x, samples.x.new_zeros(samples.x.shape[:2]))
@@ -90,6 +105,12 @@ class Descent:
         thought = Thought(time_1, position_1J, features_1F, context_1CD, samples, tail or nothing)
         scores = {name: float(value[0]) for name, value in self._judge(self._scores, thought).items()}
         return Plan(chunk, float(trace[-1]), tuple(trace.tolist()), now_s, scores=scores)
+
+    def _affordable(self, effort: Effort) -> Effort:
+        if not self._deadline.within_s:
+            return effort
+        wanted = self._run.recipe.objective.usual_steps if effort.steps is None else effort.steps
+        return replace(effort, steps=self._deadline.steps(wanted))
 
     def _think(self, context_1CD: Tensor, tail: Tail | None, effort: Effort, seed: int) -> Samples:
         return self._thinker(context_1CD, tail, effort, torch.Generator().manual_seed(seed))

@@ -136,8 +136,9 @@ class EnergyPolicy(PlanFollower):
             ConfigError: the run was trained for another bench; the message is a table of what differs.
             MisuseError: the run cannot give that score.
         """
-        self._descent = descent = Descent(run, spec, tuple(score.split("+")))
         kind = planner or ("lockstep" if spec.lockstep else "thread")
+        within_s = run.recipe.act.within_s if kind == "thread" else 0.0
+        self._descent = descent = Descent(run, spec, tuple(score.split("+")), within_s=within_s)
         making: Planner = LockstepPlanner(descent, descent.latency_s) if kind == "lockstep" else ThreadPlanner(descent)
         pace = Pace(spec.rate_hz, run.recipe.act.execute, Effort(steps), run.recipe.observe.past_actions)
         super().__init__(making, pace, seed, score)

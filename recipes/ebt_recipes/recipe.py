@@ -84,6 +84,8 @@ class ActRecipe(Section):
     """Ticks of it that are run before the next plan."""
     latency_s: float = Field(default=0.05, ge=0)
     """In lock-step time a plan becomes available so long after its observation."""
+    within_s: float = Field(default=0.0, ge=0)
+    """Live, a plan takes fewer steps rather than longer than this, by the pace of those before it; 0: always all."""
     relative: bool = True
     """Chunks are relative to the measured pose at planning time; otherwise absolute goals."""
     samples: int = Field(default=1, ge=1)
