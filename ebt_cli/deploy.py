@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from ebt_recipes.calibrate import Calibration
     from ebt_recipes.checkpoint import Run
     from ebt_recipes.deploy import DeploySummary
+    from ebt_recipes.listener import Listener
     from ebt_recipes.policy import EnergyPolicy
-    from ebt_recipes.recording import Hooks
+    from ebt_recipes.recording import EpisodeResult, Hooks
 
 CALIBRATION = "calibration.json"
 """Beside the run's checkpoint; the rollouts it was made from lie in the folder `calibration` there."""
@@ -40,6 +41,13 @@ def deploy(
         int,
         typer.Option(metavar="N", min=0, help="Make N rollouts bare, learn the normal band from the successes, stop."),
     ] = 0,
+    score: Annotated[
+        str,
+        typer.Option(metavar="NAME[+NAME]", help="With --calibrate: what to watch, e.g. energy+neighbour."),
+    ] = "",
+    alpha: Annotated[
+        float, typer.Option(metavar="RATE", help="With --calibrate: false alarms per episode that are promised.")
+    ] = 0.05,
     compile_plans: Annotated[
         bool, typer.Option("--compile", help="Compile the planner first: up to a minute for a third off a plan's time.")
     ] = False,
@@ -64,19 +72,23 @@ def deploy(
     table = for_run(load_bench(bench), trained, task)
     if disturb and calibrate:
         raise MisuseError("--calibrate learns what is normal, so nothing may be disturbed", "leave out --disturb")
+    if score and not calibrate:
+        raise MisuseError(
+            "--score is chosen when a run is calibrated", hint=f"ebt deploy {run} --calibrate 100 --score {score}"
+        )
     if disturb:
         check_disturbance(table, disturb)
     say(other_task(table.spec, trained), "yellow")
     band = None if calibrate else known_band(run)
-    score = _usual_score(trained, calibrate > 0) if band is None else band.score
-    policy = EnergyPolicy(trained, table.spec, seed=seed, score=score)
+    shown = band.score if band is not None else score or _usual_score(trained, calibrate > 0)
+    policy = EnergyPolicy(trained, table.spec, seed=seed, score=shown)
     if compile_plans:
         say("compiling the planner ...")
         say(policy.compile())
     session = Session(table, run, disturb)
     try:
         if calibrate:
-            _calibrate(run, session.roll_out(policy, range(seed, seed + calibrate), run / "calibration"))
+            _calibrate(session, policy, run, range(seed, seed + calibrate), alpha)
         else:
             agent = watched(policy, run, band, table.spec, retry, session.veto)
             _show(session.roll_out(agent, range(seed, seed + episodes), out))
@@ -103,8 +115,8 @@ class Session:
         """Any key stops a retry on a real bench; on the twin nobody has to be asked."""
         return None if self._table.spec.sim else self._desk.veto
 
-    def roll_out(self, agent: "Agent", seeds: range, out: Path) -> "DeploySummary":
-        """One recorded rollout a seed."""
+    def roll_out(self, agent: "Agent", seeds: range, out: Path, listener: "Listener | None" = None) -> "DeploySummary":
+        """One recorded rollout a seed; a listener hears what its plans score."""
         from ebt_cli.deploy_screen import DeployView
         from ebt_cli.live import Painter
         from ebt_cli.session import hooks, repair_first, say_stand_ins, versions
@@ -126,6 +138,8 @@ class Session:
                 bell()
                 meta, view.health = replace(meta, calibration=bench.calibration), bench.health
                 obeyed = _disturbed(hooks(view, painter, self._desk), self._disturb, bench)
+                if listener is not None:
+                    obeyed = _heard(obeyed, listener)
                 return procedure(bench, agent, recorder, meta, plan, obeyed)
 
 
@@ -135,16 +149,25 @@ def _disturbed(hooks: "Hooks", kind: str, bench: "Bench") -> "Hooks":
     return replace(hooks, on_step=Disturbance(DisturbanceRule(kind), bench)) if kind else hooks
 
 
+def _heard(hooks: "Hooks", listener: "Listener") -> "Hooks":
+    def report(result: "EpisodeResult") -> None:
+        listener.judge(result)
+        hooks.report(result)
+
+    return replace(hooks, on_step=listener.hear, report=report)
+
+
 def _usual_score(trained: "Run", calibrate: bool) -> str:
-    """The energy, or of a run without one whatever it offers first; that cannot be calibrated."""
+    """The energy, or of a run without one whatever it offers first; calibrated is that only where it is asked for."""
     from ebt_recipes.scores import offered
 
-    usual = offered(trained.model, trained.normal)[0]
+    known = offered(trained.model, trained.normal)
+    usual = known[0]
     if calibrate and usual != "energy":
         kind = trained.recipe.objective.kind
         raise MisuseError(
             f"{trained.path} was trained by {kind} and has no energy: there is no normal one to learn",
-            hint="ebt deploy without --calibrate, or train a recipe with an energy",
+            hint=f"add --score, one of {', '.join(known)}, or train a recipe with an energy",
         )
     return usual
 
@@ -180,18 +203,21 @@ def watched(
     return Retrying(policy, monitor, spec, RetryRules() if retry else RetryRules(retries=0), veto)
 
 
-def _calibrate(run: Path, done: "DeploySummary") -> None:
-    from ebt_recipes.calibrate import calibrate, streams
+def _calibrate(session: Session, policy: "EnergyPolicy", run: Path, seeds: range, alpha: float) -> None:
+    from ebt_recipes.calibrate import calibrate
+    from ebt_recipes.listener import Listener
 
+    listener = Listener()
+    done = session.roll_out(policy, seeds, run / "calibration", listener)
     if not done.successes:
         raise TaskFailed(
             f"none of {done.judged} rollouts succeeded: there is no normal energy to learn",
             hint=f"train longer or on more demonstrations, then ebt deploy {run} --calibrate 100",
         )
-    found = calibrate(streams([result.path for result in done.results if result.path is not None]))
+    found = calibrate(listener.streams, alpha, policy.score)
     found.save(run / CALIBRATION)
-    columns = ("successes", "of", "counted", "false_alarms_per_episode", "spreads_allowed", "file")
-    row = (found.n, done.judged, found.counted, found.rate, f"{found.k:.3g}", run / CALIBRATION)
+    columns = ("score", "successes", "of", "counted", "false_alarms_per_episode", "spreads_allowed", "file")
+    row = (found.score, found.n, done.judged, found.counted, found.rate, f"{found.k:.3g}", run / CALIBRATION)
     result_table(columns, [row])
     say(found.warning, "yellow")
 

@@ -1,6 +1,6 @@
 """The bands of normal scores, from successful rollouts of the policy itself, by split conformal prediction.
 
-streams(paths) -> list[Stream]        the scores of new plans, from successful rollout files of a bare policy
+Stream(name, times_s, scores)         of the new plans of one success; `listener.py` takes them down
 calibrate(streams, alpha=0.05, score="energy", window=3) -> Calibration; score="energy+tail" watches both at once
 Calibration.save(path) / Calibration.load(path) / .monitor() -> EnergyMonitor / .warning -> str
 needed(alpha, score="energy") -> int  rollouts without which a rate cannot be promised
@@ -22,9 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from ebt_data.episode import Episode
 from ebt_data.errors import DataError, MisuseError
-from ebt_data.step import Outcome
 from ebt_data.whole import write_whole
 from ebt_recipes.monitor import Band, EnergyMonitor, MonitorRules, smooth
 
@@ -186,28 +184,6 @@ def calibrate(streams: Sequence[Stream], alpha: float = 0.05, score: str = "ener
         sd=tuple(shape.sd for shape in shapes),
         k=exceedances[min(rank, len(exceedances)) - 1],
     )
-
-
-def streams(paths: Sequence[Path]) -> list[Stream]:
-    """Take the score of new plans from successful rollouts; all other files are passed over.
-
-    A file keeps one score a plan: for several at once make the streams of the rollouts themselves.
-
-    Raises:
-        DataError: a rollout was watched or retried: its scores are smoothed and its attempts several.
-    """
-    found: list[Stream] = []
-    for path in paths:
-        with Episode(path) as episode:
-            energy = episode.energy
-            if energy is None or not episode.complete or episode.outcome is not Outcome.SUCCESS:
-                continue
-            if np.isfinite(energy["threshold"]).any() or (energy["attempt"] > 1).any():
-                raise DataError(f"{path.name} was watched by a monitor; calibrate on the bare policy", "--calibrate")
-            fresh = np.isfinite(energy["trace"]).any(axis=1)
-            times_s, scores = episode.time["tick"][fresh], energy["score"][fresh]
-            found.append(Stream(path.name, tuple(times_s.tolist()), tuple(scores.tolist())))
-    return found
 
 
 class _Curve(NamedTuple):

@@ -6,6 +6,8 @@ import pytest
 
 from ebt_cli.app import run
 from ebt_data.episode import Episode, list_episodes
+from ebt_hardware.twin.pick_place import PickPlace
+from ebt_recipes.calibrate import Calibration
 from ebt_recipes.checkpoint import load_run
 
 RECIPE = """
@@ -51,4 +53,22 @@ def test_it_rolls_out_on_a_bench_without_cameras(workplace: Path, capsys: pytest
 @pytest.mark.slow
 def test_there_is_no_normal_energy_to_learn(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["deploy", str(workplace / "run"), "--bench", "twin_state", "--calibrate", "2"]) == 2
-    assert "was trained by flow and has no energy" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "was trained by flow and has no energy" in said
+    assert "--score, one of strangeness, neighbour, jump, elapsed" in said
+
+
+@pytest.mark.slow
+def test_what_needs_no_energy_can_be_watched_all_the_same(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy = ["deploy", str(workplace / "run"), "--bench", "twin_state"]
+    assert run([*deploy, "--score", "neighbour"]) == 2
+    assert "--calibrate 100 --score neighbour" in capsys.readouterr().err
+    assert run([*deploy, "--calibrate", "1", "--score", "excess"]) == 2
+    assert "has no score excess; it has strangeness" in capsys.readouterr().err
+    monkeypatch.setattr(PickPlace, "longest_s", 0.6)
+    monkeypatch.setattr(PickPlace, "succeeded", lambda *_: True)
+    assert run([*deploy, "--calibrate", "2", "--score", "neighbour+jump", "--alpha", "0.1"]) == 0
+    found = Calibration.load(workplace / "run" / "calibration.json")
+    assert (found.score, found.alpha, found.n) == ("neighbour+jump", 0.1, 2)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ebt_data.episode import Episode, list_episodes
-from ebt_data.errors import DataError, MisuseError
+from ebt_data.errors import MisuseError
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
 from ebt_data.step import Actor, Decision, Event, Observation, Outcome, Step
@@ -15,11 +15,11 @@ from ebt_hardware.bench import Bench
 from ebt_hardware.config import load_bench
 from ebt_hardware.opening import TwinScene
 from ebt_hardware.twin.pick_place import BIN_M
-from ebt_recipes.calibrate import streams
 from ebt_recipes.checkpoint import Run
 from ebt_recipes.deploy import DeployPlan, DeploySummary, deploy
 from ebt_recipes.disturbance import Disturbance, DisturbanceRule, check_disturbance
 from ebt_recipes.interval import wilson
+from ebt_recipes.listener import Listener
 from ebt_recipes.monitor import Band, EnergyMonitor
 from ebt_recipes.policy import EnergyPolicy
 from ebt_recipes.recording import Command, EpisodeResult, Hooks, Limits, judge_episode
@@ -178,16 +178,19 @@ def test_a_retry_lies_in_one_file_with_all_its_events(twin: Bench, untrained: Ru
         assert set(episode.energy["actor"]) == {"policy", "retry"}
 
 
-def test_calibration_reads_the_scores_of_successful_rollouts(twin: Bench, untrained: Run, tmp_path: Path) -> None:
-    rolled(twin, untrained, tmp_path, Hooks(command=on_tick(19, Command.SAVE)), seeds=(1, 2))
-    (stream,) = streams(list_episodes(tmp_path))
-    assert stream.times_s == pytest.approx((0.1, 0.3, 0.5, 0.7, 0.9))
-
-
-def test_watched_rollouts_are_no_calibration(twin: Bench, untrained: Run, tmp_path: Path) -> None:
-    agent = Retrying(EnergyPolicy(untrained, twin.spec), EnergyMonitor(Band((0.0,), (1e6,), (1.0,), 0.0)), twin.spec)
+def test_a_listener_keeps_the_scores_of_successes_in_order(twin: Bench, untrained: Run, tmp_path: Path) -> None:
+    policy = EnergyPolicy(untrained, twin.spec, score="energy+jump")
+    listener, saving = Listener(), on_tick(19, Command.SAVE)
+    hooks = Hooks(command=saving, on_step=listener.hear, report=listener.judge)
     with Recorder(tmp_path, twin.spec) as recorder:
-        hooks = Hooks(command=on_tick(19, Command.SAVE))
-        deploy(twin, agent, recorder, META, DeployPlan((1,), Limits(1.0)), hooks)
-    with pytest.raises(DataError, match="watched"):
-        streams(list_episodes(tmp_path))
+        deploy(twin, policy, recorder, META, DeployPlan((1, 2), Limits(1.0)), hooks)
+    (stream,) = listener.streams
+    assert stream.name == list_episodes(tmp_path)[0].name
+    assert stream.times_s == pytest.approx((0.1, 0.3, 0.5, 0.7, 0.9))
+    energies, jumps = zip(*stream.scores, strict=True)
+    assert jumps[0] == 0 and all(jump > 0 for jump in jumps[1:])
+    with Episode(list_episodes(tmp_path)[0]) as episode:
+        energy = episode.energy
+        assert energy is not None
+        fresh = np.isfinite(energy["trace"]).any(axis=1)
+        assert energies == pytest.approx(energy["score"][fresh].tolist())
