@@ -68,14 +68,9 @@ def deploy(
     from ebt_recipes.disturbance import check_disturbance
     from ebt_recipes.policy import EnergyPolicy
 
+    _agree(run, calibrate, disturb, score, alpha)
     trained = load_run(run)
     table = for_run(load_bench(bench), trained, task)
-    if disturb and calibrate:
-        raise MisuseError("--calibrate learns what is normal, so nothing may be disturbed", "leave out --disturb")
-    if score and not calibrate:
-        raise MisuseError(
-            "--score is chosen when a run is calibrated", hint=f"ebt deploy {run} --calibrate 100 --score {score}"
-        )
     if disturb:
         check_disturbance(table, disturb)
     say(other_task(table.spec, trained), "yellow")
@@ -95,6 +90,17 @@ def deploy(
             say(f"what they say: ebt inspect {near(out)}", "cyan")
     finally:
         policy.close()
+
+
+def _agree(run: Path, calibrate: int, disturb: str, score: str, alpha: float) -> None:
+    """Refuse what cannot be meant, before anything is done."""
+    if disturb and calibrate:
+        raise MisuseError("--calibrate learns what is normal, so nothing may be disturbed", "leave out --disturb")
+    if score and not calibrate:
+        hint = f"ebt deploy {run} --calibrate 100 --score {score}"
+        raise MisuseError("--score is chosen when a run is calibrated", hint)
+    if not 0 < alpha < 1:
+        raise MisuseError(f"--alpha {alpha:g} is no rate: expected one between 0 and 1", "--alpha 0.05")
 
 
 class Session:
