@@ -7,7 +7,6 @@ Shapes: N worlds, B of them, H ticks of a chunk, J joints.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,19 +21,6 @@ from toys.learning import observations
 from toys.toy import View
 
 Numbers = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Seeded(Thinker):
-    """A thinker whose noise is given."""
-
-    noise: Tensor
-    """[B * samples, H, J]"""
-
-    def _start(self, context: Tensor, tail: Tail | None, generator: torch.Generator) -> Tensor:
-        if tail is None or not self.act.warm_level:
-            return self.noise
-        return torch.lerp(self.noise, tail.x, self.act.warm_level * tail.known[..., None])
 
 
 class Desk:
@@ -59,8 +45,7 @@ class Desk:
         context = thinker.model.encoder.embed(features)
         tail = self._tail(rows, now, position)
         noise = self._noise(rows, max(effort.samples, thinker.act.samples))
-        seeded = Seeded(thinker.model, thinker.objective, thinker.act, noise)
-        samples = seeded(context, tail, effort, torch.Generator().manual_seed(now))
+        samples = thinker(context, tail, effort, torch.Generator().manual_seed(now), noise)
         self.chunk[rows] = thinker.model.denormalise(samples.x, position).numpy()
         self.made[rows] = now
         time_s = torch.full((len(rows),), now / RATE_HZ)

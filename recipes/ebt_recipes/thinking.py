@@ -47,28 +47,41 @@ class Thinker:
     act: ActRecipe
 
     @torch.no_grad()
-    def __call__(self, context: Tensor, tail: Tail | None, effort: Effort, generator: torch.Generator) -> Samples:
-        """Plans for these contexts [B, C, D]; a row that goes on with the plan that it has used one step to see that."""
+    def __call__(
+        self,
+        context: Tensor,
+        tail: Tail | None,
+        effort: Effort,
+        generator: torch.Generator,
+        noise: Tensor | None = None,
+    ) -> Samples:
+        """Plans for these contexts [B, C, D]; a row that goes on with the plan that it has used one step to see that.
+
+        `noise` [B * samples, H, J] is what descents start from, where it is not to be drawn.
+        """
         if tail is None or not self.act.keep_below or not isinstance(self.model, EnergyModel):
-            return self._best(context, tail, effort, generator)
+            return self._best(context, tail, effort, generator, noise)
         energy, slope = self.model.gradient(context, tail.x)
         rests = slope.square().mean(dim=(1, 2)).sqrt() < self.act.keep_below
         kept = rests & (tail.known.sum(dim=1) >= self.act.execute)  # it must last until the next plan is due
         if kept.all():
             return Samples(tail.x, energy[:, None].expand(-1, 2), torch.ones(len(tail.x), dtype=torch.int64))
-        fresh = self._best(context, tail, effort, generator)
+        fresh = self._best(context, tail, effort, generator, noise)
         return Samples(
             torch.where(kept[:, None, None], tail.x, fresh.x),
             torch.where(kept[:, None], energy[:, None], fresh.energies),
             torch.where(kept, 1, 1 + fresh.steps_used),
         )
 
-    def _best(self, context: Tensor, tail: Tail | None, effort: Effort, generator: torch.Generator) -> Samples:
+    def _best(
+        self, context: Tensor, tail: Tail | None, effort: Effort, generator: torch.Generator, noise: Tensor | None
+    ) -> Samples:
         """Of several descents for each row the one with the lowest energy, or the nearest to the plan in use."""
         times = max(effort.samples, self.act.samples)
         many = context.repeat_interleave(times, dim=0)
         tails = None if tail is None else tail.repeat(times)
-        found = self.objective.sample(self.model, many, effort.steps, generator, self._start(many, tails, generator))
+        start = self._start(tails, generator, noise)
+        found = self.objective.sample(self.model, many, effort.steps, generator, start)
         if times == 1:
             return found
         cost = found.energies[:, -1].nan_to_num(nan=0.0, posinf=torch.inf) / self.model.size
@@ -77,9 +90,9 @@ class Thinker:
         best = cost.view(-1, times).argmin(dim=1) + times * torch.arange(len(context))
         return Samples(found.x[best], found.energies[best], found.steps_used[best])
 
-    def _start(self, context: Tensor, tail: Tail | None, generator: torch.Generator) -> Tensor | None:
+    def _start(self, tail: Tail | None, generator: torch.Generator, noise: Tensor | None) -> Tensor | None:
         """Noise, blended with the plan in use as far as the recipe says; None: the objective's own noise."""
         if tail is None or not self.act.warm_level:
-            return None
-        noise = torch.randn(tail.x.shape, generator=generator)
+            return noise
+        noise = torch.randn(tail.x.shape, generator=generator) if noise is None else noise
         return torch.lerp(noise, tail.x, self.act.warm_level * tail.known[..., None])
