@@ -11,13 +11,12 @@ used seeds below 10000. A task that is meant to have several ways counts only wh
 import argparse
 import copy
 import json
-import multiprocessing
 import os
 import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from torch import Tensor
 from ebt_recipes.chunk_model import ChunkModel
 from ebt_recipes.interval import wilson
 from ebt_recipes.learner import Learner
+from ebt_recipes.rollouts import worker_pool
 
 FIRST_SEED = 100_000
 WORTH_COMPILING = 500
@@ -70,7 +70,6 @@ class Cell:
 
 def run(job: Job) -> list[Cell]:
     """Train to both cuts, then try every number of steps."""
-    torch.set_num_threads(1)
     arena, method = ARENAS[job.task](), METHODS[job.method]
     training = {"seed": job.seed, "shards": 1}
     recipe = arena.recipe(method.objective, training=training, **method.sections)
@@ -154,8 +153,7 @@ class Book:
 
 def run_all(jobs: Sequence[Job], workers: int, book: Book) -> list[Cell]:
     """Side by side, one thread each; what the book has isn't run again."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context) as pool:
+    with worker_pool(workers) as (pool, _):
         for done in as_completed([pool.submit(run, job) for job in jobs if not book.of(job)]):
             book.add(done.result())
             last = book.cells[-1]

@@ -3,9 +3,7 @@
 import os
 import pickle
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -25,7 +23,7 @@ from ebt_recipes.monitor import Trigger
 from ebt_recipes.planner import Effort, LockstepPlanner
 from ebt_recipes.policy import Pace, PlanFollower
 from ebt_recipes.retry import Retrying, RetryRules
-from ebt_recipes.rollouts import Rollout, Trial, roll_out, use_one_thread
+from ebt_recipes.rollouts import Rollout, Trial, roll_out, worker_pool
 from ebt_recipes.scores import Thought
 
 KINDS = {"drop": "knock", "nudge": "nudge", "moved_goal": "move_goal"}
@@ -95,7 +93,7 @@ def roll_all(
     whole = pickle.dumps(trial)  # as bytes: torch would share each tensor through a file of its own
     rules = [_rule(failure, moment) for moment in failure.moments(seeds, usual).tolist()]
     workers = min(os.cpu_count() or 1, len(seeds))
-    with ProcessPoolExecutor(workers, get_context("spawn"), use_one_thread) as pool:
+    with worker_pool(workers) as (pool, _):
         return list(pool.map(_one, [whole] * len(seeds), seeds, rules, triggers))
 
 

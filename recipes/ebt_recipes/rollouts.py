@@ -8,9 +8,10 @@ MakeAgent: (bench, seed) -> Agent, importable by a worker: Trained(run, ...), Me
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -130,9 +131,7 @@ def rollouts(
     if not workers_possible():
         use_one_thread()
         return [_reported(roll_out(trial, seed), report) for seed in seeds]
-    context = multiprocessing.get_context("spawn")
-    theirs, ours = context.Pipe(duplex=False)
-    with theirs, ours, ProcessPoolExecutor(workers, context, _begin_work, (theirs,)) as pool:
+    with worker_pool(workers) as (pool, cut):
         try:
             # A stop meanwhile is raised where this block ends. Held back as well, since any thread of this process may be
             # told of it, and half-started workers end in tracebacks of their own.
@@ -141,10 +140,10 @@ def rollouts(
             for future in as_completed(futures):
                 report(future.result())
         except BrokenProcessPool as error:
-            ours.close()  # the pool waits for the others, and they are deaf to its SIGTERM
+            cut()  # the pool waits for the others, and they are deaf to its SIGTERM
             raise TaskFailed("A rollout worker died, perhaps for want of memory", hint=DIED_HINT) from error
         except BaseException:
-            ours.close()
+            cut()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
@@ -154,6 +153,15 @@ def rollouts(
 def _reported(rollout: Rollout, report: Callable[[Rollout], None]) -> Rollout:
     report(rollout)
     return rollout
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[tuple[ProcessPoolExecutor, Callable[[], None]]]:
+    """Spawned workers of one thread each, and a function that ends them at once, as does the end of this process."""
+    context = multiprocessing.get_context("spawn")
+    theirs, ours = context.Pipe(duplex=False)
+    with theirs, ours, ProcessPoolExecutor(workers, context, _begin_work, (theirs,)) as pool:
+        yield pool, ours.close
 
 
 def _begin_work(life_line: Connection) -> None:

@@ -1,6 +1,7 @@
 """The benchmarks' twin in small: an untrained policy is watched, disturbed and helped through the product's loop."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -55,15 +56,10 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process: starting another takes longer than the rollouts."""
 
     class Here:
-        def __init__(self, *_: object) -> None: ...
-        def __enter__(self) -> "Here":
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
         def map(self, *arguments: object) -> Iterator[object]:
             return map(*arguments)  # type: ignore[call-overload, no-any-return]
 
-    monkeypatch.setattr(twin_watched, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(twin_watched, "worker_pool", lambda _: nullcontext((Here(), None)))
 
 
 def test_every_failure_can_be_done_to_the_twin() -> None:
