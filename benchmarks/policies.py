@@ -38,6 +38,9 @@ ADAPTIVE, MOST_STEPS = 0.5, 8
 """Root mean square of the slope after which an adaptive plan ends, chosen on tuning seeds, and the steps it may take."""
 
 
+COLUMNS = ("1", "2", "4", "9", "10", "100", "adaptive")
+
+
 @dataclass(frozen=True)
 class Job:
     """One training, and everything that is measured on it."""
@@ -162,25 +165,38 @@ def run_all(jobs: Sequence[Job], workers: int, book: Book) -> list[Cell]:
 
 
 def show(task: str, cells: Sequence[Cell]) -> None:
-    """One task's table on stdout."""
-    sys.stdout.write(f"\n{task:<24}{'cut':<9}{'updates':>8}{'steps':>9}{'used':>6}  success, by training seed\n")
-    rows: dict[tuple[str, str, str], list[Cell]] = {}
-    for cell in sorted(cells, key=lambda cell: cell.seed):
-        rows.setdefault((cell.method, cell.cut, cell.steps), []).append(cell)
-    order = [
-        (m, c, s) for m in METHODS for c in ("updates", "time") for s in ("1", "2", "4", "9", "10", "100", "adaptive")
-    ]
-    for key in (key for key in order if key in rows):
-        found = rows[key]
-        successes, rollouts = sum(cell.successes for cell in found), sum(cell.rollouts for cell in found)
-        low, high = wilson(successes, rollouts)
-        each = "/".join(f"{100 * cell.successes / cell.rollouts:.0f}" for cell in found)
-        used = sum(cell.steps_used for cell in found) / len(found)
-        updates = sum(cell.updates for cell in found) // len(found)
-        sys.stdout.write(
-            f"{key[0]:<24}{key[1]:<9}{updates:>8}{key[2]:>9}{used:>6.1f}  "
-            f"{100 * successes / rollouts:5.1f} % ({100 * low:.0f}-{100 * high:.0f})  {each}\n"
-        )
+    """One task's two tables on stdout, in Markdown."""
+    for cut in ("updates", "time"):
+        # What the others' time was measured by has no second cut, and is shown in both.
+        some = [cell for cell in cells if cell.cut == cut or cell.method in sampling(OURS)]
+        if not any(cell.cut == cut for cell in some):
+            continue
+        columns = [steps for steps in COLUMNS if any(cell.steps == steps for cell in some)]
+        head = [f"{task}, equal {cut}", "updates", *columns, "by training seed"]
+        sys.stdout.write("\n" + line(head) + line(["---"] * len(head)))
+        for method in dict.fromkeys(cell.method for name in METHODS for cell in some if cell.method == name):
+            own = [cell for cell in some if cell.method == method]
+            by_steps = {steps: [cell for cell in own if cell.steps == steps] for steps in columns}
+            most = next(found for found in reversed(by_steps.values()) if found)
+            shares = (100 * cell.successes / cell.rollouts for cell in sorted(most, key=lambda cell: cell.seed))
+            updates = sum(cell.updates for cell in own) // len(own)
+            seeds = " / ".join(f"{share:.0f}" for share in shares)
+            sys.stdout.write(line([method, str(updates), *map(rate, by_steps.values()), seeds]))
+    sys.stdout.flush()
+
+
+def rate(cells: Sequence[Cell]) -> str:
+    """Success in percent over all trainings with its interval, and the mean steps where a plan ends by itself."""
+    if not cells:
+        return ""
+    successes, rollouts = sum(cell.successes for cell in cells), sum(cell.rollouts for cell in cells)
+    low, high = wilson(successes, rollouts)
+    used = f", {sum(cell.steps_used for cell in cells) / len(cells):.1f}" if cells[0].steps == "adaptive" else ""
+    return f"{100 * successes / rollouts:.1f} ({100 * low:.0f}-{100 * high:.0f}){used}"
+
+
+def line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from arenas import ARENAS
 from methods import METHODS, OURS
-from policies import FIRST_SEED, Book, Cell, Job, run, sampling
+from policies import FIRST_SEED, Book, Cell, Job, run, sampling, show
 
 
 @pytest.mark.parametrize("method", [OURS, "annealed energies", "regression", "MIP", "flow"])
@@ -45,3 +45,31 @@ def test_a_comparison_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     again = Book(path)
     assert again.of(Job("fork", OURS, 1, 2, 0.0, 2)) == [cell]
     assert not again.of(Job("fork", OURS, 0, 2, 0.0, 2)) and not again.of(Job("sort", OURS, 1, 2, 0.0, 2))
+
+
+def test_a_table_has_a_row_for_each_method_and_a_column_for_each_number_of_steps(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def cells(method: str, cut: str, steps: str, *successes: int) -> list[Cell]:
+        return [Cell("fork", method, n, cut, 10, 1.0, steps, won, 20, 2.5) for n, won in enumerate(successes)]
+
+    show(
+        "fork",
+        [
+            *cells("flow", "updates", "9", 10, 20),
+            *cells("flow", "time", "9", 20, 20),
+            *cells(OURS, "updates", "2", 19, 17),
+            *cells(OURS, "updates", "adaptive", 20, 20),
+        ],
+    )
+    assert capsys.readouterr().out.strip().splitlines() == [
+        "| fork, equal updates | updates | 2 | 9 | adaptive | by training seed |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| energy | 10 | 90.0 (77-96) |  | 100.0 (91-100), 2.5 | 100 / 100 |",
+        "| flow | 10 |  | 75.0 (60-86) |  | 50 / 100 |",
+        "",
+        "| fork, equal time | updates | 2 | 9 | adaptive | by training seed |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| energy | 10 | 90.0 (77-96) |  | 100.0 (91-100), 2.5 | 100 / 100 |",
+        "| flow | 10 |  | 100.0 (91-100) |  | 100 / 100 |",
+    ]
