@@ -1,10 +1,9 @@
 """When a detector alarms, at a false-alarm rate that all are promised in the same way, and how good that is.
 
-fit(detector, calibration: Watched, alpha, window) -> Alarm         from successes alone
+fit(detector: str, calibration: Watched, alpha, window) -> Alarm         from successes alone
 judge(alarm, tests: {failure: Watched}, usual) -> {failure or "all": Figures}
 
-Scores get the product's conformal bands over time; elapsed time a constant conformal limit, and where both may alarm
-each has half of alpha.
+All by the product's calibration: conformal bands over time, several scores under one rate.
 
 Shapes: N rollouts, P plans, E episodes that are judged.
 """
@@ -14,74 +13,43 @@ from dataclasses import dataclass
 
 import numpy as np
 from failures import NATURAL
-from measures import auroc, balanced_accuracy, conformal, share, timely_accuracy
+from measures import auroc, balanced_accuracy, share, timely_accuracy
 from numpy.typing import NDArray
 from watched import RATE_HZ, Watched
 
-from ebt_recipes.calibrate import Calibration, Stream, calibrate
+from ebt_recipes.calibrate import Calibration, Stream, calibrate, names
 
 Values = NDArray[np.float64]
-ELAPSED = "elapsed"
 OVERALL = "all"
 FEWEST_SUCCESSES = 60
 """With fewer nothing is calibrated: 39 are needed for half of 5 %, and the bands have to be shaped by some, too."""
 
 
 @dataclass(frozen=True)
-class Detector:
-    """What is watched together."""
+class Alarm:
+    """A detector, one score or several joined by `+`, with its thresholds."""
 
-    scores: tuple[str, ...]
-    elapsed: bool = False
-    """Alarm where the scores do, or where it takes too long."""
+    bands: Calibration
 
     @property
-    def name(self) -> str:
-        return " or ".join(["+".join(self.scores)] * bool(self.scores) + [ELAPSED] * self.elapsed)
-
-    @classmethod
-    def parse(cls, name: str) -> "Detector":
-        """From `energy+slope or elapsed`."""
-        parts = name.split(" or ")
-        return cls(tuple(score for part in parts if part != ELAPSED for score in part.split("+")), ELAPSED in parts)
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """A detector with its thresholds."""
-
-    detector: Detector
-    bands: Calibration | None
-    """Of the scores; None where there are none."""
-    limit_s: float
-    """inf where time does not count."""
-    spread_s: float
-    """By which time over the limit is counted."""
+    def scores(self) -> tuple[str, ...]:
+        return names(self.bands.score)
 
     def margins(self, watched: Watched) -> Values:
         """[N, P] spreads above what is allowed; alarmed above 0, NaN once a rollout is over."""
         plans = np.arange(longest(watched))
         times_s = plans * watched.execute / RATE_HZ
         found = np.full((len(watched.lasted), len(plans)), -np.inf)
-        if self.bands is not None:
-            for score, band in zip(self.detector.scores, self.bands.bands, strict=True):
-                mean, sd = (np.interp(times_s, band.times_s, values) for values in (band.mean, band.sd))
-                found = np.maximum(found, (smoothed(watched.scores[score], self.bands.window) - mean) / sd - band.k)
-        if np.isfinite(self.limit_s):
-            found = np.maximum(found, (times_s - self.limit_s) / self.spread_s)
+        for score, band in zip(self.scores, self.bands.bands, strict=True):
+            mean, sd = (np.interp(times_s, band.times_s, values) for values in (band.mean, band.sd))
+            read = times_s if band.clock else smoothed(watched.scores[score], self.bands.window)
+            found = np.maximum(found, (read - mean) / sd - band.k)
         return np.where(plans < watched.plans[:, None], found, np.nan)
 
 
-def fit(detector: Detector, calibration: Watched, alpha: float, window: int) -> Alarm:
+def fit(detector: str, calibration: Watched, alpha: float, window: int) -> Alarm:
     """Thresholds which a new success passes with a probability of `alpha` at most."""
-    each = alpha / 2 if detector.elapsed and detector.scores else alpha
-    bands, limit_s, spread_s = None, np.inf, 1.0
-    if detector.scores:
-        bands = calibrate(streams(calibration, detector.scores), each, "+".join(detector.scores), window)
-    if detector.elapsed:
-        lasted_s = last_plan_s(calibration)[calibration.succeeded]
-        limit_s, spread_s = conformal(lasted_s.tolist(), each), max(float(lasted_s.std()), 1 / RATE_HZ)
-    return Alarm(detector, bands, limit_s, spread_s)
+    return Alarm(calibrate(streams(calibration, names(detector)), alpha, detector, window))
 
 
 def streams(watched: Watched, scores: Sequence[str]) -> list[Stream]:
@@ -92,12 +60,6 @@ def streams(watched: Watched, scores: Sequence[str]) -> list[Stream]:
         times_s = (np.arange(plans) * watched.execute / RATE_HZ).tolist()
         values = np.stack([watched.scores[score][row, :plans] for score in scores], axis=1)
         found.append(Stream(str(row), tuple(times_s), tuple(map(tuple, values.tolist()))))
-    return found
-
-
-def last_plan_s(watched: Watched) -> Values:
-    """[N] when the last plan was made: how long a rollout was watched."""
-    found: Values = (watched.plans - 1) * watched.execute / RATE_HZ
     return found
 
 

@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/detection.py [--tasks peg_insert sort] [--seeds 1] [--ablate] [--out detection.json]
 
 A positive is an episode that did not succeed, whatever was done to it. Each detector is calibrated on the successes
-among `--calibration` undisturbed rollouts of the policy: conformal bands over time for scores, one constant conformal
-limit for `elapsed`, half of alpha each where both may alarm. Then, on fresh seeds (benchmarks/failures.py):
+among `--calibration` undisturbed rollouts of the policy, by the product: conformal bands over time, several scores (`a+b`)
+under one rate, `elapsed` by how long successes take. Then, on fresh seeds (benchmarks/failures.py):
 
     AUROC      of the largest exceedance of an episode; `early`: over no longer than a usual success lasts, so that
                failures are not told by lasting longer
@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from alarms import ELAPSED, FEWEST_SUCCESSES, OVERALL, Detector, Figures, fit, judge
+from alarms import FEWEST_SUCCESSES, OVERALL, Figures, fit, judge
 from arena import Arena
 from arenas import ARENAS
 from detectors import MEMORIES, learn_eyes
@@ -45,6 +45,7 @@ from trained import train
 from watched import usual_length
 
 from ebt_recipes.batch import Observations
+from ebt_recipes.calibrate import names
 from ebt_recipes.scores import NEED_ENERGY, SCORES
 from ebt_recipes.thinking import Thinker
 
@@ -53,8 +54,8 @@ FEWEST = 20
 """Natural failures with which a policy is worth judging by them."""
 BESIDE = ("stac", "spread", "rnd", "logpzo")
 TOGETHER = ("excess+strangeness", "excess+neighbour", "energy+slope")
-OR_ELAPSED = (*TOGETHER, "energy", "neighbour", "rnd")
-DETECTORS = (*SCORES, *BESIDE, *TOGETHER, *(f"{name} or elapsed" for name in OR_ELAPSED))
+OR_TOO_LONG = (*TOGETHER, "energy", "neighbour", "rnd")
+DETECTORS = (*SCORES, *BESIDE, *TOGETHER, *(f"{name}+elapsed" for name in OR_TOO_LONG))
 
 
 @dataclass(frozen=True)
@@ -90,16 +91,15 @@ class Block:
 
 def needs(name: str) -> str:
     """What a detector cannot do without."""
-    scores = Detector.parse(name).scores
-    if NEED_ENERGY & set(scores):
+    scores = set(names(name))
+    if NEED_ENERGY & scores:
         return "energy"
     return "network" if "strangeness" in scores else ""
 
 
 def assess(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan, facts: tuple[str, int, int]) -> Block | None:
     """Everything about one policy; `facts`: its name, training seed and updates. None: it succeeds too seldom."""
-    detectors = [Detector.parse(name) for name in plan.detectors]
-    scores = tuple(dict.fromkeys(score for detector in detectors for score in detector.scores)) or (ELAPSED,)
+    scores = tuple(dict.fromkeys(score for detector in plan.detectors for score in names(detector)))
     look = partial(arena.watch, learn_eyes(thinker, seen, scores))
     calibration = look(plan.study.calibrate(plan.calibration), NATURAL)
     if calibration.succeeded.sum() < FEWEST_SUCCESSES:
@@ -110,7 +110,8 @@ def assess(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan, facts
         failure.name: look(plan.study.detect(failure, plan.rollouts), failure, usual)
         for failure in suffered(arena.disturbances)
     }
-    figures = {each.name: judge(fit(each, calibration, plan.alpha, plan.window), tests, usual) for each in detectors}
+    alarms = {name: fit(name, calibration, plan.alpha, plan.window) for name in plan.detectors}
+    figures = {name: judge(alarm, tests, usual) for name, alarm in alarms.items()}
     success = {name: float(watched.succeeded.mean()) for name, watched in tests.items()}
     return Block(arena.name, *facts, usual, int(calibration.succeeded.sum()), success, figures)
 

@@ -3,9 +3,6 @@
 Shapes: E episodes. `positive` marks the failures.
 """
 
-from collections.abc import Sequence
-from math import ceil
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,9 +38,3 @@ def timely_accuracy(alarm_at_E: Values, positive_E: Flags) -> float:
     return (float(earned.mean()) if len(earned) else float("nan")) / 2 + share(
         ~np.isfinite(alarm_at_E[~positive_E])
     ) / 2
-
-
-def conformal(values: Sequence[float], alpha: float) -> float:
-    """The value that a new one, exchangeable with these, exceeds with a probability of `alpha` at most."""
-    rank = ceil((len(values) + 1) * (1 - alpha) - 1e-9)
-    return float(sorted(values)[min(rank, len(values)) - 1])

@@ -32,19 +32,20 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from alarms import ELAPSED, FEWEST_SUCCESSES, Alarm, Detector, fit
+from alarms import FEWEST_SUCCESSES, Alarm, fit
 from arena import Arena
 from arenas import ARENAS
 from detectors import MEMORIES, Eyes, learn_eyes
 from failures import FAILURES, FINAL, NATURAL, TUNING, Failure, Study, suffered
 from methods import METHODS, OURS
 from trained import train
-from triggers import Limited, Scheduled, oracle_times, random_times
+from triggers import Scheduled, oracle_times, random_times
 from watched import RATE_HZ, Retried, usual_length
 
 from ebt_recipes.batch import Observations
+from ebt_recipes.calibrate import names
 from ebt_recipes.interval import wilson
-from ebt_recipes.monitor import EnergyMonitor, Trigger
+from ebt_recipes.monitor import Trigger
 from ebt_recipes.retry import Rule
 from ebt_recipes.thinking import Thinker
 
@@ -148,16 +149,15 @@ class Trial:
         self, failure: Failure, seeds: range, rule: Rule, who: str, triggers: Sequence[Trigger], retries: int
     ) -> Retried:
         """Roll out with triggers that read the scores of `who`."""
-        eyes = replace(self.eyes, names=self.alarms[who].detector.scores or (ELAPSED,))
+        eyes = replace(self.eyes, names=self.alarms[who].scores)
         rules = self.arena.rules(rule, retries, self.go_on)
         return self.arena.retry(eyes, seeds, failure, self.usual, triggers, rules)
 
     def _watching(self, who: str, count: int) -> list[Trigger]:
-        alarm = self.alarms[who]
-        return [Limited(monitor_of(alarm), alarm.limit_s) for _ in range(count)]
+        return [self.alarms[who].bands.monitor() for _ in range(count)]
 
     def _scheduled(self, times_s: Sequence[Sequence[float]]) -> list[Trigger]:
-        return [Scheduled(monitor_of(self.alarms["ours"]), each) for each in times_s]
+        return [Scheduled(self.alarms["ours"].bands.monitor(), each) for each in times_s]
 
     def _known(self, alone: Retried) -> list[list[float]]:
         """When an oracle steps in."""
@@ -166,11 +166,6 @@ class Trial:
             oracle_times(began / RATE_HZ, not well, lasted / RATE_HZ, usual_s, reaction_s, self.retries)
             for began, well, lasted in zip(alone.began, alone.succeeded, alone.lasted, strict=True)
         ]
-
-
-def monitor_of(alarm: Alarm) -> EnergyMonitor:
-    """The product's, fresh; without bands it never rises."""
-    return EnergyMonitor(None) if alarm.bands is None else alarm.bands.monitor()
 
 
 def try_out(task: str, seed: int, plan: Plan) -> list[Row]:
@@ -194,9 +189,10 @@ def try_out(task: str, seed: int, plan: Plan) -> list[Row]:
 
 def prepare(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan) -> Trial | None:
     """Calibrate all scores on the same undisturbed rollouts; None where too few of them succeed."""
-    detectors = {"ours": Detector.parse(plan.score)} | {name: Detector.parse(name) for name in plan.baselines}
-    scores = tuple(dict.fromkeys(score for each in detectors.values() for score in each.scores))
-    eyes = learn_eyes(thinker, seen, scores or (ELAPSED,))
+    detectors = {"ours": plan.score} | {name: name for name in plan.baselines}
+    eyes = learn_eyes(
+        thinker, seen, tuple(dict.fromkeys(score for each in detectors.values() for score in names(each)))
+    )
     calibration = arena.watch(eyes, plan.study.calibrate(plan.calibration), NATURAL)
     if calibration.succeeded.sum() < FEWEST_SUCCESSES:
         return None

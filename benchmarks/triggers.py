@@ -1,37 +1,14 @@
-"""What says when to try again, beside the product's monitor: a limit on time, a coin, or someone who knows.
+"""What says when to try again, beside the product's monitor: a coin, or someone who knows.
 
-Limited(monitor, limit_s)        a monitor, or an attempt that takes too long
 Scheduled(monitor, times_s)      at these times, whatever the monitor says; its margins still tell how bad it looks
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
 
 import numpy as np
 
 from ebt_recipes.monitor import EnergyMonitor, Reading
-
-
-class Limited:
-    """Implements `Trigger`: rises where the monitor does, and once in an attempt that outlasts the limit."""
-
-    def __init__(self, monitor: EnergyMonitor, limit_s: float) -> None:
-        self.trusted = True
-        self._monitor = monitor
-        self._limit_s = limit_s
-        self._late_s = inf
-
-    def restart(self, time_s: float, again: bool = False) -> None:
-        self._monitor.restart(time_s, again)
-        self._late_s = time_s + self._limit_s
-
-    def update(self, time_s: float, *scores: float) -> Reading:
-        reading = self._monitor.update(time_s, *scores)
-        late = time_s > self._late_s
-        if late:
-            self._late_s = inf
-        return replace(reading, rise=reading.rise or late)
 
 
 class Scheduled:

@@ -43,7 +43,7 @@ def deploy(
     ] = 0,
     score: Annotated[
         str,
-        typer.Option(metavar="NAME[+NAME]", help="With --calibrate: what to watch, e.g. energy+neighbour."),
+        typer.Option(metavar="NAME[+NAME]", help="With --calibrate: what to watch, e.g. energy+elapsed."),
     ] = "",
     alpha: Annotated[
         float, typer.Option(metavar="RATE", help="With --calibrate: false alarms per episode that are promised.")

@@ -28,6 +28,8 @@ from ebt_recipes.monitor import Band, EnergyMonitor, MonitorRules, smooth
 
 SHAPERS = 3
 """Rollouts that a mean and a spread take at least; with fewer to spare one score's band is constant."""
+CLOCK = "elapsed"
+"""This score is held against how long successes take."""
 FLOOR = 0.2
 """Of the mean spread, added everywhere: a spread from few rollouts is now and then next to nothing."""
 
@@ -108,7 +110,8 @@ class Calibration(BaseModel):
     @property
     def bands(self) -> tuple[Band, ...]:
         """One for each score, all with the same `k`."""
-        return tuple(Band(self.times_s, *rows, self.k) for rows in zip(self.mean, self.sd, strict=True))
+        rows = zip(names(self.score), self.mean, self.sd, strict=True)
+        return tuple(Band(self.times_s, mean, sd, self.k, name == CLOCK) for name, mean, sd in rows)
 
     def monitor(
         self, hysteresis: float = MonitorRules.hysteresis, refractory: int = MonitorRules.refractory
@@ -167,7 +170,7 @@ def calibrate(streams: Sequence[Stream], alpha: float = 0.05, score: str = "ener
         raise MisuseError(f"{len(streams)} rollouts at alpha {alpha}: expected at least 1 and a rate between 0 and 1")
     curves = [_curves(stream, score, window) for stream in streams]  # rollouts x scores
     shapers = _shapers(len(streams), alpha, score)
-    shapes = [_shape(each) for each in zip(*curves[:shapers], strict=True)] or [_FLAT] * len(names(score))
+    shapes = _shapes(curves[:shapers], names(score))
     exceedances = sorted(
         max(_peak(shape, curve) for shape, curve in zip(shapes, rollout, strict=True)) for rollout in curves[shapers:]
     )
@@ -193,9 +196,6 @@ class _Curve(NamedTuple):
     values: list[float]
 
 
-_FLAT = Band((0.0,), (0.0,), (1.0,), 0.0)
-
-
 def _curves(stream: Stream, score: str, window: int) -> list[_Curve]:
     """One curve for each score."""
     plans = [tuple(plan) if isinstance(plan, Sequence) else (plan,) for plan in stream.scores]
@@ -203,6 +203,24 @@ def _curves(stream: Stream, score: str, window: int) -> list[_Curve]:
     if not plans or any(len(plan) != len(expected) or not all(map(isfinite, plan)) for plan in plans):
         raise DataError(f"{stream.name} holds no new plan, or one without a finite {' and '.join(expected)}")
     return [_Curve(stream.times_s, smooth(values, window)) for values in zip(*plans, strict=True)]
+
+
+def _shapes(curves: Sequence[Sequence[_Curve]], scores: Sequence[str]) -> list[Band]:
+    """A band for each score, all over one grid of times; flat where there is nothing to shape them by."""
+    if not curves:
+        return [Band((0.0,), (0.0,), (1.0,), 0.0, name == CLOCK) for name in scores]
+    by_score = dict(zip(scores, zip(*curves, strict=True), strict=True))
+    shaped = {name: _shape(each) for name, each in by_score.items() if name != CLOCK}
+    grid_s = next((shape.times_s for shape in shaped.values()), (0.0,))
+    return [shaped[name] if name in shaped else _clock(by_score[name], grid_s) for name in scores]
+
+
+def _clock(curves: Sequence[_Curve], grid_s: tuple[float, ...]) -> Band:
+    """How long rollouts take, the same at all times."""
+    lasted_s = np.array([curve.times_s[-1] for curve in curves])
+    spread_s = float(lasted_s.std(ddof=1))
+    spread_s += max(FLOOR * spread_s, 1e-9)
+    return Band(grid_s, (float(lasted_s.mean()),) * len(grid_s), (spread_s,) * len(grid_s), 0.0, clock=True)
 
 
 def _shapers(rollouts: int, alpha: float, score: str) -> int:

@@ -24,11 +24,17 @@ class Band:
     mean: tuple[float, ...]
     sd: tuple[float, ...]
     k: float
+    clock: bool = False
+    """What counts is how long the attempt has lasted, whatever the score."""
+
+    def read(self, time_s: float, score: float) -> float:
+        """What is held against the band: a smoothed score, or the time."""
+        return time_s if self.clock else score
 
     def exceedance(self, time_s: float, score: float) -> float:
-        """Spreads by which a smoothed score lies above the mean; the band's ends last for ever."""
+        """Spreads by which it lies above the mean; the band's ends last for ever."""
         mean, sd = self._at(time_s)
-        return (score - mean) / sd
+        return (self.read(time_s, score) - mean) / sd
 
     def threshold(self, time_s: float) -> float:
         mean, sd = self._at(time_s)
@@ -64,7 +70,7 @@ class Reading:
     """What one new plan said."""
 
     score: float
-    """Smoothed over the window; of several scores, the spreads by which the worst lies above its mean."""
+    """Smoothed over the window, or the time that counts; of several scores, the spreads by which the worst lies above its mean."""
     threshold: float
     """What the score may be; NaN where nothing tells."""
     margin: float
@@ -131,7 +137,8 @@ class EnergyMonitor:
         rise = self._rises(exceedance - first.k)
         if len(self.bands) > 1:
             return Reading(exceedance, first.k, exceedance - first.k, rise)
-        return Reading(smoothed[0], first.threshold(since_s), exceedance - first.k, rise)
+        read = first.read(since_s, smoothed[0])
+        return Reading(read, first.threshold(since_s), exceedance - first.k, rise)
 
     def _rises(self, margin: float) -> bool:
         if margin <= -self.rules.hysteresis:

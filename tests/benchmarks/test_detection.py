@@ -3,11 +3,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 import torch
-from alarms import OVERALL, Alarm, Detector, fit, judge, look, smoothed
+from alarms import OVERALL, Alarm, fit, judge, look, smoothed
 from detection import DETECTORS, asked, needs
 from detectors import SET, Eyes, Novelty, discrepancy, learn_eyes
 from failures import FAILURES, FINAL, MOST, NATURAL, TUNING, Failure, Study, suffered
-from measures import auroc, balanced_accuracy, conformal, timely_accuracy
+from measures import auroc, balanced_accuracy, timely_accuracy
 from methods import METHODS, OURS
 from numpy.typing import NDArray
 from toys.arena import ToyArena
@@ -31,23 +31,21 @@ def flags(*values: int) -> NDArray[np.bool_]:
 def watched(
     scores: Sequence[Sequence[float]], succeeded: Sequence[int], began: Sequence[float] | None = None, execute: int = 2
 ) -> Watched:
-    """Rollouts with one score, `energy`; each is over with its last plan."""
+    """Rollouts with their `energy` and the time; each is over with its last plan."""
     width = max(map(len, scores))
     table = np.full((len(scores), width), np.nan)
     for row, values in enumerate(scores):
         table[row, : len(values)] = values
     lasted = np.array([execute * len(values) for values in scores])
     times = np.full(len(scores), INF) if began is None else np.array(began, np.float64)
-    return Watched(flags(*succeeded), lasted, times, {"energy": table}, execute)
+    elapsed = np.where(np.isnan(table), np.nan, np.arange(width) * execute / RATE_HZ)
+    return Watched(flags(*succeeded), lasted, times, {"energy": table, "elapsed": elapsed}, execute)
 
 
-def flat(k: float, limit_s: float = INF) -> Alarm:
+def flat(k: float) -> Alarm:
     """Alarms above `k`, at every time."""
-    steady = watched([[k]] * 20, [1] * 20)
-    bands = fit(Detector(("energy",)), steady, 0.05, window=1).bands
-    assert bands is not None
-    level = bands.model_copy(update={"mean": ((0.0,),), "sd": ((1.0,),), "times_s": (0.0,), "k": k})
-    return Alarm(Detector(("energy",)), level, limit_s, 1.0)
+    bands = fit("energy", watched([[k]] * 20, [1] * 20), 0.05, window=1).bands
+    return Alarm(bands.model_copy(update={"mean": ((0.0,),), "sd": ((1.0,),), "times_s": (0.0,), "k": k}))
 
 
 def test_auroc_counts_pairs_and_half_of_the_ties() -> None:
@@ -66,12 +64,6 @@ def test_a_late_call_earns_less() -> None:
     assert timely_accuracy(at, flags(1, 1, 0, 0)) == pytest.approx((0.75 / 2 + 0.5) / 2)
 
 
-def test_a_conformal_limit_is_passed_by_at_most_alpha() -> None:
-    values = list(range(1, 20))
-    assert conformal(values, 0.05) == 19
-    assert conformal(values, 0.1) == 18
-
-
 def test_smoothing_is_that_of_the_product() -> None:
     values = [1.0, 5, 2, 8, 0]
     table = np.array([[*values, np.nan]])
@@ -80,40 +72,35 @@ def test_smoothing_is_that_of_the_product() -> None:
     assert np.isnan(smoothed(table, 3)[0, 5])
 
 
-def test_alarms_are_those_of_the_products_monitor() -> None:
+@pytest.mark.parametrize("detector", ["energy", "elapsed", "energy+elapsed"])
+def test_alarms_are_those_of_the_products_monitor(detector: str) -> None:
     draw = np.random.default_rng(0)
-    calibration = watched([draw.normal(size=9).cumsum().tolist() for _ in range(60)], [1] * 60)
-    tests = watched([(2 * draw.normal(size=12)).cumsum().tolist() for _ in range(30)], [1] * 30)
-    alarm = fit(Detector(("energy",)), calibration, 0.05, window=3)
-    assert alarm.bands is not None
+    lengths = draw.integers(6, 12, 60)
+    calibration = watched([draw.normal(size=plans).cumsum().tolist() for plans in lengths], [1] * 60)
+    tests = watched([(2 * draw.normal(size=16)).cumsum().tolist() for _ in range(30)], [1] * 30)
+    alarm = fit(detector, calibration, 0.05, window=3)
     margins = alarm.margins(tests)
     for row, scores in enumerate(tests.scores["energy"]):
         monitor = alarm.bands.monitor()
-        told = [monitor.update(plan * 2 / RATE_HZ, score).margin for plan, score in enumerate(scores)]
+        told = [
+            monitor.update(plan * 2 / RATE_HZ, *[score] * len(alarm.scores)).margin for plan, score in enumerate(scores)
+        ]
         assert margins[row] == pytest.approx(told)
 
 
-def test_elapsed_alarms_at_one_time_whatever_the_scores() -> None:
-    calibration = watched([[0.0] * plans for plans in range(1, 20)], [1] * 19)
-    alarm = fit(Detector.parse("elapsed"), calibration, 0.05, window=3)
-    assert alarm.limit_s == pytest.approx(18 * 2 / RATE_HZ)
-    late = alarm.margins(watched([[0.0] * 25], [0]))[0] > 0
-    assert late.tolist() == [False] * 19 + [True] * 6
-
-
-def test_or_elapsed_halves_alpha_for_both() -> None:
-    calibration = watched([[0.0] * plans for plans in range(1, 81)], [1] * 80)
-    both = fit(Detector.parse("energy or elapsed"), calibration, 0.05, window=3)
-    assert both.bands is not None
-    assert both.bands.alpha == 0.025
-    assert both.limit_s == pytest.approx(conformal(((np.arange(1, 81) - 1) * 2 / RATE_HZ).tolist(), 0.025))
+def test_elapsed_alarms_once_it_takes_longer_than_successes_do() -> None:
+    calibration = watched([[0.0] * plans for plans in range(1, 40)], [1] * 39)
+    alarm = fit("elapsed", calibration, 0.05, window=3)
+    late = alarm.margins(watched([[0.0] * 45], [0]))[0] > 0
+    assert late.tolist() == [False] * 39 + [True] * 6
 
 
 def test_failures_do_not_calibrate() -> None:
     calibration = watched([[0.0] * 4] * 30 + [[99.0] * 40] * 30, [1] * 30 + [0] * 30)
-    alarm = fit(Detector.parse("energy or elapsed"), calibration, 0.1, window=1)
-    assert alarm.limit_s == pytest.approx(3 * 2 / RATE_HZ)
+    alarm = fit("energy+elapsed", calibration, 0.1, window=1)
     assert (alarm.margins(watched([[99.0]], [0])) > 0).all()
+    late = alarm.margins(watched([[0.0] * 9], [0]))[0] > 0
+    assert late.tolist() == [False] * 4 + [True] * 5
 
 
 def test_an_alarm_before_the_disturbance_is_none_and_delay_counts_from_it() -> None:
@@ -145,11 +132,9 @@ def test_figures_by_failure_and_overall() -> None:
     assert found[OVERALL].balanced == pytest.approx((2 / 3 + 2 / 4) / 2)
 
 
-def test_detector_names_are_read_as_they_are_written() -> None:
-    for name in DETECTORS:
-        assert Detector.parse(name).name == name
-    assert Detector.parse("elapsed") == Detector((), elapsed=True)
-    assert (needs("excess+neighbour"), needs("strangeness"), needs("rnd or elapsed")) == ("energy", "network", "")
+def test_what_a_detector_needs_is_told_by_its_scores() -> None:
+    assert (needs("excess+neighbour"), needs("strangeness"), needs("rnd+elapsed")) == ("energy", "network", "")
+    assert len(set(DETECTORS)) == len(DETECTORS)
     assert asked([]).tuning is False
 
 

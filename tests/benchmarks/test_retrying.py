@@ -2,20 +2,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from alarms import Detector, fit
 from detectors import Eyes, Novelty
 from failures import NATURAL
 from methods import METHODS, OURS
 from numpy.typing import NDArray
-from retry import RULES, compare, monitor_of, rate
+from retry import RULES, compare, rate
 from toys.arena import ToyArena
 from toys.peg_insert import PegInsert
 from toys.retried import retry, retry_rules
 from toys.toy import View
 from toys.watched import watch
 from trained import train
-from triggers import Limited, Scheduled, oracle_times, random_times
-from watched import RATE_HZ, Retried, Watched
+from triggers import Scheduled, oracle_times, random_times
+from watched import Retried
 
 from ebt_recipes.monitor import Band, EnergyMonitor, MonitorRules
 from ebt_recipes.retry import Rule
@@ -74,15 +73,6 @@ def test_a_schedule_rises_with_the_first_plan_at_or_after_each_time() -> None:
     trigger.restart(0.0)
     rises = [trigger.update(0.1 * plan, 0.0).rise for plan in range(12)]
     assert [plan for plan, rise in enumerate(rises) if rise] == [3, 9]
-
-
-def test_a_limit_rises_once_an_attempt_and_the_monitor_still_does() -> None:
-    trigger = Limited(monitor(k=1.0), limit_s=0.25)
-    trigger.restart(0.0)
-    assert [trigger.update(0.1 * plan, 0.0).rise for plan in range(6)] == [False] * 3 + [True, False, False]
-    trigger.restart(0.6)
-    assert trigger.update(0.7, 5.0).rise
-    assert [trigger.update(0.1 * plan, 0.0).rise for plan in range(8, 11)] == [False, True, False]
 
 
 def test_random_times_are_as_many_as_the_counts_and_lie_within_the_episode() -> None:
@@ -151,10 +141,3 @@ def test_where_nobody_is_there_the_last_attempt_goes_on(eyes: Eyes) -> None:
 
 def test_no_retries_means_that_rises_change_nothing(eyes: Eyes) -> None:
     assert not tried(eyes, [(0.5,)] * 3, retries=0).retries.any()
-
-
-def test_a_detector_of_time_alone_still_has_a_monitor() -> None:
-    steady = Watched(np.ones(20, bool), np.full(20, 8), np.full(20, INF), {"energy": np.zeros((20, 4))}, 2)
-    alarm = fit(Detector.parse("elapsed"), steady, 0.05, window=3)
-    assert not monitor_of(alarm).update(99.0, 1.0).rise
-    assert alarm.limit_s == pytest.approx(6 / RATE_HZ)

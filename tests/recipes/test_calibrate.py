@@ -188,6 +188,41 @@ def test_scores_that_are_not_those_named_are_refused(score: str) -> None:
         calibrate([Stream("one", (0.0,), ((0.0, 1.0),))], score=score)
 
 
+@pytest.mark.parametrize("score", ["elapsed", "energy+elapsed", "elapsed+energy"])
+def test_an_attempt_that_takes_longer_than_successes_do_is_told_by_the_clock(score: str) -> None:
+    rng = np.random.default_rng(11)
+    lengths = rng.integers(8, 15, 60)
+    parts = score.split("+")
+
+    def stream(plans: int) -> Stream:
+        scores = [tuple(1e6 if part == "elapsed" else float(rng.normal()) for part in parts) for _ in range(plans)]
+        return Stream(f"{plans}", tuple(0.2 * np.arange(plans)), tuple(scores))
+
+    monitor = calibrate([stream(plans) for plans in lengths], score=score).monitor()
+    for again in (False, True):  # a retry has as long as the first attempt
+        monitor.restart(100.0, again)
+        plans = [(100.0 + 0.2 * plan, 0.0) for plan in range(25)]
+        rises = [
+            plan for plan, (time_s, value) in enumerate(plans) if monitor.update(time_s, *[value] * len(parts)).rise
+        ]
+        assert len(rises) == 1 and 14 <= rises[0] <= 18
+
+
+def test_the_rate_holds_with_the_clock() -> None:
+    rng = np.random.default_rng(12)
+
+    def some(n: int) -> list[Stream]:
+        found = []
+        for scores in noisy(rng, n):
+            plans = int(rng.integers(6, len(scores) + 1))
+            pairs = tuple((float(score), 0.0) for score in scores[:plans])
+            found.append(Stream("", tuple(0.2 * np.arange(plans)), pairs))
+        return found
+
+    rates = [alarms(calibrate(some(30), score="energy+elapsed"), some(20)) for _ in range(60)]
+    assert np.mean(rates) <= 0.05 + 2.5 * np.std(rates) / np.sqrt(len(rates))
+
+
 def test_a_stricter_rate_says_what_it_takes() -> None:
     rng = np.random.default_rng(10)
     streams = as_streams(noisy(rng, 49), rng)
