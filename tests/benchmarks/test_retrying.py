@@ -59,7 +59,7 @@ def outcome(succeeded: Sequence[int], retries: Sequence[int], gave_up: int = 0) 
 
 
 def test_rescued_and_harmed_are_counted_episode_by_episode() -> None:
-    alone, helped = outcome([1, 1, 0, 0, 0], [0] * 5), outcome([0, 1, 1, 1, 0], [1, 0, 1, 2, 1], gave_up=1)
+    alone, helped = outcome([1, 1, 0, 0, 0], [0] * 5), outcome([0, 1, 1, 1, 0], [2, 0, 1, 1, 1], gave_up=1)
     found = compare(alone, helped)
     assert (found["n"], found["alone"], found["helped"]) == (5, 2, 3)
     assert (found["rescued"], found["harmed"], found["gave_up"]) == (2, 1, 1)
