@@ -22,7 +22,7 @@ from ebt_recipes.calibrate import Calibration, Stream, calibrate, names
 Values = NDArray[np.float64]
 OVERALL = "all"
 FEWEST_SUCCESSES = 60
-"""With fewer nothing is calibrated: 39 are needed for half of 5 %, and the bands have to be shaped by some, too."""
+"""With fewer nothing is calibrated: 49 are needed for 2 %, and the bands have to be shaped by some, too."""
 
 
 @dataclass(frozen=True)
