@@ -9,6 +9,7 @@ from ebt_hardware.twin.motions import Phase, go, near, square_pose, squeeze, wan
 from ebt_hardware.twin.push import Finger, Push
 from ebt_hardware.twin.scene import GRIPPER_OPEN_RAD
 from ebt_hardware.twin.task import Demonstration, HandTarget, View
+from ebt_hardware.twin.unmarked import upmost
 
 CUBE_HALF_M = 0.015
 FRICTION = 1.1  # of the cube on anything
@@ -84,8 +85,8 @@ class PickPlace:
         return bool(data.joint("cube").qpos[2] > LIFTED_M)
 
     def privileged(self, data: mujoco.MjData) -> dict[str, NDArray[np.float32]]:
-        """Poses [7] of the cube's and the bin's middle, the bin's at the table."""
-        return {"cube": data.joint("cube").qpos.astype(np.float32), "bin": self._bin.pose(data)}
+        """Poses [7] of the cube's and the bin's middle, the bin's at the table; a tipped cube is an upright one."""
+        return {"cube": upmost(data.joint("cube").qpos).astype(np.float32), "bin": self._bin.pose(data)}
 
     def disturb(self, data: mujoco.MjData, kind: str) -> None:
         """Begin it, to a random side."""

@@ -1,0 +1,29 @@
+"""The pose of a cube whose faces all look alike, so that one that was tipped over is seen as it looks: upright."""
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+_HALF = float(np.sqrt(0.5))
+_ONTO = (
+    ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0)),
+    ((_HALF, 0.0, _HALF, 0.0), (_HALF, 0.0, -_HALF, 0.0)),
+    ((_HALF, -_HALF, 0.0, 0.0), (_HALF, _HALF, 0.0, 0.0)),
+)
+"""Turns wxyz that bring a cube's own z to its z, x and y (rows), to their positive and their negative ends."""
+
+
+def upmost(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same place [7] of the same cube, named so that of its six faces that of its own z is the upmost.
+
+    Position m, quaternion wxyz with w >= 0. What is left of the tilt is below 55 degrees; a quarter turn about z is not
+    undone. It jumps only where two faces are equally high.
+    """
+    frame = np.empty(9)
+    mujoco.mju_quat2Mat(frame, pose[3:])
+    heights = frame.reshape(3, 3)[2]  # of the ends of its own axes
+    axis = int(np.argmax(np.abs(heights)))
+    row, end = {2: 0, 0: 1, 1: 2}[axis], int(heights[axis] < 0)
+    named = np.empty(4)
+    mujoco.mju_mulQuat(named, pose[3:], np.array(_ONTO[row][end]))
+    return np.concatenate([pose[:3], named if named[0] >= 0 else -named])
