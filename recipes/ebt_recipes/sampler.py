@@ -22,6 +22,13 @@ class Samples:
     """[B, K + 1] before the first and after every step; a row that stopped early repeats its last. NaN without one."""
     steps_used: Tensor
     """[B] int."""
+    looks: Tensor | int = 0
+    """Slopes [B] that were computed beside those of the steps."""
+
+    @property
+    def slopes(self) -> Tensor:
+        """[B] int: what a plan costs."""
+        return self.steps_used + self.looks
 
     @classmethod
     def without_energy(cls, x: Tensor, steps: int) -> "Samples":
@@ -42,15 +49,16 @@ class GradientDescent:
     def run(self, model: EnergyModel, context: Tensor, x: Tensor, steps: int | None = None) -> Samples:
         """Descend from `x` [B, H, J], `steps` times or once for each step size."""
         steps = len(self.step_sizes) if steps is None else steps
-        running = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        running = moved = torch.ones(len(x), dtype=torch.bool, device=x.device)
         used = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         energies: list[Tensor] = []
         for k in range(steps):
             energy, slope = model.gradient(context, x)
-            energies.append(torch.where(running, energy, energies[-1]) if energies else energy)
+            energies.append(torch.where(moved, energy, energies[-1]) if energies else energy)
             size = self.size(k, steps, energy, slope)
             x = torch.where(running[:, None, None], x - size * slope, x)
             used += running
+            moved = running
             running = running & (slope.square().mean(dim=(1, 2)).sqrt() >= self.tolerance)
             if not running.any():
                 break

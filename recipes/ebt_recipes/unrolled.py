@@ -68,17 +68,18 @@ class UnrolledEBT:
         x = start_noise(model, context, generator, start)
         steps = len(sizes) if steps is None else steps
         velocity = torch.zeros_like(x)
-        moving = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        moving = moved = torch.ones(len(x), dtype=torch.bool, device=x.device)
         used = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         energies: list[Tensor] = []
         for k in range(steps):
             size = x.new_tensor(sizes[min(k, len(sizes) - 1)])
             after = self._step(model, context, x, velocity, size)
-            energies.append(torch.where(moving, after.energy, energies[-1]) if energies else after.energy)
+            energies.append(torch.where(moved, after.energy, energies[-1]) if energies else after.energy)
             x, velocity = (
                 torch.where(moving[:, None, None], new, old) for new, old in ((after.x, x), (after.velocity, velocity))
             )
             used += moving
+            moved = moving
             moving = moving & (after.slope.square().mean(dim=(1, 2)).sqrt() >= self.recipe.tolerance)
             if not moving.any():
                 break

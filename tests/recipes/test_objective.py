@@ -121,6 +121,17 @@ def test_the_first_step_along_a_flat_slope_is_a_rows_last() -> None:
     assert found.energies.shape == (3, 6) and (found.energies[:, 1:] == once.energies[:, 1:]).all()
 
 
+def test_a_row_that_stops_before_others_keeps_the_energy_of_where_it_stopped() -> None:
+    _, model = toy()
+    context = model.encode(two_ways(8, 0).observations)
+    start = torch.randn(8, HORIZON, JOINTS, generator=torch.Generator().manual_seed(1))
+    slopes = model.gradient(context, start)[1].square().mean(dim=(1, 2)).sqrt()
+    found = GradientDescent((0.1,), tolerance=float(slopes.detach().median())).run(model, context, start, steps=4)
+    assert 0 < (found.steps_used == 1).sum() < 8
+    last = found.energies.gather(1, found.steps_used[:, None])[:, 0]
+    torch.testing.assert_close(last, model.energy(context, found.x).detach())
+
+
 def test_more_steps_than_step_sizes_repeat_the_last() -> None:
     _, model = toy()
     context = model.encode(two_ways(2, 0).observations)
