@@ -50,7 +50,7 @@ def roll_out(
             tail = None if now == 0 else _tail(thinker, torch.from_numpy(chunk[live]), position)
             found = thinker(thinker.model.encode(seen), tail, Effort(steps), generator)
             chunk[live] = thinker.model.denormalise(found.x, position).numpy()
-            used.append(found.steps_used)
+            used.append(found.slopes)
         goal = chunk[:, now % execute]
         worlds.step(goal)
         past = np.concatenate([past, goal[:, None]], axis=1)[:, 1:] if past_actions else past

@@ -2,7 +2,7 @@
 
 Effort(steps: int | None, samples: int)     how hard to think about one plan
 Request(observation, seed, effort, previous)  what a planner is asked
-Plan(chunk, energy, trace, latency_s, made_for_s, scores)
+Plan(chunk, energy, trace, made_for_s, latency_s, scores, slopes)
 LockstepPlanner(compute, latency_s) / ThreadPlanner(compute): Planner
     .submit(request)   newest wins   .newest(now_s) -> Plan | None   .reset()   .close()
 """
@@ -44,6 +44,8 @@ class Plan:
     """How long it took; what the recipe states in lock-step, what was measured live."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """What was asked to be watched, by name in `scores.SCORES`."""
+    slopes: int = 0
+    """That were computed: one a step, and one where the plan before was looked at."""
 
     def row(self, now_s: float, rate_hz: float) -> int:
         """Index of the action for `now_s`; beyond the last row, the last."""

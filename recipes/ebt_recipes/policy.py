@@ -88,7 +88,7 @@ class PlanFollower:
             energy=plan.energy,
             score=scores[0],
             scores=scores if len(scores) > 1 else (),
-            steps_used=len(plan.trace) - 1,
+            steps_used=plan.slopes,
             trace=plan.trace if fresh else (),
             plan_age_s=observation.time_s - plan.made_for_s,
             latency_s=plan.latency_s,

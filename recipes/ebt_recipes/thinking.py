@@ -55,7 +55,7 @@ class Thinker:
         generator: torch.Generator,
         noise: Tensor | None = None,
     ) -> Samples:
-        """Plans for these contexts [B, C, D]; a row that goes on with the plan that it has used one step to see that.
+        """Plans for these contexts [B, C, D]; a row that goes on with the plan that it has took no step.
 
         `noise` [B * samples, H, J] is what descents start from, where it is not to be drawn.
         """
@@ -65,12 +65,13 @@ class Thinker:
         rests = slope.square().mean(dim=(1, 2)).sqrt() < self.act.keep_below
         kept = rests & (tail.known.sum(dim=1) >= self.act.execute)  # it must last until the next plan is due
         if kept.all():
-            return Samples(tail.x, energy[:, None].expand(-1, 2), torch.ones(len(tail.x), dtype=torch.int64))
+            return Samples(tail.x, energy[:, None], torch.zeros(len(tail.x), dtype=torch.int64), looks=1)
         fresh = self._best(context, tail, effort, generator, noise)
         return Samples(
             torch.where(kept[:, None, None], tail.x, fresh.x),
             torch.where(kept[:, None], energy[:, None], fresh.energies),
-            torch.where(kept, 1, 1 + fresh.steps_used),
+            torch.where(kept, 0, fresh.steps_used),
+            looks=1,
         )
 
     def _best(

@@ -80,7 +80,7 @@ def test_an_old_plan_at_rest_is_kept_if_it_lasts_until_the_next(below: float, kn
     old, context = tail(3, known), contexts(3)
     found = thinker(keep_below=below)(context, old, Effort(), seeded())
     assert torch.equal(found.x, old.x) is kept
-    assert bool((found.steps_used == 1).all()) is kept
+    assert bool((found.slopes == 1).all()) is kept
 
 
 def test_rows_keep_or_renew_their_plans_each_by_itself() -> None:
