@@ -1,9 +1,11 @@
 """As many descent steps as there is time for."""
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median_low
 
-MEMORY = 0.8
-"""Weight of the plans before in what is expected of the next."""
+MEMORY = 5
+"""Plans that tell what to expect: the median of so few follows the machine, and forgets one odd plan at once."""
 
 
 @dataclass
@@ -12,19 +14,17 @@ class Deadline:
 
     within_s: float
     """For a whole plan."""
-    fixed_s: float = 0.0
-    """What a plan takes before its first step."""
-    step_s: float = 0.0
+    _paces: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    """Of the latest plans: s beside their steps, and s a step."""
 
     def steps(self, wanted: int) -> int:
         """At most those, at least one where one is wanted."""
-        if not self.step_s:
+        if not self._paces:
             return wanted
-        return min(wanted, max(1, int((self.within_s - self.fixed_s) / self.step_s)))
+        rest_s, step_s = (median_low(values) for values in zip(*self._paces, strict=True))
+        return min(wanted, max(1, int((self.within_s - rest_s) / step_s)))
 
-    def note(self, fixed_s: float, steps_s: float, steps: int) -> None:
-        """A plan is done."""
-        each_s = steps_s / max(1, steps)
-        first = not self.step_s
-        self.fixed_s = fixed_s if first else MEMORY * self.fixed_s + (1 - MEMORY) * fixed_s
-        self.step_s = each_s if first else MEMORY * self.step_s + (1 - MEMORY) * each_s
+    def note(self, rest_s: float, steps_s: float, steps: int) -> None:
+        """A plan is done; without a step it tells nothing."""
+        if steps:
+            self._paces.append((rest_s, steps_s / steps))

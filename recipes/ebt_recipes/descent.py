@@ -95,8 +95,8 @@ class Descent:
         tail = self._rest_of(request, position_1J)
         thinking_s = time.perf_counter()
         samples = self._think(context_1CD, tail, self._affordable(request.effort), request.seed)
-        used = int(samples.steps_used[0])
-        self._deadline.note(thinking_s - begun_s, time.perf_counter() - thinking_s, used)
+        thought_s = time.perf_counter()
+        used, slopes = int(samples.steps_used[0]), int(samples.slopes[0])
         trace = samples.energies[0, : used + 1]
         chunk = self._model.denormalise(samples.x, position_1J)[0].numpy()
         now_s = observation.time_s
@@ -104,10 +104,17 @@ class Descent:
         time_1 = samples.x.new_tensor([now_s])
         thought = Thought(time_1, position_1J, features_1F, context_1CD, samples, tail or nothing)
         scores = {name: float(value[0]) for name, value in self._judge(self._scores, thought).items()}
-        return Plan(chunk, float(trace[-1]), tuple(trace.tolist()), now_s, scores=scores)
+        if self._usual(request.effort):
+            rest_s = thinking_s - begun_s + time.perf_counter() - thought_s
+            self._deadline.note(rest_s, thought_s - thinking_s, slopes)
+        return Plan(chunk, float(trace[-1]), tuple(trace.tolist()), now_s, scores=scores, slopes=slopes)
+
+    def _usual(self, effort: Effort) -> bool:
+        """No more samples than always; the plan after a retry has more, and nobody waits for it but an arm that holds."""
+        return effort.samples <= self._run.recipe.act.samples
 
     def _affordable(self, effort: Effort) -> Effort:
-        if not self._deadline.within_s:
+        if not self._deadline.within_s or not self._usual(effort):
             return effort
         wanted = self._run.recipe.objective.usual_steps if effort.steps is None else effort.steps
         return replace(effort, steps=self._deadline.steps(wanted))
