@@ -19,8 +19,8 @@ class Scheduled:
         self._monitor = monitor
         self._times_s = sorted(times_s)
 
-    def restart(self, time_s: float, again: bool = False) -> None:
-        self._monitor.restart(time_s, again)
+    def restart(self, time_s: float, again: bool = False, kept_s: float = 0.0) -> None:
+        self._monitor.restart(time_s, again, kept_s)
 
     def update(self, time_s: float, *scores: float) -> Reading:
         reading = self._monitor.update(time_s, *scores)

@@ -90,7 +90,7 @@ class Calibration(BaseModel):
     @property
     def enough(self) -> bool:
         """True where the stated rate can be promised; otherwise a monitor only warns."""
-        return self.counted >= needed(self.alpha)
+        return self.counted >= needed(self.alpha) and self.n >= needed(self.alpha, self.score)
 
     @property
     def rate(self) -> str:

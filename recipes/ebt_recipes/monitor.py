@@ -1,11 +1,11 @@
 """When to stop trusting a rollout: arithmetic on a stream of floats, no torch, no bench, no clock.
 
 Trigger                                      what says when; a protocol
-    .restart(time_s, again)                  an attempt counts as begun then
+    .restart(time_s, again, kept_s)          an attempt begins
     .update(time_s, *scores) -> Reading      one new plan; Reading(score, threshold, margin, rise)
     .trusted                                 False: rises are only noted
 EnergyMonitor(bands: Band | Sequence[Band] | None, rules: MonitorRules = MonitorRules(), trusted: bool = True): Trigger
-Band(times_s, mean, sd, k).threshold(time_s) -> float
+Band(times_s, mean, sd, k, clock=False).threshold(time_s) -> float
 """
 
 from bisect import bisect_right
@@ -70,7 +70,7 @@ class Reading:
     """What one new plan said."""
 
     score: float
-    """Smoothed over the window, or the time that counts; of several scores, the spreads by which the worst lies above its mean."""
+    """Smoothed over the window, or the time that counts; of several, the spreads by which the worst lies above its mean."""
     threshold: float
     """What the score may be; NaN where nothing tells."""
     margin: float
@@ -87,10 +87,10 @@ class Trigger(Protocol):
         """False: its rises are noted and nothing is done."""
         ...
 
-    def restart(self, time_s: float, again: bool) -> None:
-        """Count an attempt as begun at `time_s`, which has passed where a retry goes on in the middle of a task.
+    def restart(self, time_s: float, again: bool, kept_s: float = 0.0) -> None:
+        """Begin an attempt, `again` where it follows a retry.
 
-        `again` where it follows a retry.
+        `kept_s` of the attempt before it are kept where it goes on in the middle of the task: bands over time go on as well.
         """
         ...
 
@@ -115,14 +115,14 @@ class EnergyMonitor:
         self.rules = rules or MonitorRules()
         self.trusted = trusted
         self._recent: deque[list[float]] = deque(maxlen=self.rules.window)
-        self._begun_s = 0.0
+        self._begun_s = self._kept_s = 0.0
         self._armed = True
         self._quiet = 0
 
-    def restart(self, time_s: float, again: bool = False) -> None:
-        """Begin the bands at `time_s`; `again` where it follows a retry, which starts the refractory period."""
+    def restart(self, time_s: float, again: bool = False, kept_s: float = 0.0) -> None:
+        """After a retry comes the refractory period. The clock starts anew whatever was kept: each attempt has its time."""
         self._recent.clear()
-        self._begun_s = time_s
+        self._begun_s, self._kept_s = time_s, kept_s
         self._armed = True
         self._quiet = self.rules.refractory if again else 0
 
@@ -132,13 +132,16 @@ class EnergyMonitor:
         smoothed = [sum(values) / len(values) for values in zip(*self._recent, strict=True)]
         if not self.bands:
             return Reading(smoothed[0], nan, nan, False)
-        since_s, first = time_s - self._begun_s, self.bands[0]
-        exceedance = max(band.exceedance(since_s, value) for band, value in zip(self.bands, smoothed, strict=True))
+        first, since_s = self.bands[0], [self._since(time_s, band) for band in self.bands]
+        exceedance = max(map(Band.exceedance, self.bands, since_s, smoothed))
         rise = self._rises(exceedance - first.k)
         if len(self.bands) > 1:
             return Reading(exceedance, first.k, exceedance - first.k, rise)
-        read = first.read(since_s, smoothed[0])
-        return Reading(read, first.threshold(since_s), exceedance - first.k, rise)
+        read = first.read(since_s[0], smoothed[0])
+        return Reading(read, first.threshold(since_s[0]), exceedance - first.k, rise)
+
+    def _since(self, time_s: float, band: Band) -> float:
+        return time_s - self._begun_s + (0.0 if band.clock else self._kept_s)
 
     def _rises(self, margin: float) -> bool:
         if margin <= -self.rules.hysteresis:

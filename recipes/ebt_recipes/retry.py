@@ -125,7 +125,7 @@ class Retrying:
         self._path = [observation.position.copy()]
         self._lowest = (inf, 0, self._kept_s)  # margin, index in the path, s since the attempt began
         self._reading = Reading(nan, nan, nan, False)
-        self._trigger.restart(self._begun_s, again)
+        self._trigger.restart(observation.time_s, again, self._kept_s)
 
     def _enter(self, state: _State, until_s: float) -> None:
         self._state = state

@@ -199,8 +199,8 @@ def test_an_attempt_that_takes_longer_than_successes_do_is_told_by_the_clock(sco
         return Stream(f"{plans}", tuple(0.2 * np.arange(plans)), tuple(scores))
 
     monitor = calibrate([stream(plans) for plans in lengths], score=score).monitor()
-    for again in (False, True):  # a retry has as long as the first attempt
-        monitor.restart(100.0, again)
+    for again, kept_s in ((False, 0.0), (True, 0.0), (True, 2.5)):  # a retry has as long, wherever it goes on
+        monitor.restart(100.0, again, kept_s)
         plans = [(100.0 + 0.2 * plan, 0.0) for plan in range(25)]
         rises = [
             plan for plan, (time_s, value) in enumerate(plans) if monitor.update(time_s, *[value] * len(parts)).rise

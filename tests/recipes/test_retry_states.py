@@ -86,8 +86,8 @@ class Oracle:
     margin: float = nan
     begun: list[tuple[float, bool]] = field(default_factory=list)
 
-    def restart(self, time_s: float, again: bool) -> None:
-        self.begun.append((round(time_s, 6), again))
+    def restart(self, time_s: float, again: bool, kept_s: float = 0.0) -> None:
+        self.begun.append((round(time_s - kept_s, 6), again))
 
     def update(self, time_s: float, *scores: float) -> Reading:
         return Reading(nan, nan, self.margin, self.rise)
