@@ -16,14 +16,16 @@ _ONTO = (
 def upmost(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     """The same place [7] of the same cube, named so that of its six faces that of its own z is the upmost.
 
-    Position m, quaternion wxyz with w >= 0. What is left of the tilt is below 55 degrees; a quarter turn about z is not
-    undone. It jumps only where two faces are equally high.
+    Position m, quaternion wxyz. What is left of the tilt is below 55 degrees; a quarter turn about z is not undone. A cube
+    whose own z is the upmost keeps its quaternion; of another's two signs it gets that with w >= 0.
     """
     frame = np.empty(9)
     mujoco.mju_quat2Mat(frame, pose[3:])
     heights = frame.reshape(3, 3)[2]  # of the ends of its own axes
     axis = int(np.argmax(np.abs(heights)))
     row, end = {2: 0, 0: 1, 1: 2}[axis], int(heights[axis] < 0)
+    if (row, end) == (0, 0):
+        return pose.copy()
     named = np.empty(4)
     mujoco.mju_mulQuat(named, pose[3:], np.array(_ONTO[row][end]))
     return np.concatenate([pose[:3], named if named[0] >= 0 else -named])
