@@ -2,6 +2,8 @@
 
 rollouts(trial: Trial, seeds, workers=2, report=...) -> list[Rollout]
 Trial(bench, make: MakeAgent, limits, disturbance: DisturbanceRule | None = None, task: str | None = None)
+roll_out(trial, seed) -> Rollout                    one, here
+worker_pool(workers)                                a context; its processes end with this one
 MakeAgent: (bench, seed) -> Agent, importable by a worker: Trained(run, ...), MeanDemonstration(episodes), or your own
 """
 
@@ -131,7 +133,7 @@ def rollouts(
     if not workers_possible():
         use_one_thread()
         return [_reported(roll_out(trial, seed), report) for seed in seeds]
-    with worker_pool(workers) as (pool, cut):
+    with worker_pool(workers) as pool:
         try:
             # A stop meanwhile is raised where this block ends. Held back as well, since any thread of this process may be
             # told of it, and half-started workers end in tracebacks of their own.
@@ -140,13 +142,7 @@ def rollouts(
             for future in as_completed(futures):
                 report(future.result())
         except BrokenProcessPool as error:
-            cut()  # the pool waits for the others, and they are deaf to its SIGTERM
             raise TaskFailed("A rollout worker died, perhaps for want of memory", hint=DIED_HINT) from error
-        except BaseException:
-            cut()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
     return [future.result() for future in futures]
 
 
@@ -156,12 +152,21 @@ def _reported(rollout: Rollout, report: Callable[[Rollout], None]) -> Rollout:
 
 
 @contextmanager
-def worker_pool(workers: int) -> Iterator[tuple[ProcessPoolExecutor, Callable[[], None]]]:
-    """Spawned workers of one thread each, and a function that ends them at once, as does the end of this process."""
+def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Spawned workers of one thread each; they end with this process, however it ends, and at once where the block raises.
+
+    The pool alone would let them work off what was asked: they are deaf to its SIGTERM where `deaf_children` made them so.
+    """
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
     with theirs, ours, ProcessPoolExecutor(workers, context, _begin_work, (theirs,)) as pool:
-        yield pool, ours.close
+        try:
+            yield pool
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _begin_work(life_line: Connection) -> None:
