@@ -46,8 +46,9 @@ def deploy(
         typer.Option(metavar="NAME[+NAME]", help="With --calibrate: what to watch, e.g. energy+elapsed."),
     ] = "",
     alpha: Annotated[
-        float, typer.Option(metavar="RATE", help="With --calibrate: false alarms per episode that are promised.")
-    ] = 0.05,
+        float | None,
+        typer.Option(metavar="RATE", help="With --calibrate: false alarms per episode, 0.05 where left out."),
+    ] = None,
     compile_plans: Annotated[
         bool, typer.Option("--compile", help="Compile the planner first: up to a minute for a third off a plan's time.")
     ] = False,
@@ -80,10 +81,10 @@ def deploy(
     if compile_plans:
         say("compiling the planner ...")
         say(policy.compile())
-    session = Session(table, run, disturb)
+    session = Session(table, run, shown, disturb)
     try:
         if calibrate:
-            _calibrate(session, policy, run, range(seed, seed + calibrate), alpha)
+            _calibrate(session, policy, run, range(seed, seed + calibrate), alpha or 0.05)
         else:
             agent = watched(policy, run, band, table.spec, retry, session.veto)
             _show(session.roll_out(agent, range(seed, seed + episodes), out))
@@ -92,26 +93,31 @@ def deploy(
         policy.close()
 
 
-def _agree(run: Path, calibrate: int, disturb: str, score: str, alpha: float) -> None:
+def _agree(run: Path, calibrate: int, disturb: str, score: str, alpha: float | None) -> None:
     """Refuse what cannot be meant, before anything is done."""
     if disturb and calibrate:
         raise MisuseError("--calibrate learns what is normal, so nothing may be disturbed", "leave out --disturb")
     if score and not calibrate:
         hint = f"ebt deploy {run} --calibrate 100 --score {score}"
         raise MisuseError("--score is chosen when a run is calibrated", hint)
-    if not 0 < alpha < 1:
+    if alpha is not None and not calibrate:
+        raise MisuseError(
+            "--alpha is promised when a run is calibrated", f"ebt deploy {run} --calibrate 100 --alpha {alpha:g}"
+        )
+    if alpha is not None and not 0 < alpha < 1:
         raise MisuseError(f"--alpha {alpha:g} is no rate: expected one between 0 and 1", "--alpha 0.05")
 
 
 class Session:
     """The deploy screen and the operator's keys around one call of the procedure."""
 
-    def __init__(self, table: "TwinBench | DynamixelBench", run: Path, disturb: str = "") -> None:
+    def __init__(self, table: "TwinBench | DynamixelBench", run: Path, score: str, disturb: str = "") -> None:
+        """`score` is the name of what is watched."""
         from ebt_cli.session import Desk
         from ebt_hardware.keyboard import TerminalKeys
         from ebt_recipes.recording import Limits
 
-        self._table, self._run, self._disturb = table, run, disturb
+        self._table, self._run, self._score, self._disturb = table, run, score, disturb
         self._limits = Limits(table.longest_s)
         self._keys = TerminalKeys()
         self._desk = Desk(self._keys.poll)
@@ -139,7 +145,7 @@ class Session:
         plan = DeployPlan(tuple(seeds) if spec.sim else (None,) * len(seeds), self._limits)
         meta = EpisodeMeta("rollout", spec.task, bench=spec.name, policy=str(self._run), versions=versions())
         with self._keys:
-            view = DeployView("ebt deploy", spec, keys=self._keys.active)
+            view = DeployView("ebt deploy", spec, keys=self._keys.active, score=self._score)
             with Painter(view) as painter, Recorder(out, spec) as recorder, self._table.open() as bench:
                 bell()
                 meta, view.health = replace(meta, calibration=bench.calibration), bench.health
@@ -217,7 +223,7 @@ def _calibrate(session: Session, policy: "EnergyPolicy", run: Path, seeds: range
     done = session.roll_out(policy, seeds, run / "calibration", listener)
     if not done.successes:
         raise TaskFailed(
-            f"none of {done.judged} rollouts succeeded: there is no normal energy to learn",
+            f"none of {done.judged} rollouts succeeded: there is no normal {policy.score} to learn",
             hint=f"train longer or on more demonstrations, then ebt deploy {run} --calibrate 100",
         )
     found = calibrate(listener.streams, alpha, policy.score)

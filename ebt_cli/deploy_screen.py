@@ -27,8 +27,10 @@ class DeployView(BenchView):
     keys = "keys  s it worked  d it failed  r redo  q stop"
     least = AROUND + 5
 
-    def __init__(self, title: str, spec: BenchSpec, keys: bool) -> None:
+    def __init__(self, title: str, spec: BenchSpec, keys: bool, score: str = "energy") -> None:
+        """`score` is the name of what is watched."""
         super().__init__(title, spec, keys)
+        self._score = score
         self.begin()
 
     def begin(self) -> None:
@@ -60,7 +62,7 @@ class DeployView(BenchView):
         if decision.actor is Actor.RETRY:
             return "retrying", f"bold {widgets.RETRY}"
         if decision.score > decision.threshold:
-            return "energy too high", widgets.ALARM
+            return f"{self._score} too high", widgets.ALARM
         return ("task done", "bold green") if tick.success else ("following its plan", widgets.CALM)
 
     def tally(self) -> str:
@@ -88,7 +90,7 @@ class DeployView(BenchView):
         above = decision.score > decision.threshold
         band = f"normal up to {widgets.number(decision.threshold)}"
         return Text.assemble(
-            ("energy ", "bold"),
+            (f"{self._score} ", "bold"),
             (widgets.number(decision.score), widgets.ALARM if above else widgets.CALM),
             f"  {band if np.isfinite(decision.threshold) else 'no band yet: see --calibrate'}",
             f"  attempt {decision.attempt}",

@@ -65,6 +65,8 @@ def test_what_needs_no_energy_can_be_watched_all_the_same(
     deploy = ["deploy", str(workplace / "run"), "--bench", "twin_state"]
     assert run([*deploy, "--score", "neighbour"]) == 2
     assert "--calibrate 100 --score neighbour" in capsys.readouterr().err
+    assert run([*deploy, "--alpha", "0.02"]) == 2
+    assert "--calibrate 100 --alpha 0.02" in capsys.readouterr().err
     assert run([*deploy, "--calibrate", "1", "--alpha", "5"]) == 2
     assert "--alpha 5 is no rate" in capsys.readouterr().err
     assert run([*deploy, "--calibrate", "1", "--score", "excess"]) == 2
