@@ -15,7 +15,7 @@ import numpy as np
 from failures import NATURAL
 from measures import auroc, balanced_accuracy, share, timely_accuracy
 from numpy.typing import NDArray
-from watched import RATE_HZ, Watched
+from watched import Watched
 
 from ebt_recipes.calibrate import Calibration, Stream, calibrate, names
 
@@ -37,14 +37,13 @@ class Alarm:
 
     def margins(self, watched: Watched) -> Values:
         """[N, P] spreads above what is allowed; alarmed above 0, NaN once a rollout is over."""
-        plans = np.arange(longest(watched))
-        times_s = plans * watched.execute / RATE_HZ
-        found = np.full((len(watched.lasted), len(plans)), -np.inf)
+        times_s = watched.times_s
+        found = np.full((len(watched.lasted), len(times_s)), -np.inf)
         for score, band in zip(self.scores, self.bands.bands, strict=True):
             mean, sd = (np.interp(times_s, band.times_s, values) for values in (band.mean, band.sd))
             read = times_s if band.clock else smoothed(watched.scores[score], self.bands.window)
             found = np.maximum(found, (read - mean) / sd - band.k)
-        return np.where(plans < watched.plans[:, None], found, np.nan)
+        return np.where(np.arange(len(times_s)) < watched.plans[:, None], found, np.nan)
 
 
 def fit(detector: str, calibration: Watched, alpha: float, window: int) -> Alarm:
@@ -57,15 +56,10 @@ def streams(watched: Watched, scores: Sequence[str]) -> list[Stream]:
     found = []
     for row in np.flatnonzero(watched.succeeded):
         plans = int(watched.plans[row])
-        times_s = (np.arange(plans) * watched.execute / RATE_HZ).tolist()
+        times_s = watched.times_s[:plans].tolist()
         values = np.stack([watched.scores[score][row, :plans] for score in scores], axis=1)
         found.append(Stream(str(row), tuple(times_s), tuple(map(tuple, values.tolist()))))
     return found
-
-
-def longest(watched: Watched) -> int:
-    """P."""
-    return int(next(iter(watched.scores.values())).shape[1])
 
 
 def smoothed(scores_NP: Values, window: int) -> Values:

@@ -62,8 +62,13 @@ class Arena(Protocol):
         """Once on each seed; `steps` of the sampler at most, None: the recipe's."""
         ...
 
-    def watch(self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0) -> Watched:
-        """Once on each seed, with every score of `eyes`; `usual` is what `Failure.moments` asks for."""
+    def watch(
+        self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0, retried: bool = False
+    ) -> Watched:
+        """Once on each seed, with every score of `eyes`; `usual` is what `Failure.moments` asks for.
+
+        `retried`: with as much time as where retries are compared.
+        """
         ...
 
     def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:

@@ -26,6 +26,7 @@ from arenas import ARENAS
 from methods import METHODS, OURS
 from torch import Tensor
 
+from ebt_data.whole import write_whole
 from ebt_recipes.chunk_model import ChunkModel
 from ebt_recipes.interval import wilson
 from ebt_recipes.learner import Learner
@@ -69,6 +70,8 @@ class Cell:
     successes: int
     rollouts: int
     steps_used: float
+    time_s: float
+    """As the job had it."""
 
 
 def run(job: Job) -> list[Cell]:
@@ -130,6 +133,7 @@ def try_out(
         successes=sum(tried.succeeded),
         rollouts=job.rollouts,
         steps_used=tried.steps_used,
+        time_s=job.time_s,
     )
 
 
@@ -143,20 +147,25 @@ class Book:
             self.cells = [Cell(**cell) for cell in json.loads(path.read_text())["cells"]]
 
     def of(self, job: Job) -> list[Cell]:
-        """What this job's training gave."""
+        """What this very job gave; nothing if it was run with other updates, rollouts or time."""
         names = sampling(job.method)
-        return [c for c in self.cells if c.task == job.task and c.seed == job.seed and c.method in names]
+        wanted = (job.task, job.seed, job.rollouts, job.time_s)
+        found = [c for c in self.cells if c.method in names and (c.task, c.seed, c.rollouts, c.time_s) == wanted]
+        as_asked = any(c.cut == "updates" and c.updates == job.updates for c in found)
+        return found if as_asked else []
 
     def add(self, cells: Sequence[Cell]) -> None:
         self.cells += cells
         if self.path is not None:
             facts = {"torch": torch.__version__, "machine": platform.processor() or platform.machine()}
-            self.path.write_text(json.dumps(facts | {"cells": [asdict(cell) for cell in self.cells]}, indent=1) + "\n")
+            write_whole(
+                self.path, json.dumps(facts | {"cells": [asdict(cell) for cell in self.cells]}, indent=1) + "\n"
+            )
 
 
 def run_all(jobs: Sequence[Job], workers: int, book: Book) -> list[Cell]:
     """Side by side, one thread each; what the book has isn't run again."""
-    with worker_pool(workers) as (pool, _):
+    with worker_pool(workers) as pool:
         for done in as_completed([pool.submit(run, job) for job in jobs if not book.of(job)]):
             book.add(done.result())
             last = book.cells[-1]

@@ -194,7 +194,7 @@ def prepare(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan) -> T
     eyes = learn_eyes(
         thinker, seen, tuple(dict.fromkeys(score for each in detectors.values() for score in names(each)))
     )
-    calibration = arena.watch(eyes, plan.study.calibrate(plan.calibration), NATURAL)
+    calibration = arena.watch(eyes, plan.study.calibrate(plan.calibration), NATURAL, retried=True)
     if calibration.succeeded.sum() < FEWEST_SUCCESSES:
         return None
     alarms = {who: fit(each, calibration, plan.alpha, plan.window) for who, each in detectors.items()}
@@ -204,7 +204,7 @@ def prepare(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan) -> T
 def announce(title: str) -> None:
     """The head of a table on stdout."""
     head = "".join(f"{word:>20}" for word in ("alone, %", "helped, %", "rescued, %", "harmed, %"))
-    sys.stdout.write(f"\n{title:<40}\n{'':<31}{head}{'retries':>9}{'false':>9}{'gave up':>8}\n")
+    sys.stdout.write(f"\n{title:<40}\n{'':<37}{head}{'retries':>9}{'false':>9}{'gave up':>8}\n")
 
 
 def show(row: Row) -> None:
@@ -213,7 +213,7 @@ def show(row: Row) -> None:
     counts = ((row.alone, row.n), (row.helped, row.n), (row.rescued, failed), (row.harmed, row.alone))
     each = "".join(f"{rate(*count):>20}" for count in counts)
     sys.stdout.write(
-        f"{row.failure:<12}{row.who:<10}{row.rule:<9}{each}{row.retries:>9.2f}{row.false_retries:>9.3f}{row.gave_up:>8}\n"
+        f"{row.failure:<12}{row.who:<16}{row.rule:<9}{each}{row.retries:>9.2f}{row.false_retries:>9.3f}{row.gave_up:>8}\n"
     )
     sys.stdout.flush()
 

@@ -96,8 +96,11 @@ class TwinArena:
         used = [count for _, counts in tried for count in counts]
         return Tried([success for success, _ in tried], sum(used) / len(used))
 
-    def watch(self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0) -> Watched:
-        return twin_watched.watch(self._trial(eyes, self._table.longest_s), seeds, failure, usual)
+    def watch(
+        self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0, retried: bool = False
+    ) -> Watched:
+        trial = self._trial(eyes, RETRIED_S if retried else self._table.longest_s)
+        return twin_watched.watch(trial, seeds, failure, usual)
 
     def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:
         return RetryRules(retries=retries, rule=rule, go_on=go_on)

@@ -66,7 +66,8 @@ def watch(trial: Trial, seeds: Sequence[int], failure: Failure, usual: int) -> W
         for index, name in enumerate(make.eyes.names):
             values = [score[index] for _, _, score in rollout.plans]
             scores[name][row, : len(values)] = values[:plans]
-    return Watched(*_ends(found), scores, execute)
+    late_s = min(rollout.plans[0][0] for rollout in found)
+    return Watched(*_ends(found), scores, execute, late_s)
 
 
 def retry(
@@ -93,7 +94,7 @@ def roll_all(
     whole = pickle.dumps(trial)  # as bytes: torch would share each tensor through a file of its own
     rules = [_rule(failure, moment) for moment in failure.moments(seeds, usual).tolist()]
     workers = min(os.cpu_count() or 1, len(seeds))
-    with worker_pool(workers) as (pool, _):
+    with worker_pool(workers) as pool:
         return list(pool.map(_one, [whole] * len(seeds), seeds, rules, triggers))
 
 
@@ -110,8 +111,11 @@ def _one(whole: bytes, seed: int, rule: DisturbanceRule | None, trigger: Trigger
 
 
 def _ends(found: Sequence[Rollout]) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.float64]]:
-    """Success, length in steps, and the step at which it was disturbed."""
-    began = [next((time_s for time_s, kind, _ in rollout.events if kind == "disturbance"), np.inf) for rollout in found]
+    """Success, length in steps, and the step of the first observation after it was disturbed."""
+    began = [
+        next((time_s + 1 / RATE_HZ for time_s, kind, _ in rollout.events if kind == "disturbance"), np.inf)
+        for rollout in found
+    ]
     return (
         np.array([rollout.outcome is Outcome.SUCCESS for rollout in found]),
         np.array([rollout.steps for rollout in found]),

@@ -28,6 +28,14 @@ class Watched:
     """[N, P] by name, NaN once a world is over."""
     execute: int
     """Steps from one plan to the next."""
+    late_s: float = 0.0
+    """From an observation to when the monitor hears of its plan."""
+
+    @property
+    def times_s(self) -> Values:
+        """[P] when each plan is heard of, since the start."""
+        found: Values = np.arange(next(iter(self.scores.values())).shape[1]) * self.execute / RATE_HZ + self.late_s
+        return found
 
     @property
     def plans(self) -> NDArray[np.int64]:

@@ -44,7 +44,9 @@ class ToyArena:
         found = roll_out(self.toy, thinker, seeds, steps, recipe.observe.past_actions)
         return Tried(found.succeeded.tolist(), found.steps_used)
 
-    def watch(self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0) -> Watched:
+    def watch(
+        self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0, retried: bool = False
+    ) -> Watched:
         return watch(self.toy, eyes, seeds, failure, usual)
 
     def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:

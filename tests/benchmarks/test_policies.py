@@ -40,18 +40,26 @@ def test_the_energy_is_trained_once_for_every_way_of_walking_down_it() -> None:
 
 def test_a_comparison_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     path = tmp_path / "policies.json"
-    cell = Cell("fork", "energy, fixed steps", 1, "updates", 2, 0.5, "4", 1, 2, 4.0)
+    cell = Cell("fork", "energy, fixed steps", 1, "updates", 2, 0.5, "4", 1, 2, 4.0, 0.0)
     Book(path).add([cell])
     again = Book(path)
     assert again.of(Job("fork", OURS, 1, 2, 0.0, 2)) == [cell]
-    assert not again.of(Job("fork", OURS, 0, 2, 0.0, 2)) and not again.of(Job("sort", OURS, 1, 2, 0.0, 2))
+    others = [
+        ("sort", 1, 2, 0.0, 2),
+        ("fork", 0, 2, 0.0, 2),
+        ("fork", 1, 3, 0.0, 2),
+        ("fork", 1, 2, 9.0, 2),
+        ("fork", 1, 2, 0.0, 5),
+    ]
+    for task, seed, updates, time_s, rollouts in others:
+        assert not again.of(Job(task, OURS, seed, updates, time_s, rollouts)), "another job"
 
 
 def test_a_table_has_a_row_for_each_method_and_a_column_for_each_number_of_steps(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def cells(method: str, cut: str, steps: str, *successes: int) -> list[Cell]:
-        return [Cell("fork", method, n, cut, 10, 1.0, steps, won, 20, 2.5) for n, won in enumerate(successes)]
+        return [Cell("fork", method, n, cut, 10, 1.0, steps, won, 20, 2.5, 0.0) for n, won in enumerate(successes)]
 
     show(
         "fork",

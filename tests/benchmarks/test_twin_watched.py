@@ -59,7 +59,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         def map(self, *arguments: object) -> Iterator[object]:
             return map(*arguments)  # type: ignore[call-overload, no-any-return]
 
-    monkeypatch.setattr(twin_watched, "worker_pool", lambda _: nullcontext((Here(), None)))
+    monkeypatch.setattr(twin_watched, "worker_pool", lambda _: nullcontext(Here()))
 
 
 def test_every_failure_can_be_done_to_the_twin() -> None:
@@ -71,9 +71,10 @@ def test_every_failure_can_be_done_to_the_twin() -> None:
 
 def test_every_plan_is_scored_and_a_disturbance_begins_when_it_is_told_to(trial: Trial) -> None:
     found = twin_watched.watch(trial, range(2), NUDGE, usual=50)
-    assert found.began.tolist() == [10, 10]
+    assert found.began.tolist() == [11, 11]
     assert set(found.scores) == {"energy", "spread"}
     assert found.plans.tolist() == [10, 10] and (found.lasted == 2 * RATE_HZ).all()
+    assert found.times_s[:2].tolist() == pytest.approx([0.05, 0.25])
     assert (found.scores["spread"][:, :10] > 0).all()
     assert np.isinf(twin_watched.watch(trial, range(1), NATURAL, usual=50).began).all()
 
