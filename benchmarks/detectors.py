@@ -127,7 +127,7 @@ class Eyes:
             found["logpzo"] = self.novelty.logpzo(thought.features)
         if any(name in self.names for name in SAMPLED):
             found |= self._of_sets(thought, torch.from_numpy(rows), memory)
-        return found
+        return {name: found[name] for name in self.names}
 
     def _of_sets(self, thought: Thought, rows: Tensor, memory: Memory) -> dict[str, Tensor]:
         model, past = self.thinker.model, self.thinker.act.execute

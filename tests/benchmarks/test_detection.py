@@ -187,6 +187,11 @@ def test_every_plan_gets_every_score_until_the_world_is_over(eyes: Eyes) -> None
     assert usual_length(found) > 0
 
 
+def test_only_what_was_asked_for_is_looked_at(eyes: Eyes) -> None:
+    few = Eyes(eyes.thinker, eyes.scorer, eyes.novelty, ("spread", "rnd"))
+    assert list(watch(Fork, few, range(2), NATURAL).scores) == ["spread", "rnd"]
+
+
 def test_a_rollout_does_not_depend_on_those_beside_it(eyes: Eyes) -> None:
     few = Eyes(eyes.thinker, eyes.scorer, eyes.novelty, ("energy",))
     together, alone = (watch(Fork, few, seeds, NATURAL) for seeds in (range(4), range(2, 3)))
