@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from detectors import Eyes
-from failures import Failure
+from failures import Case
 from watched import Retried, Watched
 
 from ebt_recipes.batch import Batch, Observations
@@ -62,27 +62,14 @@ class Arena(Protocol):
         """Once on each seed; `steps` of the sampler at most, None: the recipe's."""
         ...
 
-    def watch(
-        self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0, retried: bool = False
-    ) -> Watched:
-        """Once on each seed, with every score of `eyes`; `usual` is what `Failure.moments` asks for.
-
-        `retried`: with as much time as where retries are compared.
-        """
+    def watch(self, eyes: Eyes, case: Case, retried: bool = False) -> Watched:
+        """Once on each seed, with every score of `eyes`; `retried`: with the time that retries are compared in."""
         ...
 
     def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:
         """The product's, in this task's lengths and speeds."""
         ...
 
-    def retry(
-        self,
-        eyes: Eyes,
-        seeds: Sequence[int],
-        failure: Failure,
-        usual: int,
-        triggers: Sequence[Trigger],
-        rules: RetryRules,
-    ) -> Retried:
+    def retry(self, eyes: Eyes, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
         """The same with retries, begun by a trigger for each seed."""
         ...

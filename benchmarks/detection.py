@@ -39,7 +39,7 @@ from alarms import FEWEST_SUCCESSES, OVERALL, Figures, fit, judge
 from arena import Arena
 from arenas import ARENAS
 from detectors import MEMORIES, learn_eyes
-from failures import FINAL, NATURAL, TUNING, Study, suffered
+from failures import FINAL, NATURAL, TUNING, Case, Study, suffered
 from methods import METHODS, OURS
 from trained import train
 from watched import usual_length
@@ -101,13 +101,13 @@ def assess(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan, facts
     """Everything about one policy; `facts`: its name, training seed and updates. None: it succeeds too seldom."""
     scores = tuple(dict.fromkeys(score for detector in plan.detectors for score in names(detector)))
     look = partial(arena.watch, learn_eyes(thinker, seen, scores))
-    calibration = look(plan.study.calibrate(plan.calibration), NATURAL)
+    calibration = look(Case(plan.study.calibrate(plan.calibration)))
     if calibration.succeeded.sum() < FEWEST_SUCCESSES:
         sys.stderr.write(f"{arena.name}, {facts[0]}: fewer than {FEWEST_SUCCESSES} successes to calibrate on\n")
         return None
     usual = usual_length(calibration)
     tests = {
-        failure.name: look(plan.study.detect(failure, plan.rollouts), failure, usual)
+        failure.name: look(Case(plan.study.detect(failure, plan.rollouts), failure, usual))
         for failure in suffered(arena.disturbances)
     }
     alarms = {name: fit(name, calibration, plan.alpha, plan.window) for name in plan.detectors}

@@ -42,6 +42,21 @@ NATURAL = FAILURES[0]
 
 
 @dataclass(frozen=True)
+class Case:
+    """Rollouts to make, and what is done to them."""
+
+    seeds: Sequence[int]
+    failure: Failure = NATURAL
+    usual: int = 0
+    """Steps of a usual success, which tell the moments."""
+
+    @property
+    def moments(self) -> NDArray[np.int64]:
+        """[N] as of `Failure.moments`."""
+        return self.failure.moments(self.seeds, self.usual)
+
+
+@dataclass(frozen=True)
 class Study:
     """Where each purpose finds its seeds; a failure's begin so many thousands later as it has failures before it."""
 

@@ -29,6 +29,7 @@ from ebt_data.whole import write_whole
 from ebt_recipes.chunk_model import ChunkModel
 from ebt_recipes.interval import wilson
 from ebt_recipes.learner import Learner
+from ebt_recipes.objective_recipe import DescentRecipe
 from ebt_recipes.rollouts import worker_pool
 
 FIRST_SEED = 100_000
@@ -117,7 +118,8 @@ def try_out(
     recipe = arena.recipe(METHODS[name].objective)
     objective = recipe.objective
     if steps is None:
-        tolerance = objective.tolerance or ADAPTIVE  # type: ignore[union-attr]  # only descents have no number
+        assert isinstance(objective, DescentRecipe), f"{name} does not end by itself"
+        tolerance = objective.tolerance or ADAPTIVE
         recipe = recipe.model_copy(update={"objective": objective.model_copy(update={"tolerance": tolerance})})
     seeds = range(FIRST_SEED, FIRST_SEED + job.rollouts)
     tried = arena.roll_out(recipe, model, seeds, MOST_STEPS if steps is None else steps)

@@ -37,7 +37,7 @@ from alarms import FEWEST_SUCCESSES, Alarm, fit
 from arena import Arena
 from arenas import ARENAS
 from detectors import MEMORIES, Eyes, learn_eyes
-from failures import FAILURES, FINAL, NATURAL, TUNING, Failure, Study, suffered
+from failures import FAILURES, FINAL, TUNING, Case, Failure, Study, suffered
 from methods import METHODS, OURS
 from trained import train
 from triggers import Scheduled, oracle_times, random_times
@@ -152,7 +152,7 @@ class Trial:
         """Roll out with triggers that read the scores of `who`."""
         eyes = replace(self.eyes, names=self.alarms[who].scores)
         rules = self.arena.rules(rule, retries, self.go_on)
-        return self.arena.retry(eyes, seeds, failure, self.usual, triggers, rules)
+        return self.arena.retry(eyes, Case(seeds, failure, self.usual), triggers, rules)
 
     def _watching(self, who: str, count: int) -> list[Trigger]:
         return [self.alarms[who].bands.monitor() for _ in range(count)]
@@ -194,7 +194,7 @@ def prepare(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan) -> T
     eyes = learn_eyes(
         thinker, seen, tuple(dict.fromkeys(score for each in detectors.values() for score in names(each)))
     )
-    calibration = arena.watch(eyes, plan.study.calibrate(plan.calibration), NATURAL, retried=True)
+    calibration = arena.watch(eyes, Case(plan.study.calibrate(plan.calibration)), retried=True)
     if calibration.succeeded.sum() < FEWEST_SUCCESSES:
         return None
     alarms = {who: fit(each, calibration, plan.alpha, plan.window) for who, each in detectors.items()}

@@ -12,7 +12,7 @@ from typing import Any
 import twin_watched
 from arena import Tried
 from detectors import Eyes
-from failures import Failure
+from failures import Case
 from twin_watched import KINDS, Watching
 from watched import RATE_HZ, Retried, Watched
 
@@ -96,25 +96,15 @@ class TwinArena:
         used = [count for _, counts in tried for count in counts]
         return Tried([success for success, _ in tried], sum(used) / len(used))
 
-    def watch(
-        self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0, retried: bool = False
-    ) -> Watched:
+    def watch(self, eyes: Eyes, case: Case, retried: bool = False) -> Watched:
         trial = self._trial(eyes, RETRIED_S if retried else self._table.longest_s)
-        return twin_watched.watch(trial, seeds, failure, usual)
+        return twin_watched.watch(trial, case)
 
     def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:
         return RetryRules(retries=retries, rule=rule, go_on=go_on)
 
-    def retry(
-        self,
-        eyes: Eyes,
-        seeds: Sequence[int],
-        failure: Failure,
-        usual: int,
-        triggers: Sequence[Trigger],
-        rules: RetryRules,
-    ) -> Retried:
-        return twin_watched.retry(self._trial(eyes, RETRIED_S), seeds, failure, usual, triggers, rules)
+    def retry(self, eyes: Eyes, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
+        return twin_watched.retry(self._trial(eyes, RETRIED_S), case, triggers, rules)
 
     def _trial(self, eyes: Eyes, max_seconds: float) -> Trial:
         assert self._spec.rate_hz == RATE_HZ, "all tasks here have one rate"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from detectors import Eyes
-from failures import Failure
+from failures import Case, Failure
 from numpy.typing import NDArray
 from torch import Tensor
 from watched import RATE_HZ, Retried, Watched
@@ -54,14 +54,14 @@ class Watching:
         return policy if self.trigger is None else Retrying(policy, self.trigger, bench.spec, self.rules)
 
 
-def watch(trial: Trial, seeds: Sequence[int], failure: Failure, usual: int) -> Watched:
+def watch(trial: Trial, case: Case) -> Watched:
     """One rollout on each seed; `trial.make` is a `Watching` without a trigger."""
     make = trial.make
     assert isinstance(make, Watching), "nobody watches"
-    found = roll_all(trial, seeds, failure, usual, [None] * len(seeds))
+    found = roll_all(trial, case, [None] * len(case.seeds))
     execute = make.run.recipe.act.execute
     plans = -(-round(trial.limits.max_seconds * RATE_HZ) // execute)
-    scores = {name: np.full((len(seeds), plans), np.nan) for name in make.eyes.names}
+    scores = {name: np.full((len(found), plans), np.nan) for name in make.eyes.names}
     for row, rollout in enumerate(found):
         for index, name in enumerate(make.eyes.names):
             values = [score[index] for _, _, score in rollout.plans]
@@ -70,32 +70,23 @@ def watch(trial: Trial, seeds: Sequence[int], failure: Failure, usual: int) -> W
     return Watched(*_ends(found), scores, execute, late_s)
 
 
-def retry(
-    trial: Trial,
-    seeds: Sequence[int],
-    failure: Failure,
-    usual: int,
-    triggers: Sequence[Trigger],
-    rules: RetryRules,
-) -> Retried:
+def retry(trial: Trial, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
     """The same, helped."""
     make = trial.make
     assert isinstance(make, Watching), "nobody watches"
-    found = roll_all(replace(trial, make=replace(make, rules=rules)), seeds, failure, usual, triggers)
+    found = roll_all(replace(trial, make=replace(make, rules=rules)), case, triggers)
     said = [[kind for _, kind, _ in rollout.events] for rollout in found]
     retries = np.array([sum(kind in ("hold", "commit") for kind in kinds) for kinds in said])
     return Retried(*_ends(found), retries, np.array(["give_up" in kinds for kinds in said]))
 
 
-def roll_all(
-    trial: Trial, seeds: Sequence[int], failure: Failure, usual: int, triggers: Sequence[Trigger | None]
-) -> list[Rollout]:
+def roll_all(trial: Trial, case: Case, triggers: Sequence[Trigger | None]) -> list[Rollout]:
     """In the order of the seeds, each with its own trigger and moment."""
     whole = pickle.dumps(trial)  # as bytes: torch would share each tensor through a file of its own
-    rules = [_rule(failure, moment) for moment in failure.moments(seeds, usual).tolist()]
-    workers = min(os.cpu_count() or 1, len(seeds))
+    rules = [_rule(case.failure, moment) for moment in case.moments.tolist()]
+    workers = min(os.cpu_count() or 1, len(case.seeds))
     with worker_pool(workers) as pool:
-        return list(pool.map(_one, [whole] * len(seeds), seeds, rules, triggers))
+        return list(pool.map(_one, [whole] * len(case.seeds), case.seeds, rules, triggers))
 
 
 def _rule(failure: Failure, moment: int) -> DisturbanceRule | None:

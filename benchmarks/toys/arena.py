@@ -5,7 +5,7 @@ from typing import Any
 
 from arena import Tried
 from detectors import Eyes
-from failures import Failure
+from failures import Case
 from watched import Retried, Watched
 
 from ebt_recipes.chunk_model import ChunkModel
@@ -44,21 +44,11 @@ class ToyArena:
         found = roll_out(self.toy, thinker, seeds, steps, recipe.observe.past_actions)
         return Tried(found.succeeded.tolist(), found.steps_used)
 
-    def watch(
-        self, eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0, retried: bool = False
-    ) -> Watched:
-        return watch(self.toy, eyes, seeds, failure, usual)
+    def watch(self, eyes: Eyes, case: Case, retried: bool = False) -> Watched:
+        return watch(self.toy, eyes, case)
 
     def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:
         return retry_rules(self.toy, rule, retries, go_on)
 
-    def retry(
-        self,
-        eyes: Eyes,
-        seeds: Sequence[int],
-        failure: Failure,
-        usual: int,
-        triggers: Sequence[Trigger],
-        rules: RetryRules,
-    ) -> Retried:
-        return retry(self.toy, eyes, seeds, failure, usual, triggers, rules)
+    def retry(self, eyes: Eyes, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
+        return retry(self.toy, eyes, case, triggers, rules)

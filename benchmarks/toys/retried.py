@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from detectors import Eyes
-from failures import Failure
+from failures import Case
 from numpy.typing import NDArray
 from torch import Tensor
 from watched import RATE_HZ, Retried
@@ -142,19 +142,11 @@ class Crew:
 
 
 @torch.no_grad()
-def retry(
-    toy: type[Toy],
-    eyes: Eyes,
-    seeds: Sequence[int],
-    failure: Failure,
-    usual: int,
-    triggers: Sequence[Trigger],
-    rules: RetryRules,
-) -> Retried:
-    """One rollout on each seed, with a trigger of its own; `usual` is what `Failure.moments` asks for."""
-    scene = Scene(toy, seeds, failure, usual)
-    crew = Crew(Desk(eyes.thinker, seeds), eyes, triggers, rules, scene.worlds.observe())
-    lasted = np.zeros(len(seeds), np.int64)
+def retry(toy: type[Toy], eyes: Eyes, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
+    """One rollout on each seed, with a trigger of its own."""
+    scene = Scene(toy, case)
+    crew = Crew(Desk(eyes.thinker, case.seeds), eyes, triggers, rules, scene.worlds.observe())
+    lasted = np.zeros(len(case.seeds), np.int64)
     now = 0
     while len(live := np.flatnonzero(~scene.worlds.over)):
         view = scene.look(now)

@@ -3,12 +3,10 @@
 Shapes: N worlds, J joints, P plans.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from detectors import Eyes
-from failures import Failure
+from failures import Case
 from numpy.typing import NDArray
 from watched import Watched
 
@@ -20,13 +18,13 @@ from toys.toy import Toy, View
 class Scene:
     """Worlds to which something is done, and their twins to which nothing is, for as long as both look the same."""
 
-    def __init__(self, toy: type[Toy], seeds: Sequence[int], failure: Failure, usual: int) -> None:
+    def __init__(self, toy: type[Toy], case: Case) -> None:
         self.worlds, self._calm = toy(), toy()
-        self.worlds.reset(seeds)
-        self._calm.reset(seeds)
-        self._kind = failure.kind
-        self._moments = failure.moments(seeds, usual)
-        self.began = np.full(len(seeds), np.inf)
+        self.worlds.reset(case.seeds)
+        self._calm.reset(case.seeds)
+        self._kind = case.failure.kind
+        self._moments = case.moments
+        self.began = np.full(len(case.seeds), np.inf)
         """[N] step at which the first trace could be seen; inf: not yet."""
 
     def look(self, now: int) -> View:
@@ -44,13 +42,13 @@ class Scene:
 
 
 @torch.no_grad()
-def watch(toy: type[Toy], eyes: Eyes, seeds: Sequence[int], failure: Failure, usual: int = 0) -> Watched:
-    """One rollout on each seed, all planning at the same steps; `usual` is what `Failure.moments` asks for."""
-    scene = Scene(toy, seeds, failure, usual)
-    desk, execute = Desk(eyes.thinker, seeds), eyes.thinker.act.execute
-    lasted = np.zeros(len(seeds), np.int64)
-    scores = {name: np.full((len(seeds), -(-toy.longest // execute)), np.nan) for name in eyes.names}
-    memory = eyes.remember(len(seeds))
+def watch(toy: type[Toy], eyes: Eyes, case: Case) -> Watched:
+    """One rollout on each seed, all planning at the same steps."""
+    scene = Scene(toy, case)
+    desk, execute = Desk(eyes.thinker, case.seeds), eyes.thinker.act.execute
+    lasted = np.zeros(len(case.seeds), np.int64)
+    scores = {name: np.full((len(case.seeds), -(-toy.longest // execute)), np.nan) for name in eyes.names}
+    memory = eyes.remember(len(case.seeds))
     now = 0
     while len(live := np.flatnonzero(~scene.worlds.over)):
         view = scene.look(now)

@@ -18,7 +18,9 @@ class _Any(Section):
     """Of guessing the pose at the next gripper event and the chunk's mean from the observation alone."""
 
 
-class _Descent(_Any):
+class DescentRecipe(_Any):
+    """What samplers share that take steps until their slope is flat."""
+
     tolerance: float = Field(default=0.0, ge=0)
     """The first step along a slope whose root mean square is below is a plan's last; 0 spends every step."""
     step_sizes: tuple[float, ...] = (1.0, 0.2, 0.2)
@@ -30,7 +32,7 @@ class _Descent(_Any):
         return len(self.step_sizes)
 
 
-class EquilibriumMatchingRecipe(_Descent):
+class EquilibriumMatchingRecipe(DescentRecipe):
     """Equilibrium matching with an explicit energy (arXiv 2510.02300), and two terms that give its level a meaning."""
 
     kind: Literal["equilibrium_matching"] = "equilibrium_matching"
@@ -45,7 +47,7 @@ class EquilibriumMatchingRecipe(_Descent):
     among the steps that are left."""
 
 
-class UnrolledRecipe(_Descent):
+class UnrolledRecipe(DescentRecipe):
     """The paper's objective (arXiv 2510.27545): descend a few steps from noise, regress every iterate to the chunk.
 
     Its two published configurations are the recipes `ebt_october` and `ebt_november`.
@@ -94,7 +96,7 @@ class AnnealedRecipe(_Any):
         return self.steps
 
 
-class EquilibriumFieldRecipe(_Descent):
+class EquilibriumFieldRecipe(DescentRecipe):
     """Equilibrium matching without an energy: the same target, learnt by a vector field of the same network."""
 
     kind: Literal["equilibrium_field"] = "equilibrium_field"

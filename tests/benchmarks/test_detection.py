@@ -6,7 +6,7 @@ import torch
 from alarms import OVERALL, Alarm, fit, judge, look, smoothed
 from detection import DETECTORS, asked, needs
 from detectors import SET, Eyes, Novelty, discrepancy, learn_eyes
-from failures import FAILURES, FINAL, MOST, NATURAL, TUNING, Failure, Study, suffered
+from failures import FAILURES, FINAL, MOST, NATURAL, TUNING, Case, Failure, Study, suffered
 from measures import auroc, balanced_accuracy, timely_accuracy
 from methods import METHODS, OURS
 from numpy.typing import NDArray
@@ -179,7 +179,7 @@ def eyes() -> Iterator[Eyes]:
 
 
 def test_every_plan_gets_every_score_until_the_world_is_over(eyes: Eyes) -> None:
-    found = watch(Fork, eyes, range(2), NATURAL)
+    found = watch(Fork, eyes, Case(range(2)))
     assert set(found.scores) == set(eyes.names)
     for values in found.scores.values():
         assert (np.isfinite(values).sum(axis=1) == found.plans).all()
@@ -189,12 +189,12 @@ def test_every_plan_gets_every_score_until_the_world_is_over(eyes: Eyes) -> None
 
 def test_only_what_was_asked_for_is_looked_at(eyes: Eyes) -> None:
     few = Eyes(eyes.thinker, eyes.scorer, eyes.novelty, ("spread", "rnd"))
-    assert list(watch(Fork, few, range(2), NATURAL).scores) == ["spread", "rnd"]
+    assert list(watch(Fork, few, Case(range(2))).scores) == ["spread", "rnd"]
 
 
 def test_a_rollout_does_not_depend_on_those_beside_it(eyes: Eyes) -> None:
     few = Eyes(eyes.thinker, eyes.scorer, eyes.novelty, ("energy",))
-    together, alone = (watch(Fork, few, seeds, NATURAL) for seeds in (range(4), range(2, 3)))
+    together, alone = (watch(Fork, few, Case(seeds)) for seeds in (range(4), range(2, 3)))
     assert together.lasted[2] == alone.lasted[0]
     assert together.scores["energy"][2] == pytest.approx(alone.scores["energy"][0], rel=1e-3, abs=1e-4, nan_ok=True)
 

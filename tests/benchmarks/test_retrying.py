@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from detectors import Eyes, Novelty
-from failures import NATURAL
+from failures import Case
 from methods import METHODS, OURS
 from numpy.typing import NDArray
 from retry import RULES, compare, rate
@@ -49,7 +49,7 @@ def tried(
     eyes: Eyes, times_s: Sequence[Sequence[float]], rule: Rule = "hold", retries: int = 2, go_on: bool = False
 ) -> Retried:
     rules = retry_rules(Short, rule, retries, go_on)
-    return retry(Short, eyes, SEEDS, NATURAL, 40, scheduled(times_s), rules)
+    return retry(Short, eyes, Case(SEEDS, usual=40), scheduled(times_s), rules)
 
 
 def outcome(succeeded: Sequence[int], retries: Sequence[int], gave_up: int = 0) -> Retried:
@@ -95,7 +95,7 @@ def test_an_oracle_waits_for_what_was_done_and_leaves_successes_alone() -> None:
 
 
 def test_without_a_rise_a_watched_rollout_is_the_bare_one(eyes: Eyes) -> None:
-    bare = watch(Short, eyes, SEEDS, NATURAL)
+    bare = watch(Short, eyes, Case(SEEDS))
     alone = tried(eyes, [()] * 3)
     assert (alone.lasted == bare.lasted).all()
     assert (alone.succeeded == bare.succeeded).all()

@@ -1,6 +1,6 @@
 """The benchmarks' twin in small: an untrained policy is watched, disturbed and helped through the product's loop."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import twin_watched
 from detectors import Eyes, Novelty
-from failures import FAILURES, NATURAL, Failure
+from failures import FAILURES, Case, Failure
 from methods import METHODS, OURS
 from triggers import Scheduled
 from twin_arena import SEEN, TwinArena
@@ -56,8 +56,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process: starting another takes longer than the rollouts."""
 
     class Here:
-        def map(self, *arguments: object) -> Iterator[object]:
-            return map(*arguments)  # type: ignore[call-overload, no-any-return]
+        def map(self, work: Callable[..., object], *columns: Iterable[object]) -> Iterator[object]:
+            return map(work, *columns)
 
     monkeypatch.setattr(twin_watched, "worker_pool", lambda _: nullcontext(Here()))
 
@@ -70,17 +70,17 @@ def test_every_failure_can_be_done_to_the_twin() -> None:
 
 
 def test_every_plan_is_scored_and_a_disturbance_begins_when_it_is_told_to(trial: Trial) -> None:
-    found = twin_watched.watch(trial, range(2), NUDGE, usual=50)
+    found = twin_watched.watch(trial, Case(range(2), NUDGE, 50))
     assert found.began.tolist() == [11, 11]
     assert set(found.scores) == {"energy", "spread"}
     assert found.plans.tolist() == [10, 10] and (found.lasted == 2 * RATE_HZ).all()
     assert found.times_s[:2].tolist() == pytest.approx([0.05, 0.25])
     assert (found.scores["spread"][:, :10] > 0).all()
-    assert np.isinf(twin_watched.watch(trial, range(1), NATURAL, usual=50).began).all()
+    assert np.isinf(twin_watched.watch(trial, Case(range(1))).began).all()
 
 
 def test_each_rollout_has_a_trigger_of_its_own(trial: Trial) -> None:
     triggers = [Scheduled(EnergyMonitor(None), times_s) for times_s in ((), (0.5,))]
-    helped = twin_watched.retry(trial, range(2), NATURAL, 50, triggers, RetryRules(retries=2, rule="hold"))
+    helped = twin_watched.retry(trial, Case(range(2)), triggers, RetryRules(retries=2, rule="hold"))
     assert helped.retries.tolist() == [0, 1]
     assert not helped.gave_up.any()
