@@ -88,9 +88,11 @@ class DeployView(BenchView):
     def _energy(self, tick: "Tick") -> Text:
         decision = tick.step.decision
         above = decision.score > decision.threshold
+        # Of several, the worst is shown against its band; without one, the first.
+        name = self._score if np.isfinite(decision.threshold) else self._score.split("+")[0]
         band = f"normal up to {widgets.number(decision.threshold)}"
         return Text.assemble(
-            (f"{self._score} ", "bold"),
+            (f"{name} ", "bold"),
             (widgets.number(decision.score), widgets.ALARM if above else widgets.CALM),
             f"  {band if np.isfinite(decision.threshold) else 'no band yet: see --calibrate'}",
             f"  attempt {decision.attempt}",
