@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebt_cli.console import Stopped, bell, near, result_table, say
-from ebt_cli.names import EPISODES, complete_bench, task_option
+from ebt_cli.names import EPISODES, LONGEST, complete_bench, task_option
 from ebt_data.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ def collect(
     ] = 30,
     out: Annotated[Path, typer.Option(help="Folder of the dataset; an unfinished one is continued.")] = EPISODES,
     seed: Annotated[int, typer.Option(min=0, help="Of the first scene, where a twin lays it out.")] = 0,
-    seconds: Annotated[
-        float | None, typer.Option(min=1, help="Longest demonstration.", show_default="the task's; 30 on real arms")
-    ] = None,
+    seconds: Annotated[float | None, typer.Option(min=1, help="Longest demonstration.", show_default=LONGEST)] = None,
     rate: Annotated[float | None, typer.Option(min=1, help="Ticks a second, instead of the bench file's.")] = None,
 ) -> None:
     """Record demonstrations until the folder holds enough good ones.

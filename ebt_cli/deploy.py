@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebt_cli.console import bell, listed, near, result_table, say
-from ebt_cli.names import ROLLOUTS, complete_bench, complete_run, task_option
+from ebt_cli.names import LONGEST, ROLLOUTS, complete_bench, complete_run, task_option
 from ebt_cli.session import rate_line
 from ebt_data.errors import MisuseError, TaskFailed
 
@@ -24,9 +24,17 @@ if TYPE_CHECKING:
     from ebt_recipes.listener import Listener
     from ebt_recipes.policy import EnergyPolicy
     from ebt_recipes.recording import EpisodeResult, Hooks
+    from ebt_recipes.retry import RetryRules
 
 CALIBRATION = "calibration.json"
 """Beside the run's checkpoint; the rollouts it was made from lie in the folder `calibration` there."""
+Score = Annotated[
+    str, typer.Option(metavar="NAME[+NAME]", help="With --calibrate: what to watch, e.g. energy+elapsed.")
+]
+Alpha = Annotated[
+    float | None, typer.Option(metavar="RATE", help="With --calibrate: false alarms per episode, 0.05 where left out.")
+]
+Seconds = Annotated[float | None, typer.Option(min=1, help="Longest rollout, retries and all.", show_default=LONGEST)]
 
 
 def deploy(
@@ -41,14 +49,11 @@ def deploy(
         int,
         typer.Option(metavar="N", min=0, help="Make N rollouts bare, learn the normal band from the successes, stop."),
     ] = 0,
-    score: Annotated[
-        str,
-        typer.Option(metavar="NAME[+NAME]", help="With --calibrate: what to watch, e.g. energy+elapsed."),
-    ] = "",
-    alpha: Annotated[
-        float | None,
-        typer.Option(metavar="RATE", help="With --calibrate: false alarms per episode, 0.05 where left out."),
-    ] = None,
+    score: Score = "",
+    alpha: Alpha = None,
+    retries: Annotated[int, typer.Option(metavar="N", min=1, help="Retries in a rollout; the next rise ends it.")] = 2,
+    go_on: Annotated[bool, typer.Option("--go-on", help="After the last retry carry on, unwatched.")] = False,
+    seconds: Seconds = None,
     compile_plans: Annotated[
         bool, typer.Option("--compile", help="Compile the planner first: up to a minute for a third off a plan's time.")
     ] = False,
@@ -68,8 +73,11 @@ def deploy(
     from ebt_recipes.deploy import for_run, other_task
     from ebt_recipes.disturbance import check_disturbance
     from ebt_recipes.policy import EnergyPolicy
+    from ebt_recipes.retry import RetryRules
 
     _agree(run, calibrate, disturb, score, alpha)
+    if go_on and not retry:
+        raise MisuseError("--go-on says what comes after the last retry, and --no-retry has none", "leave one out")
     trained = load_run(run)
     table = for_run(load_bench(bench), trained, task)
     if disturb:
@@ -81,12 +89,13 @@ def deploy(
     if compile_plans:
         say("compiling the planner ...")
         say(policy.compile())
-    session = Session(table, run, shown, disturb)
+    session = Session(table, run, shown, disturb, seconds)
     try:
         if calibrate:
             _calibrate(session, policy, run, range(seed, seed + calibrate), alpha or 0.05)
         else:
-            agent = watched(policy, run, band, table.spec, retry, session.veto)
+            rules = RetryRules(retries if retry else 0, go_on)
+            agent = watched(policy, run, band, table.spec, rules, session.veto)
             _show(session.roll_out(agent, range(seed, seed + episodes), out))
             say(f"what they say: ebt inspect {near(out)}", "cyan")
     finally:
@@ -111,14 +120,21 @@ def _agree(run: Path, calibrate: int, disturb: str, score: str, alpha: float | N
 class Session:
     """The deploy screen and the operator's keys around one call of the procedure."""
 
-    def __init__(self, table: "TwinBench | DynamixelBench", run: Path, score: str, disturb: str = "") -> None:
-        """`score` is the name of what is watched."""
+    def __init__(
+        self,
+        table: "TwinBench | DynamixelBench",
+        run: Path,
+        score: str,
+        disturb: str = "",
+        longest_s: float | None = None,
+    ) -> None:
+        """`score` is the name of what is watched; a rollout takes `longest_s` at most, else as long as the bench says."""
         from ebt_cli.session import Desk
         from ebt_hardware.keyboard import TerminalKeys
         from ebt_recipes.recording import Limits
 
         self._table, self._run, self._score, self._disturb = table, run, score, disturb
-        self._limits = Limits(table.longest_s)
+        self._limits = Limits(longest_s or table.longest_s)
         self._keys = TerminalKeys()
         self._desk = Desk(self._keys.poll)
 
@@ -197,12 +213,12 @@ def watched(
     run: Path,
     band: "Calibration | None",
     spec: "BenchSpec",
-    retry: bool = True,
+    rules: "RetryRules",
     veto: Callable[[], bool] | None = None,
 ) -> "Agent":
     """The policy under its monitor, and what to say about how far that is to be trusted."""
     from ebt_recipes.monitor import EnergyMonitor
-    from ebt_recipes.retry import Retrying, RetryRules
+    from ebt_recipes.retry import Retrying
 
     if band is not None:
         monitor = band.monitor()
@@ -212,7 +228,7 @@ def watched(
         say(f"no {run / CALIBRATION}: nothing is known of normal energy, so nothing is retried", "yellow")
         if policy.score == "energy":
             say(f"hint: ebt deploy {run} --calibrate 100", "cyan")
-    return Retrying(policy, monitor, spec, RetryRules() if retry else RetryRules(retries=0), veto)
+    return Retrying(policy, monitor, spec, rules, veto)
 
 
 def _calibrate(session: Session, policy: "EnergyPolicy", run: Path, seeds: range, alpha: float) -> None:

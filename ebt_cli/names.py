@@ -6,6 +6,8 @@ from typing import Any
 import typer
 
 RUNS, EPISODES, ROLLOUTS = Path("data/runs"), Path("data/episodes"), Path("data/episodes/rollouts")
+LONGEST = "the task's; 30 on real arms"
+"""Said where nobody asks for a time."""
 
 
 def complete_bench(incomplete: str) -> list[str]:

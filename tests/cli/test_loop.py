@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from ebt_cli import deploy
 from ebt_cli.app import run
 from ebt_data.episode import Episode, list_episodes
 from ebt_hardware.twin.pick_place import PickPlace
+from ebt_recipes.calibrate import Calibration
 from ebt_recipes.checkpoint import Run
 
 RECIPE = "[training]\nmax_steps = 3\nbatch = 4\nwarmup_steps = 1\n"
@@ -81,11 +83,8 @@ def test_inspect_tells_a_run(workplace: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.slow
-def test_deploy_records_energies_and_counts(
-    untrained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(PickPlace, "longest_s", 0.8)
-    assert run(["deploy", str(untrained.path), "-n", "2", "--out", str(tmp_path / "rollouts")]) == 0
+def test_deploy_records_energies_and_counts(untrained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["deploy", str(untrained.path), "-n", "2", "--seconds", "1", "--out", str(tmp_path / "rollouts")]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 3
     assert "success 0/2 (0-66 %)" in err
@@ -94,6 +93,38 @@ def test_deploy_records_energies_and_counts(
         assert episode.meta.kind == "rollout"
         assert episode.energy is not None
         assert episode.energy["steps"].max() == 3
+
+
+@pytest.mark.slow
+def test_a_rollout_is_retried_as_often_and_as_long_as_asked(
+    untrained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    always_too_high = Calibration(
+        alpha=0.05,
+        n=60,
+        counted=30,
+        score="energy",
+        window=1,
+        rollouts=(),
+        times_s=(0,),
+        mean=((0,),),
+        sd=((1,),),
+        k=-99,
+    )
+    monkeypatch.setattr(deploy, "known_band", lambda _: always_too_high)
+    asked = ["deploy", str(untrained.path), "-n", "1", "--retries", "1", "--seconds", "6"]
+    for more, why, last in (([], "agent gave up", "give_up"), (["--go-on"], "time limit", "rise")):
+        assert run([*asked, *more, "--out", str(tmp_path / why)]) == 0
+        row = capsys.readouterr().out.splitlines()[1].split("\t")
+        assert (row[3], row[5]) == (why, "2")
+        with Episode(list_episodes(tmp_path / why)[0]) as episode:
+            kinds = [event.kind for event in episode.events]
+            assert (kinds.count("replan"), last in kinds[kinds.index("replan") :]) == (1, True)
+
+
+def test_going_on_after_no_retry_is_refused(untrained: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["deploy", str(untrained.path), "--no-retry", "--go-on"]) == 2
+    assert "--go-on" in capsys.readouterr().err
 
 
 @pytest.mark.slow
