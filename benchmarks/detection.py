@@ -41,6 +41,7 @@ from arenas import ARENAS
 from detectors import MEMORIES, learn_eyes
 from failures import FINAL, NATURAL, TUNING, Case, Study, suffered
 from methods import METHODS, OURS
+from table import head, line
 from trained import train
 from watched import usual_length
 
@@ -142,22 +143,15 @@ def show(block: Block) -> None:
     some = next(iter(block.figures.values()))
     kinds = [name for name in some if name != OVERALL]
     counts = ", ".join(f"{name} {some[name].failures} ({100 * block.success[name]:.0f} %)" for name in kinds)
-    write(
-        f"\n{block.task}: {block.policy}, seed {block.seed}, {block.updates} updates; a success takes {block.usual} steps\n"
-    )
-    write(f"calibrated on {block.calibrated_on} successes; failures (success): {counts}\n")
-    head = ("needs", "AUROC", "early", "balanced", "called", "false", "timely", "delay", "recovered")
-    write(f"{'all':<32}" + "".join(f"{word:>10}" for word in head) + "\n")
+    write(f"\n{block.task}, {block.policy}, training seed {block.seed}, {block.updates} updates: ")
+    write(f"calibrated on {block.calibrated_on} successes of {block.usual} steps; failures (success): {counts}\n")
+    columns = ("AUROC", "early", "balanced", "called", "false", "timely", "delay", "recovered")
+    write(head(["watched", "needs", *columns]))
     for name, found in block.figures.items():
-        write(f"{name:<32}{needs(name):>10}" + "".join(f"{cell:>10}" for cell in cells(found[OVERALL])) + "\n")
-    write(f"\n{'by failure':<32}" + "".join(f"{kind:^41}" for kind in kinds) + "\n")
-    write(
-        " " * 32
-        + (("".join(f"{word:>8}" for word in ("AUROC", "early", "called", "delay")) + f"{'recov.':>9}") * len(kinds))
-        + "\n"
-    )
+        write(line([name, needs(name), *cells(found[OVERALL])]))
+    write(head(["AUROC, early, called, delay, recovered", *kinds]))
     for name, found in block.figures.items():
-        write(f"{name:<32}" + "".join(by_failure(found[kind], kind == NATURAL.name) for kind in kinds) + "\n")
+        write(line([name, *(by_failure(found[kind], kind == NATURAL.name) for kind in kinds)]))
     sys.stdout.flush()
 
 
@@ -174,10 +168,10 @@ def cells(figures: Figures) -> tuple[str, ...]:
 
 
 def by_failure(figures: Figures, natural: bool) -> str:
-    """Of the second table."""
+    """A cell of the second table."""
     delay = f"{100 * figures.delay_share:.0f} %" if natural else f"{figures.delay:.0f}"
-    recovered = "" if natural else f"{figures.recovered_alarmed}/{figures.recovered}"
-    return f"{figures.auroc:>8.3f}{figures.early_auroc:>8.3f}{100 * figures.called:>8.1f}{delay:>8}{recovered:>9}"
+    recovered = "" if natural else f", {figures.recovered_alarmed}/{figures.recovered}"
+    return f"{figures.auroc:.3f}, {figures.early_auroc:.3f}, {100 * figures.called:.0f}, {delay}{recovered}"
 
 
 def asked(arguments: Sequence[str] | None = None) -> argparse.Namespace:

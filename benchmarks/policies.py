@@ -23,6 +23,7 @@ import torch
 from arena import Arena
 from arenas import ARENAS
 from methods import METHODS, OURS
+from table import head, line
 from torch import Tensor
 
 from ebt_data.whole import write_whole
@@ -180,8 +181,7 @@ def show(task: str, cells: Sequence[Cell]) -> None:
         if not any(cell.cut == cut for cell in some):
             continue
         columns = [steps for steps in COLUMNS if any(cell.steps == steps for cell in some)]
-        head = [f"{task}, equal {cut}", "updates", *columns, "by training seed"]
-        sys.stdout.write("\n" + line(head) + line(["---"] * len(head)))
+        sys.stdout.write(head([f"{task}, equal {cut}", "updates", *columns, "by training seed"]))
         for method in dict.fromkeys(cell.method for name in METHODS for cell in some if cell.method == name):
             own = [cell for cell in some if cell.method == method]
             by_steps = {steps: [cell for cell in own if cell.steps == steps] for steps in columns}
@@ -201,10 +201,6 @@ def rate(cells: Sequence[Cell]) -> str:
     low, high = wilson(successes, rollouts)
     used = f", {sum(cell.steps_used for cell in cells) / len(cells):.1f}" if cells[0].steps == "adaptive" else ""
     return f"{100 * successes / rollouts:.1f} ({100 * low:.0f}-{100 * high:.0f}){used}"
-
-
-def line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |\n"
 
 
 def main() -> None:

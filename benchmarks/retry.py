@@ -39,6 +39,7 @@ from arenas import ARENAS
 from detectors import MEMORIES, Eyes, learn_eyes
 from failures import FAILURES, FINAL, TUNING, Case, Failure, Study, suffered
 from methods import METHODS, OURS
+from table import head, line
 from trained import train
 from triggers import Scheduled, oracle_times, random_times
 from watched import RATE_HZ, Retried, usual_length
@@ -203,18 +204,17 @@ def prepare(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan) -> T
 
 def announce(title: str) -> None:
     """The head of a table on stdout."""
-    head = "".join(f"{word:>20}" for word in ("alone, %", "helped, %", "rescued, %", "harmed, %"))
-    sys.stdout.write(f"\n{title:<40}\n{'':<37}{head}{'retries':>9}{'false':>9}{'gave up':>8}\n")
+    shares = ("alone, %", "helped, %", "rescued, %", "harmed, %")
+    sys.stdout.write(head([title, "who", "rule", *shares, "retries", "false", "gave up"]))
 
 
 def show(row: Row) -> None:
     """A line of the table on stdout."""
     failed = row.n - row.alone
     counts = ((row.alone, row.n), (row.helped, row.n), (row.rescued, failed), (row.harmed, row.alone))
-    each = "".join(f"{rate(*count):>20}" for count in counts)
-    sys.stdout.write(
-        f"{row.failure:<12}{row.who:<16}{row.rule:<9}{each}{row.retries:>9.2f}{row.false_retries:>9.3f}{row.gave_up:>8}\n"
-    )
+    shares = (rate(*count) for count in counts)
+    often = (f"{row.retries:.2f}", f"{row.false_retries:.3f}", str(row.gave_up))
+    sys.stdout.write(line([row.failure, row.who, row.rule, *shares, *often]))
     sys.stdout.flush()
 
 
