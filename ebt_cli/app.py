@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from ebt_cli import collect, demo, deploy, doctor, inspect, stops, train, twin
+from ebt_cli import collect, demo, deploy, doctor, inspect, label, stops, train, twin
 from ebt_cli.console import INTERRUPTED, Stopped, plain, say, survive_closed_terminal, talk
 from ebt_data.errors import DataError, EbtError
 
@@ -35,7 +35,8 @@ app = typer.Typer(
     epilog="No arms at hand? `ebt demo` shows the whole loop on the digital twin.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (collect.collect, train.train, deploy.deploy, inspect.inspect, demo.demo, doctor.doctor, twin.twin):
+loop = (collect.collect, train.train, deploy.deploy, inspect.inspect)
+for verb in (*loop, label.label, demo.demo, doctor.doctor, twin.twin):
     app.command()(verb)
 
 
@@ -108,11 +109,11 @@ def _show(message: str, hint: str, notes: Sequence[str] = ()) -> None:
     console = talk()
     extra = [note for note in notes if not (hint and note.endswith(hint))]
     lines = [("error: ", "bold red", message), *(("", "", note) for note in extra), ("hint: ", "cyan", hint)]
-    for label, style, text in lines:
+    for head, style, text in lines:
         if text:
             # A message may take several lines, as the list of what a file gets wrong does.
             told = "\n".join(map(plain, text.split("\n")))
-            console.print(Text.assemble((label, style), told), soft_wrap=True)
+            console.print(Text.assemble((head, style), told), soft_wrap=True)
 
 
 def _path(misuse: typer.TyperException) -> str:

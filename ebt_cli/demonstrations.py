@@ -26,6 +26,10 @@ OLD_S, VERY_OLD_S = 0.1, 0.25
 """Median age of a picture: with older ones the policy is shown where things were two ticks of 20 Hz ago; our choice."""
 IDLE, MOSTLY_IDLE = 0.2, 0.5
 """Of the ticks; our choice."""
+WAIT_S, LONG_WAIT_S = 1.0, 3.0
+"""Before the first and after the last motion of a demonstration; our choice."""
+HELD_BACK, OFTEN_HELD_BACK = 0.1, 0.3
+"""Of the ticks, in which a limit of the bench changed what was asked; our choice. The twin's script stays under 0.05."""
 DARK, BRIGHT, FLAT = 25.0, 230.0, 4.0
 """Mean of a picture in 0..255, and the spread below which it shows nothing, as behind a lens cap; our choice."""
 TRACKING_RAD = 0.15
@@ -65,6 +69,7 @@ def reasons(found: Sequence[dict[str, Any]]) -> list[Reason]:
             f"<= {IDLE:.0%}",
         )
     )
+    told += [*_ends(found), *_held_back(found)]
     tracked = [one["tracking_rad"] for one in found if one["tracking_rad"] is not None]
     if tracked:
         usual, off = float(np.median(tracked)), sum(one > TRACKING_RAD for one in tracked)
@@ -79,6 +84,43 @@ def reasons(found: Sequence[dict[str, Any]]) -> list[Reason]:
             )
         )
     return told
+
+
+def _ends(found: Sequence[dict[str, Any]]) -> list[Reason]:
+    """Standing still at either end: what is learnt from it is to wait."""
+    waits = [max(one["idle_head_s"], one["idle_tail_s"]) for one in found]
+    over = [one for one, wait in zip(found, waits, strict=True) if wait > WAIT_S]
+    if not over:
+        return []
+    one = over[0]
+    first, last = one["idle_head_s"], one["seconds"] - one["idle_tail_s"]
+    name = one["episode"] if len(found) == 1 else f"{len(over)} of {len(found)}, as {one['episode']},"
+    text = f"{name} stands still for {one['idle_head_s']:.1f} s before and {one['idle_tail_s']:.1f} s after: ebt label --trim {first:.1f}:{last:.1f}"
+    part = len(over) / len(found)
+    grade = graded(max(waits), WAIT_S, LONG_WAIT_S) if len(found) == 1 else graded(part, 0.0, MANY_ODD)
+    return [Reason("ends", grade, text, round(max(waits), 2), f"<= {WAIT_S:g} s")]
+
+
+def _held_back(found: Sequence[dict[str, Any]]) -> list[Reason]:
+    parts = [one["held_back"] for one in found if one["held_back"] is not None]
+    if not parts:
+        return []
+    usual = float(np.median(parts))
+    text = f"a limit of the bench held the arm back in {usual:.0%} of the ticks"
+    grade = graded(usual, HELD_BACK, OFTEN_HELD_BACK)
+    return [Reason("held_back", grade, text, usual, f"<= {HELD_BACK:.0%}")] if grade is not Grade.GOOD else []
+
+
+def advice(path: Path) -> tuple[Grade, str]:
+    """Whether to keep what was just recorded, and why not: `keep`, `keep, but ...`, `redo: ...`."""
+    from ebt_data.episode import Episode
+
+    with Episode(path) as episode:
+        found, joints = measure(episode), episode.spec.joints
+    told = [reason for reason in (*reasons([found]), *_gripper([found], joints)) if reason.grade is not Grade.GOOD]
+    worst = max((reason.grade for reason in told), default=Grade.GOOD)
+    why = "; ".join(reason.text for reason in told if reason.grade is worst)
+    return worst, {Grade.GOOD: "keep", Grade.DOUBTFUL: f"keep, but {why}", Grade.BAD: f"redo: {why}"}[worst]
 
 
 def _camera_reasons(found: Sequence[dict[str, Any]], rows: int) -> list[Reason]:
@@ -135,6 +177,8 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
         ("cameras", ", ".join(f"{name} {c['height']}x{c['width']}, {c['new_frames']} frames" for name, c in facts["cameras"].items())),
         ("joints", f"{len(episode.spec.joints)}, from {episode.spec.joints[0]} to {episode.spec.joints[-1]}"),
         ("gripper", f"{found['gripper_events']} times opened or closed"),
+        ("motion", f"jerk {_or_none(found['jerk_rad_s3'])} rad/s^3 (rms), ticks within {_or_none(found['jitter_ms'])} ms of their time (99 %)"),
+        ("labels", " ".join((*(f"#{tag}" for tag in found["tags"]), "; ".join(found["notes"]))) or "none"),
         ("events", ", ".join(f"{kind} {count}" for kind, count in kinds.items()) or "none"),
         ("file", f"{facts['bytes'] / 1e6:.1f} MB, sha256 {_sum(facts['intact'])}"),
     ]  # fmt: skip
@@ -147,6 +191,10 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
         draw(episode, "episode.png"),
         facts | {"measures": found},
     )
+
+
+def _or_none(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
 
 
 def _sum(intact: bool | None) -> str:

@@ -1,4 +1,7 @@
-"""What a demonstration is judged by, in figures: its timing, its pictures, and what the arm did."""
+"""What a demonstration is judged by, in figures: its timing, its pictures, and what the arm did.
+
+Shapes: T rows, J joints. Of a trimmed episode only what is left counts.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,58 +11,100 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from ebt_data.episode import Episode
 
+Values = NDArray[np.float32]
 IDLE_RAD_S = 0.1
 """No joint is told to move faster: nothing is demonstrated, and what is learnt from it is to stand still."""
 GRIPPER_RAD = 0.2
 """A gripper whose goal stays within so much does nothing."""
+HELD_BACK_RAD = 0.01
+"""Sent less asked, over which a limit of the bench held an action back."""
+LOOKED_AT = 5
+"""Pictures of each camera that are decoded, evenly over the episode."""
 
 
 def measure(episode: "Episode") -> dict[str, Any]:
     """What one episode is judged by; figures that it cannot have are None."""
-    ticks, skipped = episode.time["tick"], int(episode.time["skipped"].sum())
-    rows = len(episode)
-    grips = gripper_events(episode)
-    return {
-        "episode": episode.path.name,
-        "kind": episode.meta.kind,
-        "task": episode.meta.task,
-        "outcome": str(episode.outcome) + ("" if episode.complete else ", cut off"),
+    kept = episode.trimmed
+    ticks, action, qpos = episode.time["tick"][kept], episode.action[kept], episode.qpos[kept]
+    joints, rate_hz = episode.spec.joints, episode.spec.rate_hz
+    arm = np.array(["gripper" not in name for name in joints])
+    rows = len(ticks)
+    grips = gripper_events(action[:, ~arm])
+    still = idle(action, rate_hz)
+    asked = episode.action_asked[kept]
+    return said(episode) | {
         "operator": episode.meta.operator,
-        "bench": episode.meta.bench,
-        "sim": episode.spec.sim,
-        "seed": episode.meta.seed,
         "rows": rows,
         "seconds": round(float(ticks[-1] - ticks[0]), 3) if rows else 0.0,
-        "late_ticks": skipped,
-        "idle": share(idle(episode)),
+        "late_ticks": int(episode.time["skipped"][kept].sum()),
+        "jitter_ms": jitter_ms(ticks, episode.time["skipped"][kept], rate_hz),
+        "idle": share(still),
+        "idle_head_s": round(float(leading(still) / rate_hz), 2),
+        "idle_tail_s": round(float(leading(still[::-1]) / rate_hz), 2),
+        "jerk_rad_s3": jerk(action[:, arm], rate_hz),
+        "held_back": share((np.abs(action - asked)[:, arm] > HELD_BACK_RAD).any(axis=1)) if arm.any() else None,
         "gripper_events": len(grips),
-        "tracking_rad": tracking_rad(episode),
-        "start_rad": [round(float(value), 4) for value in episode.qpos[0]] if rows else None,
-        "grip_rad": [round(float(value), 4) for value in episode.qpos[grips[0]]] if grips else None,
+        "tracking_rad": tracking_rad(qpos[:, arm], action[:, arm]),
+        "start_rad": [round(float(value), 4) for value in qpos[0]] if rows else None,
+        "grip_rad": [round(float(value), 4) for value in qpos[grips[0]]] if grips else None,
         "cameras": {name: _camera(episode, name) for name in episode.spec.cameras} if rows else {},
     }
 
 
-def idle(episode: "Episode") -> NDArray[np.bool_]:
-    """[T - 1] ticks in which no joint is told to move."""
-    moves = np.abs(np.diff(episode.action, axis=0)) * episode.spec.rate_hz
-    return np.asarray((moves < IDLE_RAD_S).all(axis=1))
+def said(episode: "Episode") -> dict[str, Any]:
+    """What an episode is, and how it ended by whoever looked at it last."""
+    labels = episode.labels
+    cut = not episode.complete and labels.outcome is None
+    ended = (episode.judged.value, "cut off" if cut else "", "excluded" if labels.excluded else "")
+    return {
+        "episode": episode.path.name,
+        "kind": episode.meta.kind,
+        "task": episode.meta.task,
+        "outcome": ", ".join(filter(None, ended)),
+        "tags": list(labels.tags),
+        "notes": list(labels.notes),
+        "bench": episode.meta.bench,
+        "sim": episode.spec.sim,
+        "seed": episode.meta.seed,
+    }
 
 
-def tracking_rad(episode: "Episode") -> float | None:
-    """95th percentile over ticks and joints, grippers left out: they are stopped by what they hold."""
-    arm = [place for place, name in enumerate(episode.spec.joints) if "gripper" not in name]
-    if len(episode) < 2 or not arm:
+def jitter_ms(ticks_s: NDArray[np.float64], skipped: NDArray[np.int64], rate_hz: float) -> float | None:
+    """99th percentile of how far a tick was from when it was due, counted from the one before."""
+    if len(ticks_s) < 2:
         return None
-    return round(float(np.percentile(np.abs(episode.qpos[1:] - episode.action[:-1])[:, arm], 95)), 4)
+    return round(float(1e3 * np.percentile(np.abs(np.diff(ticks_s) - (1 + skipped[1:]) / rate_hz), 99)), 2)
 
 
-def gripper_events(episode: "Episode") -> list[int]:
+def idle(action: Values, rate_hz: float) -> NDArray[np.bool_]:
+    """[T - 1] ticks in which no joint is told to move."""
+    return np.asarray((np.abs(np.diff(action, axis=0)) * rate_hz < IDLE_RAD_S).all(axis=1))
+
+
+def leading(which: NDArray[np.bool_]) -> int:
+    """How many are true before the first that is not."""
+    return len(which) if which.all() else int(np.argmin(which))
+
+
+def jerk(arm: Values, rate_hz: float) -> float | None:
+    """Root mean square of the third derivative of what was sent to the arm's joints, in rad/s^3; None under 5 rows."""
+    if len(arm) < 5 or not arm.shape[1]:
+        return None
+    return round(float(np.sqrt(np.square(np.diff(arm, n=3, axis=0) * rate_hz**3).mean())), 2)
+
+
+def tracking_rad(qpos: Values, action: Values) -> float | None:
+    """95th percentile over ticks and joints of the arm; grippers are stopped by what they hold."""
+    if len(qpos) < 2 or not qpos.shape[1]:
+        return None
+    return round(float(np.percentile(np.abs(qpos[1:] - action[:-1]), 95)), 4)
+
+
+def gripper_events(grippers: Values) -> list[int]:
     """Rows in which a gripper's goal passes the middle of its way, by a tenth of it."""
     rows: list[int] = []
-    for place, name in enumerate(episode.spec.joints):
-        goals = episode.action[:, place]
-        if "gripper" not in name or not len(goals) or np.ptp(goals) < GRIPPER_RAD:
+    for goals in grippers.T:
+        if not len(goals) or np.ptp(goals) < GRIPPER_RAD:
             continue
         middle, slack = (goals.max() + goals.min()) / 2, np.ptp(goals) / 10
         sides = np.where(goals > middle + slack, 1, np.where(goals < middle - slack, -1, 0))
@@ -76,17 +121,21 @@ def share(which: NDArray[np.bool_]) -> float | None:
 def _camera(episode: "Episode", name: str) -> dict[str, Any]:
     from ebt_data.errors import DataError
 
-    times, spec = episode.camera_time(name), episode.spec.cameras[name]
-    expected = min(1.0, spec.rate_hz / episode.spec.rate_hz)
-    try:
-        picture = episode.image(name, len(episode) // 2)
-        mean, spread = float(picture.mean()), float(picture.std())
-    except DataError:
-        mean = spread = float("nan")
+    kept = episode.trimmed
+    times = {what: column[kept] for what, column in episode.camera_time(name).items()}
+    expected = min(1.0, episode.spec.cameras[name].rate_hz / episode.spec.rate_hz)
+    means, spreads = [], []
+    for row in np.linspace(kept.start, kept.stop - 1, LOOKED_AT).astype(int):
+        try:
+            picture = episode.image(name, int(row))
+        except DataError:
+            continue
+        means.append(float(picture.mean()))
+        spreads.append(float(picture.std()))
     return {
         "repeated": round(max(0.0, float(times["repeated"].mean()) - (1 - expected)), 4),
         "dropped": int(times["dropped"].sum()),
         "age_s": round(float(np.median(np.abs(times["age"]))), 4),
-        "brightness": round(mean, 1),
-        "spread": round(spread, 1),
+        "brightness": round(float(np.median(means)), 1) if means else float("nan"),
+        "spread": round(float(np.median(spreads)), 1) if spreads else float("nan"),
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ebt_cli.measures import said
 from ebt_cli.verdict import Grade, Reason, Report, rate_reason
 
 if TYPE_CHECKING:
@@ -31,15 +32,8 @@ def measure(episode: "Episode") -> dict[str, Any]:
     kinds = Counter(event.kind for event in episode.events)
     attempt = energy["attempt"] if rows else np.ones(0)
     seconds = float(ticks[-1] - ticks[0]) if rows else 0.0
-    return {
-        "episode": episode.path.name,
-        "kind": episode.meta.kind,
-        "task": episode.meta.task,
-        "outcome": str(episode.outcome) + ("" if episode.complete else ", cut off"),
+    return said(episode) | {
         "why": _why(episode, kinds, round(seconds, 3)),
-        "bench": episode.meta.bench,
-        "sim": episode.spec.sim,
-        "seed": episode.meta.seed,
         "rows": rows,
         "seconds": round(seconds, 3),
         "late_ticks": int(episode.time["skipped"].sum()),
@@ -53,6 +47,8 @@ def measure(episode: "Episode") -> dict[str, Any]:
 
 
 def _why(episode: "Episode", kinds: Counter[str], seconds: float) -> str:
+    if episode.labels.outcome is not None:
+        return "a person says so"
     if episode.outcome == "success":
         return "the success test held"
     if episode.outcome == "aborted":
@@ -111,7 +107,11 @@ def reasons(found: Sequence[dict[str, Any]]) -> list[Reason]:
     if aborted:
         told.append(
             Reason(
-                "aborted", Grade.DOUBTFUL, f"{aborted} of {len(found)} were cut short and judge nothing", aborted, "0"
+                "aborted",
+                Grade.DOUBTFUL,
+                f"{aborted} of {len(found)} were cut short or excluded and judge nothing",
+                aborted,
+                "0",
             )
         )
     retried = [one for one in judged if one["attempts"] > 1]

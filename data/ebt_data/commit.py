@@ -1,4 +1,4 @@
-"""How a finished `.part` file becomes an episode: synced, named, hashed, read-only; or goes to the trash."""
+"""How a finished `.part` file becomes an episode: synced, named, hashed, read-only; or goes to the trash, and back."""
 
 import os
 from pathlib import Path
@@ -31,17 +31,35 @@ def commit(part: Path) -> Path:
     return final
 
 
-def discard(part: Path) -> Path:
-    """Move a closed `.part` file to the folder's trash, where `.h5` opens it again."""
-    trash = part.parent / TRASH
+def discard(file: Path) -> Path:
+    """Move a closed `.part` file, or an episode, to the folder's trash, where `.h5` opens it again."""
+    trash = file.parent / TRASH
     trash.mkdir(exist_ok=True)
-    target = trash / part.with_suffix(SUFFIX).name
+    target = trash / file.with_suffix(SUFFIX).name
     count = 1
     while target.exists():
-        target = trash / f"{part.stem}.{count}{SUFFIX}"
+        target = trash / f"{file.stem}.{count}{SUFFIX}"
         count += 1
-    part.rename(target)
+    file.rename(target)
+    sync(trash)
+    sync(file.parent)
     return target
+
+
+def restore(trashed: Path) -> Path:
+    """Move a file out of the trash, where it lies in one, to its own name, or to the next free one if that is taken."""
+    folder = trashed.parent.parent
+    digest, recorded = sums.sha256(trashed), sums.recorded(folder)
+    for stem in (trashed.stem, trashed.stem.rpartition(".")[0]):  # a second one of its name got a number
+        own = folder / f"{stem}{SUFFIX}"
+        if recorded.get(own.name) == digest and not own.exists():
+            trashed.rename(own)
+            sync(folder)
+            return own
+    part, handle = reserve(folder)  # it was thrown away before it had a name of its own
+    os.close(handle)
+    trashed.rename(part)
+    return commit(part)
 
 
 def reserve(folder: Path) -> tuple[Path, int]:

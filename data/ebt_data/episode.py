@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from ebt_data import attributes, commit, sums
 from ebt_data import format as layout
 from ebt_data.errors import DataError
 from ebt_data.hdf5 import tree
+from ebt_data.labels import Labels, read_labels
 from ebt_data.meta import EpisodeMeta
 from ebt_data.step import Depth, Image, Outcome
 
@@ -99,6 +100,38 @@ class Episode:
 
     def __len__(self) -> int:
         return self._rows
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What people said of it since."""
+        return read_labels(self.path)
+
+    @property
+    def judged(self) -> Outcome:
+        """How it ended, by whoever looked at it last: a person's label, else the recording."""
+        return self.labels.outcome or self.outcome
+
+    def counts(self, outcomes: Collection[Outcome] = (Outcome.SUCCESS,), *, incomplete: bool = False) -> bool:
+        """True where it is judged so and not excluded; one that was cut off counts if a person judged it, or `incomplete`."""
+        whole = self.complete or incomplete or self.labels.outcome is not None
+        return whole and not self.labels.excluded and self.judged in outcomes
+
+    @property
+    def trimmed(self) -> slice:
+        """The rows that are learnt from.
+
+        Raises:
+            DataError: the trim lies outside of the episode.
+        """
+        if self.labels.trim is None:
+            return slice(0, self._rows)
+        first, after = self.labels.trim
+        if after > self._rows:
+            raise DataError(
+                f"{self.path} is trimmed to the rows {first} to {after}, and has {self._rows}",
+                f"ebt label {self.path} --undo",
+            )
+        return slice(first, after)
 
     @cached_property
     def qpos(self) -> NDArray[np.float32]:
@@ -202,12 +235,13 @@ class Episode:
             raise DataError(f"{self.path} has a damaged picture of {camera} in row {row} ({error})") from error
         return image
 
-    def pictures(self, camera: str) -> Iterator[Image | None]:
+    def pictures(self, camera: str, rows: slice = slice(None)) -> Iterator[Image | None]:
         """Row by row [H, W, 3] RGB, or None where the row shows the picture of the row before; each is decoded once."""
         self._check_camera(camera)
         offsets = self._frames[camera][0]
-        for row in range(self._rows):
-            yield None if row > 0 and offsets[row] == offsets[row - 1] else self.image(camera, row)
+        some = range(self._rows)[rows]
+        for row in some:
+            yield None if row > some.start and offsets[row] == offsets[row - 1] else self.image(camera, row)
 
     def images(self, camera: str) -> NDArray[np.uint8]:
         """[T, H, W, 3] RGB: every row's picture."""

@@ -47,7 +47,7 @@ class Windows:
         outcomes: frozenset[Outcome] = frozenset({Outcome.SUCCESS}),
         incomplete: bool = False,
     ) -> None:
-        """Read the episodes that ended in one of `outcomes` and were not cut off, unless `incomplete`.
+        """Read the episodes that count as one of `outcomes`, trimmed as people said; cut-off ones, too, if `incomplete`.
 
         `image_size` is (height, width) in pixels to shrink pictures to; `cameras` defaults to all.
 
@@ -57,11 +57,11 @@ class Windows:
         self.history, self.horizon, self.image_size = history, horizon, image_size
         self.paths: list[Path] = []
         self.skipped: list[Path] = []
-        """Episodes left out because of their outcome or because they were cut off."""
+        """Episodes left out: for their outcome, because they were cut off, or because a person said so."""
         parts: list[dict[str, NDArray[Any]]] = []
         for path in paths:
             with Episode(path) as episode:
-                if episode.outcome not in outcomes or not (episode.complete or incomplete):
+                if not episode.counts(outcomes, incomplete=incomplete):
                     self.skipped.append(path)
                     continue
                 if not parts:
@@ -81,28 +81,30 @@ class Windows:
             "qvel": episode.qvel,
             "effort": episode.effort,
             "action": episode.action,
+            "row": np.arange(len(episode)),
         }
         columns |= {f"privileged/{name}": values for name, values in episode.privileged.items()}
+        columns = {name: values[episode.trimmed] for name, values in columns.items()}
         return columns | {f"images/{camera}": self._pictures(episode, camera) for camera in self.cameras}
 
     def _pictures(self, episode: Episode, camera: str) -> NDArray[np.uint8]:
+        rows = episode.trimmed
         if self.image_size is None:
-            return episode.images(camera)
-        stack = np.empty((len(episode), *self.image_size, 3), np.uint8)
-        for row, image in enumerate(episode.pictures(camera)):
-            stack[row] = stack[row - 1] if image is None else shrink(image, self.image_size)
+            return episode.images(camera)[rows]
+        stack = np.empty((rows.stop - rows.start, *self.image_size, 3), np.uint8)
+        for place, image in enumerate(episode.pictures(camera, rows)):
+            stack[place] = stack[place - 1] if image is None else shrink(image, self.image_size)
         return stack
 
     def _join(self, parts: list[dict[str, NDArray[Any]]]) -> None:
         lengths = [len(part["qpos"]) for part in parts]
         self.starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self.episode = np.repeat(np.arange(len(parts)), lengths).astype(np.int64)
-        self.row = np.arange(self.starts[-1]) - self.starts[self.episode]
         shared = sorted(set.intersection(*(set(part) for part in parts)))
         # Each column is taken out of its parts as it is joined, so that pictures lie in memory twice only one camera long.
         joined = {name: np.concatenate([part.pop(name) for part in parts]) for name in shared}
         self.qpos, self.qvel, self.effort = joined["qpos"], joined["qvel"], joined["effort"]
-        self.actions = joined["action"]
+        self.actions, self.row = joined["action"], joined["row"]
         self.images = {camera: joined[f"images/{camera}"] for camera in self.cameras}
         self.privileged = {
             name.removeprefix("privileged/"): values

@@ -101,10 +101,10 @@ def _resume(bench: Bench, folder: Path, plan: CollectPlan) -> tuple[int, Iterato
         with Episode(path) as episode:
             if episode.meta.task != bench.spec.task:
                 continue  # a folder may hold several tasks
-            # The scene of a demonstration that was interrupted or cut off is laid again.
-            if episode.complete and episode.outcome is not Outcome.ABORTED:
+            # The scene of a demonstration that was interrupted, cut off or excluded is laid again.
+            if episode.counts((Outcome.SUCCESS, Outcome.FAILURE)):
                 known.add(episode.meta.seed)
-            had += episode.meta.kind == "demo" and episode.complete and episode.outcome is Outcome.SUCCESS
+            had += episode.meta.kind == "demo" and episode.counts()
     if bench.scene is None:
         return had, (None for _ in count())
     return had, (seed for seed in count(plan.first_seed) if seed not in known)

@@ -101,12 +101,14 @@ def meta() -> EpisodeMeta:
 def record(tmp_path: Path) -> Callable[..., Path]:
     """Writes an episode of `rows` rows without a process in between and returns its path."""
 
-    def write(rows: int, spec: BenchSpec | None = None, outcome: Outcome = Outcome.SUCCESS) -> Path:
+    def write(
+        rows: int, spec: BenchSpec | None = None, outcome: Outcome = Outcome.SUCCESS, *, complete: bool = True
+    ) -> Path:
         spec = bench_spec() if spec is None else spec
         writer = EpisodeWriter(tmp_path, spec, META, reserve_bytes=0)
         for row in range(rows):
             writer.append(step_of(row, spec))
-        return writer.commit(outcome)
+        return writer.commit(outcome, complete=complete)
 
     return write
 

@@ -1,0 +1,133 @@
+"""`ebt label`: say afterwards how an episode went, what of it is worth learning from, or that it should go."""
+
+from getpass import getuser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ebt_cli.console import near, result_table, say
+from ebt_cli.names import complete_data
+from ebt_data.errors import DataError, MisuseError
+
+if TYPE_CHECKING:
+    from ebt_data.episode import Episode
+    from ebt_data.labels import Line
+
+Words = list[str]
+
+
+def label(
+    paths: Annotated[list[Path], typer.Argument(help="Episodes (.h5).", autocompletion=complete_data)],
+    success: Annotated[
+        bool | None, typer.Option("--success/--failure", help="How it ended, whatever was recorded.")
+    ] = None,
+    note: Annotated[Words | None, typer.Option(metavar="TEXT", help="Add a remark.")] = None,
+    tag: Annotated[Words | None, typer.Option(metavar="WORD", help="Add a tag.")] = None,
+    untag: Annotated[Words | None, typer.Option(metavar="WORD", help="Take a tag off.")] = None,
+    trim: Annotated[
+        str, typer.Option(metavar="FROM:TO", help="Learn from these seconds only; either may be left out, `:` is all.")
+    ] = "",
+    exclude: Annotated[
+        bool | None, typer.Option("--exclude/--include", help="Neither learn from it nor count it.")
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what was said last.")] = False,
+    trash: Annotated[bool, typer.Option("--trash", help="Move it to the folder's .trash, labels and all.")] = False,
+    restore: Annotated[bool, typer.Option("--restore", help="Move it back out of .trash.")] = False,
+) -> None:
+    """Say how episodes went and what is learnt from them; without an option show what was said.
+
+    The recordings are not touched: labels are lines in a file beside each, and can be undone.
+    Example: ebt label data/episodes/episode_0003.h5 --trim 0.8: --note "hesitates at first"
+    """
+    from ebt_data.episode import Episode
+    from ebt_data.labels import add_label, undo_label
+
+    said = _said(success, note, tag, untag, exclude)
+    if sum((bool(said or trim), undo, trash, restore)) > 1:
+        raise MisuseError("--undo, --trash and --restore stand alone", "ebt label --help")
+    opened = [Episode(path) for path in paths]  # all of them, before anything is said of one
+    ranges = [_rows(episode, trim) for episode in opened] if trim else []
+    by = getuser()
+    for place, episode in enumerate(opened):
+        episode.close()
+        for kind, value in [*said, *([("trim", ranges[place])] if trim else [])]:
+            add_label(episode.path, kind, value, by)
+        if undo:
+            say(f"{episode.path.name}: undone: {_words(undo_label(episode.path, by))}")
+    if trash or restore:
+        paths = [_move(path, back=restore) for path in paths]
+    _show(paths)
+
+
+def _said(
+    success: bool | None, note: Words | None, tag: Words | None, untag: Words | None, exclude: bool | None
+) -> list[tuple[str, object]]:
+    """What is to be said, by kind."""
+    said: list[tuple[str, object]] = []
+    if success is not None:
+        said.append(("outcome", "success" if success else "failure"))
+    if exclude is not None:
+        said.append(("exclude", exclude))
+    said += [("untag", word) for word in untag or ()]
+    said += [("tag", word) for word in tag or ()]
+    return said + [("note", text) for text in note or ()]
+
+
+def _rows(episode: "Episode", trim: str) -> tuple[int, int] | None:
+    """The first row of `FROM:TO` and the one after the last; None for all."""
+    import numpy as np
+
+    ticks_s = episode.time["tick"]
+    begin, colon, end = trim.partition(":")
+    try:
+        first_s, last_s = float(begin or "-inf"), float(end or "inf")
+    except ValueError:
+        colon = ""
+    if not colon:
+        raise MisuseError(f"--trim {trim} is no range of seconds", "--trim 0.8:12.5, --trim 0.8: or --trim :12.5")
+    first, after = (int(row) for row in np.searchsorted(ticks_s, (first_s, last_s)))
+    if first >= after:
+        raise MisuseError(f"--trim {trim} leaves nothing of {episode.path.name}, which takes {ticks_s[-1]:.1f} s")
+    return None if (first, after) == (0, len(episode)) else (first, after)
+
+
+def _move(path: Path, *, back: bool) -> Path:
+    """Into the trash or out of it, with its labels."""
+    from ebt_data.commit import TRASH, discard, restore
+    from ebt_data.labels import labels_path
+
+    if (path.parent.name == TRASH) is not back:
+        raise DataError(f"{path} lies {'not in a' if back else 'in the'} {TRASH} already")
+    beside = labels_path(path)
+    moved = (restore if back else discard)(path)
+    if beside.exists():
+        beside.rename(labels_path(moved))
+    return moved
+
+
+def _show(paths: list[Path]) -> None:
+    """What holds now, an episode a line; of a single one also everything that was ever said."""
+    from ebt_data.episode import Episode
+    from ebt_data.labels import read_lines, standing
+
+    rows = []
+    for path in paths:
+        with Episode(path) as episode:
+            labels, kept = episode.labels, episode.trimmed
+            ticks_s = episode.time["tick"]
+            part = "all" if labels.trim is None else f"{ticks_s[kept.start]:.2f}:{ticks_s[kept.stop - 1]:.2f}"
+            learnt = "no" if labels.excluded else part
+            rows.append((near(path), episode.judged, learnt, " ".join(labels.tags), "; ".join(labels.notes)))
+        if labels.damaged:
+            say(f"{labels.damaged} lines of its labels are torn and say nothing", "yellow")
+    result_table(("episode", "outcome", "learnt_from_s", "tags", "notes"), rows)
+    if len(paths) == 1:
+        lines = read_lines(paths[0])
+        stand = standing(lines)
+        for line in lines:
+            say(f"{line.time}  {line.by}  {_words(line)}", "" if line in stand else "dim")
+
+
+def _words(line: "Line") -> str:
+    return f"{line.kind} {line.value}"

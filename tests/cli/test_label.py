@@ -1,0 +1,92 @@
+"""`ebt label` as a person types it, on one recorded rollout and copies of it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ebt_cli.app import run
+from ebt_data.episode import Episode
+from ebt_data.labels import labels_path, read_labels
+from ebt_data.step import Outcome
+
+
+@pytest.fixture
+def episodes(rollout: Path, tmp_path: Path) -> list[Path]:
+    """Two episodes in a folder of their own, with their sums."""
+    names = [rollout.name, "episode_0001.h5"]
+    for name in names:
+        shutil.copy(rollout, tmp_path / name)
+    digest = (rollout.parent / "SHA256SUMS").read_text().split()[0]
+    (tmp_path / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name in names))
+    return [tmp_path / name for name in names]
+
+
+def table(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    return [line.split("\t") for line in capsys.readouterr().out.splitlines()[1:]]
+
+
+def test_several_episodes_are_labelled_at_once(episodes: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    both = [*map(str, episodes)]
+    assert run(["label", *both, "--success", "--tag", "a", "--tag", "b", "--note", "slow", "--trim", "0.25:1.0"]) == 0
+    assert [row[1:] for row in table(capsys)] == [["success", "0.25:0.95", "a b", "slow"]] * 2
+    assert read_labels(episodes[1]).trim == (5, 20)
+    assert run(["label", *both, "--untag", "a", "--exclude", "--trim", ":"]) == 0
+    assert [row[1:] for row in table(capsys)] == [["success", "no", "b", "slow"]] * 2
+    with Episode(episodes[0]) as episode:
+        assert (episode.outcome, episode.judged) == (Outcome.FAILURE, Outcome.SUCCESS)
+
+
+def test_without_an_option_it_tells_what_was_said_and_undo_takes_it_back(
+    episodes: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = str(episodes[0])
+    run(["label", one, "--success"])
+    run(["label", one, "--undo"])
+    capsys.readouterr()
+    assert run(["label", one]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].split("\t")[1:3] == ["failure", "all"]
+    assert "outcome success" in err
+    assert "undo" in err
+    assert run(["label", one, "--undo"]) == 2
+    assert "nothing is said" in capsys.readouterr().err
+
+
+def test_trash_and_back_takes_the_labels_along(episodes: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    run(["label", str(episodes[0]), "--note", "slow"])
+    assert run(["label", str(episodes[0]), "--trash"]) == 0
+    thrown = episodes[0].parent / ".trash" / episodes[0].name
+    assert (episodes[0].exists(), thrown.exists(), read_labels(thrown).notes) == (False, True, ("slow",))
+    assert run(["label", str(thrown), "--trash"]) == 5
+    assert run(["label", str(thrown), "--restore"]) == 0
+    assert (thrown.exists(), read_labels(episodes[0]).notes) == (False, ("slow",))
+    assert run(["label", str(episodes[0]), "--restore"]) == 5
+    assert "not in a .trash" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--trim", "soon"], 2, "no range of seconds"),
+        (["--trim", "5:9"], 2, "leaves nothing"),
+        (["--trim", "1:0.5"], 2, "leaves nothing"),
+        (["--tag", "two words"], 2, "expected a word"),
+        (["--success", "--undo"], 2, "stand alone"),
+        (["--undo", "--trash"], 2, "stand alone"),
+    ],
+)
+def test_nonsense_is_refused_and_nothing_is_written(
+    episodes: list[Path], options: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["label", *map(str, episodes), *options]) == code
+    assert said in capsys.readouterr().err
+    assert not any(labels_path(path).exists() and labels_path(path).stat().st_size for path in episodes)
+
+
+def test_one_wrong_file_stops_it_before_anything_is_said(
+    episodes: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["label", str(episodes[0]), str(tmp_path / "none.h5"), "--success"]) == 5
+    assert "there is no episode" in capsys.readouterr().err
+    assert not labels_path(episodes[0]).exists()
