@@ -44,7 +44,7 @@ def collect(
 ) -> None:
     """Record demonstrations until the folder holds enough good ones.
 
-    Keys while it runs: s save, d discard, r redo, q stop. What is thrown away lies in the folder's .trash.
+    Keys while it runs: s save, d discard, r redo, b the one before as well, q stop. What is thrown away lies in .trash.
     Example: ebt collect --bench twin -n 30
     """
     from ebt_hardware.config import load_bench
@@ -67,6 +67,7 @@ def collect(
 
 def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, plan: "CollectPlan") -> "CollectSummary":
     """The collect screen and the operator's keys around the procedure."""
+    from ebt_cli.demonstrations import advice
     from ebt_cli.live import Painter
     from ebt_cli.screens import CollectView, scales
     from ebt_cli.session import Desk, hooks, repair_first, say_stand_ins, versions
@@ -95,7 +96,7 @@ def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, p
             agent = _agent(operator, table, bench, keys)
             if isinstance(agent, KeyboardArm):
                 view.steer(lambda: agent.chosen)
-            obeyed = hooks(view, painter, Desk(keys.poll), attended=who != SCRIPTED)
+            obeyed = hooks(view, painter, Desk(keys.poll, back=True), attended=who != SCRIPTED, advise=advice)
             return procedure(bench, agent, recorder, out, meta, plan, obeyed)
 
 

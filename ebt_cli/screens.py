@@ -60,7 +60,8 @@ def scales(table: "TwinBench | DynamixelBench") -> dict[str, JointScale]:
 class BenchView(ABC):
     """What collect and deploy both show: the episode, the rate, the cameras, the last events, the tally."""
 
-    keys = "keys  s save  d discard  r redo  q stop"
+    keys = ""
+    """What can be pressed, and what it does."""
     least = 1
     """Lines that `body` needs at least."""
 
@@ -190,6 +191,8 @@ class BenchView(ABC):
 class CollectView(BenchView):
     """Rate, cameras, joints with their load and heat, and which episode of how many."""
 
+    keys = "keys  s save  d discard  r redo  b back  q stop"
+
     def __init__(self, title: str, spec: BenchSpec, keys: bool, scales: Mapping[str, JointScale] | None = None) -> None:
         super().__init__(title, spec, keys)
         self.least = 1 + len(spec.joints)
@@ -199,7 +202,7 @@ class CollectView(BenchView):
     def steer(self, chosen: Callable[[], str]) -> None:
         """The keyboard moves the joint that `chosen` names."""
         self._chosen = chosen
-        self.keys = "keys  1-6 joint  up/down move it  s save  d discard  r redo  q stop"
+        self.keys = "keys  1-6 joint  up/down move it  s save  d discard  r redo  b back  q stop"
 
     def state(self, tick: "Tick") -> tuple[str, str]:
         if self.ended is not None:

@@ -11,6 +11,7 @@ from ebt_cli.console import bell, say
 if TYPE_CHECKING:
     from ebt_cli.live import Painter
     from ebt_cli.screens import BenchView
+    from ebt_cli.verdict import Grade
     from ebt_data.step import BenchSpec
     from ebt_recipes.recording import Command, EpisodeResult, Hooks, Tick
 
@@ -64,8 +65,10 @@ class Desk:
     pressed between the two questions is not lost, and an old one vetoes nothing.
     """
 
-    def __init__(self, poll: Callable[[], str | None]) -> None:
+    def __init__(self, poll: Callable[[], str | None], back: bool = False) -> None:
+        """`back`: b takes the episode before back, too."""
         self._poll = poll
+        self._back = back
         self._stray = False
 
     def command(self) -> "Command":
@@ -73,6 +76,8 @@ class Desk:
 
         key = self._poll()
         keys = {"s": Command.SAVE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.STOP}
+        if self._back:
+            keys["b"] = Command.BACK
         self._stray = key is not None and key not in keys
         return keys.get(key or "", Command.NONE)
 
@@ -81,10 +86,17 @@ class Desk:
         return self._stray or self._poll() is not None
 
 
-def hooks(view: "BenchView", painter: "Painter", desk: Desk, attended: bool = True) -> "Hooks":
+def hooks(
+    view: "BenchView",
+    painter: "Painter",
+    desk: Desk,
+    attended: bool = True,
+    advise: "Callable[[Path], tuple[Grade, str]] | None" = None,
+) -> "Hooks":
     """Feed the screen, obey the keys, and ring for start, saved, redo, retry and fault.
 
-    Where nobody attends, as when a script demonstrates, only what was not kept is said.
+    Where nobody attends, as when a script demonstrates, only what was not kept is said, and what should not have been.
+    `advise` judges what was just saved.
     """
     from ebt_recipes.recording import Hooks
 
@@ -96,8 +108,10 @@ def hooks(view: "BenchView", painter: "Painter", desk: Desk, attended: bool = Tr
 
     def report(result: "EpisodeResult") -> None:
         view.report(result)
-        if attended or result.path is None:
-            painter.note(sentence(result), "" if result.path else "yellow")
+        grade, advice = (0, "") if advise is None or result.path is None else advise(result.path)
+        if attended or result.path is None or grade > 1:
+            told = f"{sentence(result)}  {advice}".rstrip()
+            painter.note(told, "yellow" if grade or result.path is None else "")
             bell()
 
     return Hooks(watch=watch, report=report, command=desk.command)

@@ -3,7 +3,8 @@
 CollectPlan(target, limits, first_seed=0, keep_failures=False, patience=10)
 collect(bench, leader, recorder, folder, meta, plan, hooks=Hooks()) -> CollectSummary(kept, had, discarded, failures, stopped)
 Commands (Hooks.command, once a tick): SAVE keeps, DISCARD throws away and lays a fresh scene, REDO throws away and lays
-the same scene, STOP throws away and ends the session; what is thrown away lies in the folder's trash.
+the same scene, BACK throws away this one and the one that was kept before it, whose scene comes next, STOP throws away and
+ends the session; what is thrown away lies in the folder's trash.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from ebt_data.agent import Agent
+from ebt_data.commit import discard
 from ebt_data.episode import Episode, list_episodes
 from ebt_data.errors import TaskFailed
 from ebt_data.meta import EpisodeMeta
@@ -68,29 +70,33 @@ def collect(
     """
     hooks = hooks or Hooks()
     had, seeds = _resume(bench, folder, plan)
-    kept: list[Path] = []
+    kept: list[EpisodeResult] = []
     failed: list[EpisodeResult] = []
     discarded = in_a_row = 0
-    seed: int | None = None
-    redo = False
+    again: list[int | None] = []  # scenes to lay before the next fresh one, the last one first
     while had + len(kept) < plan.target:
-        seed = seed if redo else next(seeds)
+        seed = again.pop() if again else next(seeds)
         number = (had + len(kept) + 1, plan.target)
         result = record_episode(bench, leader, recorder, replace(meta, seed=seed), plan.limits, hooks, number)
         result = _keep(recorder, result, plan)
         hooks.report(result)
-        redo = result.command is Command.REDO
+        if result.command in (Command.REDO, Command.BACK):
+            again.append(seed)
+        if result.command is Command.BACK and kept:
+            again.append(_throw_away(kept.pop()))
+            discarded += 1
         discarded += result.path is None
         in_a_row = in_a_row + 1 if result.outcome is Outcome.FAILURE else 0
         if result.outcome is Outcome.FAILURE:
             failed.append(result)
         elif result.path is not None:
-            kept.append(result.path)
+            kept.append(result)
         if result.command is Command.STOP:
             break
         if in_a_row >= plan.patience:
             raise TaskFailed(f"{in_a_row} demonstrations in a row failed; {len(kept)} new ones were kept")
-    return CollectSummary(tuple(kept), had, len(failed), discarded, had + len(kept) < plan.target)
+    paths = tuple(result.path for result in kept if result.path is not None)
+    return CollectSummary(paths, had, len(failed), discarded, had + len(kept) < plan.target)
 
 
 def _resume(bench: Bench, folder: Path, plan: CollectPlan) -> tuple[int, Iterator[int | None]]:
@@ -108,6 +114,13 @@ def _resume(bench: Bench, folder: Path, plan: CollectPlan) -> tuple[int, Iterato
     if bench.scene is None:
         return had, (None for _ in count())
     return had, (seed for seed in count(plan.first_seed) if seed not in known)
+
+
+def _throw_away(result: EpisodeResult) -> int | None:
+    """Move a kept episode to the trash; returns its scene."""
+    if result.path is not None:
+        discard(result.path)
+    return result.seed
 
 
 def _keep(recorder: Recorder, result: EpisodeResult, plan: CollectPlan) -> EpisodeResult:

@@ -1,6 +1,6 @@
 """One episode into one file: run the loop, watch for its end, and lose nothing that was recorded.
 
-Command: NONE | SAVE | DISCARD | REDO | STOP
+Command: NONE | SAVE | DISCARD | REDO | BACK | STOP
 Limits(max_seconds, hold_s=0.5)
 Tick(episode, target, seed, step, success)                               for the screen, every tick
 EpisodeResult(episode, seed, outcome, command, path, steps, seconds, attempts, why)  for the screen, every episode
@@ -29,6 +29,7 @@ class Command(StrEnum):
     SAVE = "save"  # it worked: end it, keep it as a success
     DISCARD = "discard"  # it did not: end it as a failure, go on with a fresh scene
     REDO = "redo"  # throw it away and do the same scene again
+    BACK = "back"  # throw it and the one before away, and do that one's scene again
     STOP = "stop"  # end it and the session
 
 
@@ -200,5 +201,6 @@ _SAID = {
     Command.SAVE: Outcome.SUCCESS,
     Command.DISCARD: Outcome.FAILURE,
     Command.REDO: Outcome.ABORTED,
+    Command.BACK: Outcome.ABORTED,
     Command.STOP: Outcome.ABORTED,
 }

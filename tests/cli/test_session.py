@@ -17,6 +17,13 @@ def test_keys_are_commands() -> None:
     assert commands == [Command.SAVE, Command.DISCARD, Command.REDO, Command.STOP, Command.NONE, Command.NONE]
 
 
+def test_going_back_is_a_command_only_where_it_means_something() -> None:
+    assert Desk(lambda: "b", back=True).command() is Command.BACK
+    plain = desk("b")
+    assert plain.command() is Command.NONE
+    assert plain.veto()
+
+
 def test_any_key_vetoes_even_one_that_the_command_saw_first() -> None:
     at = desk("x")
     assert at.command() is Command.NONE

@@ -7,6 +7,7 @@ import pytest
 
 from ebt_data.episode import Episode, list_episodes
 from ebt_data.errors import TaskFailed
+from ebt_data.labels import add_label
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
 from ebt_data.step import Actor, Decision, Observation, Outcome
@@ -77,6 +78,28 @@ def test_a_discarded_demonstration_makes_way_for_a_fresh_scene(twin: Bench, tmp_
 def test_redo_lays_the_same_scene_again(twin: Bench, tmp_path: Path) -> None:
     _, results = session(twin, tmp_path, SHORT, Command.REDO, Command.SAVE, Command.SAVE)
     assert [result.seed for result in results] == [10, 10, 11]
+
+
+def test_back_takes_the_one_before_too_and_lays_its_scene_first(twin: Bench, tmp_path: Path) -> None:
+    pressed = (Command.SAVE, Command.SAVE, Command.BACK, Command.SAVE, Command.SAVE)
+    summary, results = session(twin, tmp_path, replace(SHORT, target=3), *pressed, Command.SAVE)
+    assert [result.seed for result in results] == [10, 11, 12, 11, 12]
+    assert [path.name for path in summary.kept] == [path.name for path in list_episodes(tmp_path)]
+    assert (len(summary.kept), summary.discarded) == (3, 2)
+    assert len(list_episodes(tmp_path / ".trash")) == 2
+
+
+def test_back_on_the_first_one_is_a_redo(twin: Bench, tmp_path: Path) -> None:
+    _, results = session(twin, tmp_path, SHORT, Command.BACK, Command.SAVE, Command.SAVE)
+    assert [result.seed for result in results] == [10, 10, 11]
+
+
+def test_a_demonstration_that_a_person_excluded_is_shown_anew(twin: Bench, tmp_path: Path) -> None:
+    summary, _ = session(twin, tmp_path, SHORT, Command.SAVE, Command.SAVE)
+    add_label(summary.kept[0], "exclude", True, "ada")
+    add_label(summary.kept[1], "outcome", "failure", "ada")
+    again, results = session(twin, tmp_path, SHORT, Command.SAVE, Command.SAVE)
+    assert (again.had, [result.seed for result in results]) == (0, [10, 12])
 
 
 def test_stop_ends_the_session_and_keeps_what_was_saved(twin: Bench, tmp_path: Path) -> None:
