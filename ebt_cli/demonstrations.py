@@ -1,7 +1,7 @@
 """Is it good to learn from: what `ebt inspect` says of one demonstration and of a folder of them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ ODD, MANY_ODD = 0.1, 0.3
 """Of the demonstrations may be of odd length, or lack a gripper event; our choice."""
 
 
-def reasons(found: Sequence[dict[str, Any]]) -> list[Reason]:
+def reasons(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
     """What every episode is asked, over all of `found` together."""
     rows = sum(one["rows"] for one in found)
     late = sum(one["late_ticks"] for one in found)
@@ -86,7 +86,7 @@ def reasons(found: Sequence[dict[str, Any]]) -> list[Reason]:
     return told
 
 
-def _ends(found: Sequence[dict[str, Any]]) -> list[Reason]:
+def _ends(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
     """Standing still at either end: what is learnt from it is to wait."""
     waits = [max(one["idle_head_s"], one["idle_tail_s"]) for one in found]
     over = [one for one, wait in zip(found, waits, strict=True) if wait > WAIT_S]
@@ -101,7 +101,7 @@ def _ends(found: Sequence[dict[str, Any]]) -> list[Reason]:
     return [Reason("ends", grade, text, round(max(waits), 2), f"<= {WAIT_S:g} s")]
 
 
-def _held_back(found: Sequence[dict[str, Any]]) -> list[Reason]:
+def _held_back(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
     parts = [one["held_back"] for one in found if one["held_back"] is not None]
     if not parts:
         return []
@@ -113,17 +113,17 @@ def _held_back(found: Sequence[dict[str, Any]]) -> list[Reason]:
 
 def advice(path: Path) -> tuple[Grade, str]:
     """Whether to keep what was just recorded, and why not: `keep`, `keep, but ...`, `redo: ...`."""
-    from ebt_data.episode import Episode
+    from ebt_cli.measured import Measured
 
-    with Episode(path) as episode:
-        found, joints = measure(episode), episode.spec.joints
-    told = [reason for reason in (*reasons([found]), *_gripper([found], joints)) if reason.grade is not Grade.GOOD]
+    with Measured(path.parent) as measured:
+        found, on = measured.of(path)
+    told = [reason for reason in (*reasons([found]), *_gripper([found], on.joints)) if reason.grade is not Grade.GOOD]
     worst = max((reason.grade for reason in told), default=Grade.GOOD)
     why = "; ".join(reason.text for reason in told if reason.grade is worst)
     return worst, {Grade.GOOD: "keep", Grade.DOUBTFUL: f"keep, but {why}", Grade.BAD: f"redo: {why}"}[worst]
 
 
-def _camera_reasons(found: Sequence[dict[str, Any]], rows: int) -> list[Reason]:
+def _camera_reasons(found: Sequence[Mapping[str, Any]], rows: int) -> list[Reason]:
     cameras = [(name, camera) for one in found for name, camera in one["cameras"].items()]
     if not cameras:
         return [Reason("cameras", Grade.DOUBTFUL, "no camera was recorded")]
@@ -202,7 +202,7 @@ def _sum(intact: bool | None) -> str:
 
 
 def report_folder(
-    folder: Path, found: Sequence[dict[str, Any]], joints: Sequence[str], damaged: Sequence[Reason]
+    folder: Path, found: Sequence[Mapping[str, Any]], joints: Sequence[str], damaged: Sequence[Reason]
 ) -> Report:
     """A folder of demonstrations: are there enough, do they differ, and are they clean?"""
     usable = [one for one in found if one["outcome"] == "success" and one["rows"]]
@@ -239,7 +239,7 @@ def report_folder(
     )
 
 
-def _next(folder: Path, found: Sequence[dict[str, Any]], usable: int) -> str:
+def _next(folder: Path, found: Sequence[Mapping[str, Any]], usable: int) -> str:
     """More of what most of them show, or training on it where there are enough."""
     if usable >= ENOUGH:
         return join(["ebt", "train", _recipe(found), "--data", near(folder)])
@@ -247,7 +247,7 @@ def _next(folder: Path, found: Sequence[dict[str, Any]], usable: int) -> str:
     return collect(near(folder), bench, task, ENOUGH if usable else None)
 
 
-def _recipe(found: Sequence[dict[str, Any]]) -> str:
+def _recipe(found: Sequence[Mapping[str, Any]]) -> str:
     """The recipe that is named like the task, where there is one."""
     from ebt_recipes.recipe import list_recipes
 
@@ -262,7 +262,7 @@ def _count(usable: int, number: int) -> Reason:
     return Reason("usable", grade, text, usable, f">= {ENOUGH}")
 
 
-def _gripper(found: Sequence[dict[str, Any]], joints: Sequence[str]) -> list[Reason]:
+def _gripper(found: Sequence[Mapping[str, Any]], joints: Sequence[str]) -> list[Reason]:
     if not found or not any("gripper" in joint for joint in joints):
         return []
     without = sum(one["gripper_events"] == 0 for one in found)
@@ -271,7 +271,7 @@ def _gripper(found: Sequence[dict[str, Any]], joints: Sequence[str]) -> list[Rea
     return [Reason("gripper", graded(without / len(found), ODD, MANY_ODD), text, without, f"<= {ODD:.0%} without")]
 
 
-def _variety(found: Sequence[dict[str, Any]], joints: Sequence[str]) -> list[Reason]:
+def _variety(found: Sequence[Mapping[str, Any]], joints: Sequence[str]) -> list[Reason]:
     poses = [one["grip_rad"] for one in found if one["grip_rad"] is not None]
     if len(poses) < 2:
         return []
@@ -295,7 +295,7 @@ def _variety(found: Sequence[dict[str, Any]], joints: Sequence[str]) -> list[Rea
     return told
 
 
-def _lengths(found: Sequence[dict[str, Any]]) -> list[Reason]:
+def _lengths(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
     seconds = np.array([one["seconds"] for one in found])
     if len(seconds) < 3:
         return []
@@ -310,7 +310,7 @@ def _widest(poses: Sequence[Sequence[float]]) -> tuple[int, float]:
     return int(spreads.argmax()), float(spreads.max())
 
 
-def _spread(found: Sequence[dict[str, Any]], name: str, joints: Sequence[str]) -> str:
+def _spread(found: Sequence[Mapping[str, Any]], name: str, joints: Sequence[str]) -> str:
     poses = [one[name] for one in found if one[name] is not None]
     if len(poses) < 2:
         return "fewer than two to compare"
@@ -319,7 +319,7 @@ def _spread(found: Sequence[dict[str, Any]], name: str, joints: Sequence[str]) -
     return ", ".join(f"{joints[place]} {spreads[place]:.2f}" for place in most) + " rad (sd)"
 
 
-def _seeds(found: Sequence[dict[str, Any]]) -> str:
+def _seeds(found: Sequence[Mapping[str, Any]]) -> str:
     known = sorted({one["seed"] for one in found if one["seed"] is not None})
     return f"{len(known)} scenes, {known[0]} to {known[-1]}" if known else "none: a real bench"
 

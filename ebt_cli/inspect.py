@@ -1,8 +1,9 @@
 """`ebt inspect`: is it good, and why: a demonstration, a rollout, a folder of them, a run, a tally, a demo."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,17 +14,9 @@ from ebt_data.errors import DataError, MisuseError
 if TYPE_CHECKING:
     from ebt_cli.verdict import Reason, Report
 
+ONLY = ("success", "failure", "aborted", "excluded", "tag:WORD")
+"""What `--only` can ask for."""
 ANYTHING = "an episode (.h5), a folder of them, a run, a demo's folder, its tallies (.jsonl), or a calibration.json"
-
-
-class Hardware(NamedTuple):
-    """What has to be the same for two episodes to be compared."""
-
-    joints: tuple[str, ...]
-    sim: bool
-    rate_hz: float
-    cameras: tuple[tuple[str, int, int], ...]
-    """Name, height and width."""
 
 
 def inspect(
@@ -37,18 +30,29 @@ def inspect(
     plot: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Draw an episode: energy, joints, what the cameras saw.")
     ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List a folder's episodes, one a line.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORD", help=f"Of a folder only some: {', '.join(ONLY)}. Repeat for both."),
+    ] = None,
 ) -> None:
     """Say whether what was recorded or trained is good, and why.
 
     Example: ebt inspect data/episodes/episode_0001.h5 --plot episode.png
     """
-    from ebt_cli.page import show
+    from ebt_cli.page import show, show_list
 
     if plot is not None and path.suffix != ".h5":
         raise MisuseError(f"--plot draws one episode, and {path} is none", hint=f"ebt inspect {path}")
     if not path.exists():
         raise DataError(f"there is nothing at {path}", hint="record something with `ebt collect`, or try `ebt demo`")
-    show(_folder(path) if path.is_dir() else _file(path, plot), json)
+    if not (listed or only):
+        show(_folder(path) if path.is_dir() else _file(path, plot), json)
+        return
+    if not path.is_dir():
+        raise MisuseError(f"--list and --only are for a folder of episodes, and {path} is none", f"ebt inspect {path}")
+    report = _episodes(path, only or ())
+    show_list(report) if listed and not json else show(report, json)
 
 
 def _file(path: Path, plot: Path | None) -> "Report":
@@ -99,27 +103,32 @@ def _episode(path: Path, plot: Path | None) -> "Report":
         return tell(episode, facts(episode))
 
 
-def _episodes(path: Path) -> "Report":
+def _episodes(path: Path, only: Sequence[str] = ()) -> "Report":
     """The kind of which there are more; files of the other kind, and damaged ones, are reasons for doubt."""
     from ebt_cli import demonstrations, rollouts_report
     from ebt_cli.console import near
+    from ebt_cli.measured import Hardware, Measured
     from ebt_cli.session import repair_first
     from ebt_data.episode import list_episodes
 
     repair_first(path)
-    measured: list[dict[str, Any]] = []
+    measured: list[Mapping[str, Any]] = []
     damaged: list[str] = []
     hardware: list[Hardware] = []
-    for file in list_episodes(path):
-        try:
-            found, on = _measured(file)
-        except DataError as error:
-            damaged.append(str(error))
-            continue
-        measured.append(found)
-        hardware.append(on)
+    with Measured(path) as known:
+        for file in list_episodes(path):
+            try:
+                found, on = known.of(file)
+            except DataError as error:
+                damaged.append(str(error))
+                continue
+            if not all(_is(word, found) for word in only):
+                continue
+            measured.append(found)
+            hardware.append(on)
     if not measured and not damaged:
-        raise DataError(f"{path} holds no episode; expected {ANYTHING}", hint=f"ebt collect --out {path}")
+        which = f" that is {' and '.join(only)}" if only else f"; expected {ANYTHING}"
+        raise DataError(f"{path} holds no episode{which}", hint=f"ebt collect --out {path}")
     usual = Counter(hardware).most_common(1)[0][0] if hardware else Hardware((), False, 0.0, ())
     alike = [found for found, on in zip(measured, hardware, strict=True) if on == usual]
     odd = [found["episode"] for found, on in zip(measured, hardware, strict=True) if on != usual]
@@ -134,7 +143,15 @@ def _episodes(path: Path) -> "Report":
     return demonstrations.report_folder(path, demos, usual.joints, doubts)
 
 
-def _doubts(damaged: list[str], odd: list[str], alike: list[dict[str, Any]]) -> "list[Reason]":
+def _is(word: str, found: Mapping[str, Any]) -> bool:
+    """Whether an episode is what `--only` asks for."""
+    what, _, tag = word.partition(":")
+    if what not in [name.partition(":")[0] for name in ONLY] or bool(tag) is not (what == "tag"):
+        raise MisuseError(f"--only {word} is unknown; there are {', '.join(ONLY)}", "ebt inspect --only failure --list")
+    return tag in found["tags"] if what == "tag" else what in found["outcome"].split(", ")
+
+
+def _doubts(damaged: list[str], odd: list[str], alike: Sequence[Mapping[str, Any]]) -> "list[Reason]":
     """What lies in a folder that does not belong together."""
     from ebt_cli.verdict import Grade, Reason
 
@@ -156,18 +173,7 @@ def _doubts(damaged: list[str], odd: list[str], alike: list[dict[str, Any]]) -> 
     return doubts
 
 
-def _measured(file: Path) -> tuple[dict[str, Any], Hardware]:
-    from ebt_cli import measures, rollouts_report
-    from ebt_data.episode import Episode
-
-    with Episode(file) as episode:
-        measure = rollouts_report.measure if episode.meta.kind == "rollout" else measures.measure
-        spec = episode.spec
-        cameras = tuple(sorted((name, camera.height, camera.width) for name, camera in spec.cameras.items()))
-        return measure(episode), Hardware(spec.joints, spec.sim, spec.rate_hz, cameras)
-
-
-def _telling(rollouts: list[dict[str, Any]]) -> str:
+def _telling(rollouts: Sequence[Mapping[str, Any]]) -> str:
     """The rollout to look at next: the first that failed, or that was retried."""
     order = sorted(rollouts, key=lambda one: (one["outcome"] == "success", one["attempts"] == 1))
     return str(order[0]["episode"])

@@ -3,10 +3,11 @@
 Shapes: T rows, J joints. Of a trimmed episode only what is left counts.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict  # pydantic, which brings it, takes no other before Python 3.12
 
 if TYPE_CHECKING:
     from ebt_data.episode import Episode
@@ -22,8 +23,52 @@ LOOKED_AT = 5
 """Pictures of each camera that are decoded, evenly over the episode."""
 
 
-def measure(episode: "Episode") -> dict[str, Any]:
-    """What one episode is judged by; figures that it cannot have are None."""
+class Said(TypedDict):
+    """What an episode is, and how it ended by whoever looked at it last."""
+
+    episode: str
+    kind: str
+    task: str
+    outcome: str
+    tags: list[str]
+    notes: list[str]
+    bench: str
+    sim: bool
+    seed: int | None
+
+
+class Seen(TypedDict):
+    """What a camera showed."""
+
+    repeated: float
+    dropped: int
+    age_s: float
+    brightness: float
+    spread: float
+
+
+class Measures(Said):
+    """What a demonstration is judged by; figures that it cannot have are None."""
+
+    operator: str
+    rows: int
+    seconds: float
+    late_ticks: int
+    jitter_ms: float | None
+    idle: float | None
+    idle_head_s: float
+    idle_tail_s: float
+    jerk_rad_s3: float | None
+    held_back: float | None
+    gripper_events: int
+    tracking_rad: float | None
+    start_rad: list[float] | None
+    grip_rad: list[float] | None
+    cameras: dict[str, Seen]
+
+
+def measure(episode: "Episode") -> Measures:
+    """Judge one demonstration."""
     kept = episode.trimmed
     ticks, action, qpos = episode.time["tick"][kept], episode.action[kept], episode.qpos[kept]
     joints, rate_hz = episode.spec.joints, episode.spec.rate_hz
@@ -32,41 +77,42 @@ def measure(episode: "Episode") -> dict[str, Any]:
     grips = gripper_events(action[:, ~arm])
     still = idle(action, rate_hz)
     asked = episode.action_asked[kept]
-    return said(episode) | {
-        "operator": episode.meta.operator,
-        "rows": rows,
-        "seconds": round(float(ticks[-1] - ticks[0]), 3) if rows else 0.0,
-        "late_ticks": int(episode.time["skipped"][kept].sum()),
-        "jitter_ms": jitter_ms(ticks, episode.time["skipped"][kept], rate_hz),
-        "idle": share(still),
-        "idle_head_s": round(float(leading(still) / rate_hz), 2),
-        "idle_tail_s": round(float(leading(still[::-1]) / rate_hz), 2),
-        "jerk_rad_s3": jerk(action[:, arm], rate_hz),
-        "held_back": share((np.abs(action - asked)[:, arm] > HELD_BACK_RAD).any(axis=1)) if arm.any() else None,
-        "gripper_events": len(grips),
-        "tracking_rad": tracking_rad(qpos[:, arm], action[:, arm]),
-        "start_rad": [round(float(value), 4) for value in qpos[0]] if rows else None,
-        "grip_rad": [round(float(value), 4) for value in qpos[grips[0]]] if grips else None,
-        "cameras": {name: _camera(episode, name) for name in episode.spec.cameras} if rows else {},
-    }
+    return Measures(
+        **said(episode),
+        operator=episode.meta.operator,
+        rows=rows,
+        seconds=round(float(ticks[-1] - ticks[0]), 3) if rows else 0.0,
+        late_ticks=int(episode.time["skipped"][kept].sum()),
+        jitter_ms=jitter_ms(ticks, episode.time["skipped"][kept], rate_hz),
+        idle=share(still),
+        idle_head_s=round(float(leading(still) / rate_hz), 2),
+        idle_tail_s=round(float(leading(still[::-1]) / rate_hz), 2),
+        jerk_rad_s3=jerk(action[:, arm], rate_hz),
+        held_back=share((np.abs(action - asked)[:, arm] > HELD_BACK_RAD).any(axis=1)) if arm.any() else None,
+        gripper_events=len(grips),
+        tracking_rad=tracking_rad(qpos[:, arm], action[:, arm]),
+        start_rad=[round(float(value), 4) for value in qpos[0]] if rows else None,
+        grip_rad=[round(float(value), 4) for value in qpos[grips[0]]] if grips else None,
+        cameras={name: _camera(episode, name) for name in episode.spec.cameras} if rows else {},
+    )
 
 
-def said(episode: "Episode") -> dict[str, Any]:
-    """What an episode is, and how it ended by whoever looked at it last."""
+def said(episode: "Episode") -> Said:
+    """What any episode says of itself, or people of it."""
     labels = episode.labels
     cut = not episode.complete and labels.outcome is None
     ended = (episode.judged.value, "cut off" if cut else "", "excluded" if labels.excluded else "")
-    return {
-        "episode": episode.path.name,
-        "kind": episode.meta.kind,
-        "task": episode.meta.task,
-        "outcome": ", ".join(filter(None, ended)),
-        "tags": list(labels.tags),
-        "notes": list(labels.notes),
-        "bench": episode.meta.bench,
-        "sim": episode.spec.sim,
-        "seed": episode.meta.seed,
-    }
+    return Said(
+        episode=episode.path.name,
+        kind=episode.meta.kind,
+        task=episode.meta.task,
+        outcome=", ".join(filter(None, ended)),
+        tags=list(labels.tags),
+        notes=list(labels.notes),
+        bench=episode.meta.bench,
+        sim=episode.spec.sim,
+        seed=episode.meta.seed,
+    )
 
 
 def jitter_ms(ticks_s: NDArray[np.float64], skipped: NDArray[np.int64], rate_hz: float) -> float | None:
@@ -118,7 +164,7 @@ def share(which: NDArray[np.bool_]) -> float | None:
     return round(float(which.mean()), 4) if len(which) else None
 
 
-def _camera(episode: "Episode", name: str) -> dict[str, Any]:
+def _camera(episode: "Episode", name: str) -> Seen:
     from ebt_data.errors import DataError
 
     kept = episode.trimmed
@@ -132,10 +178,10 @@ def _camera(episode: "Episode", name: str) -> dict[str, Any]:
             continue
         means.append(float(picture.mean()))
         spreads.append(float(picture.std()))
-    return {
-        "repeated": round(max(0.0, float(times["repeated"].mean()) - (1 - expected)), 4),
-        "dropped": int(times["dropped"].sum()),
-        "age_s": round(float(np.median(np.abs(times["age"]))), 4),
-        "brightness": round(float(np.median(means)), 1) if means else float("nan"),
-        "spread": round(float(np.median(spreads)), 1) if spreads else float("nan"),
-    }
+    return Seen(
+        repeated=round(max(0.0, float(times["repeated"].mean()) - (1 - expected)), 4),
+        dropped=int(times["dropped"].sum()),
+        age_s=round(float(np.median(np.abs(times["age"]))), 4),
+        brightness=round(float(np.median(means)), 1) if means else float("nan"),
+        spread=round(float(np.median(spreads)), 1) if spreads else float("nan"),
+    )

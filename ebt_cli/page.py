@@ -24,6 +24,13 @@ def show(report: Report, json: bool) -> None:
         _tell(report)
 
 
+def show_list(report: Report) -> None:
+    """The episodes of a folder, one a line, and what people said of them."""
+    columns = ("episode", "outcome", "seconds", "rows", "seed", "tags", "notes")
+    rows = ([_word(one[column]) for column in columns] for one in report.facts["episodes"])
+    result_table(columns, rows)
+
+
 def _tell(report: Report) -> None:
     """For a program: every fact; episodes of a folder as a table of their own, the verdict as talk."""
     episodes = report.facts.get("episodes")
@@ -83,5 +90,5 @@ def _word(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return " ".join(map(str, value))
+        return " ".join(map(str, value)) or "-"
     return str(value)

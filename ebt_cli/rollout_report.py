@@ -12,7 +12,7 @@ from ebt_cli.console import plain
 from ebt_cli.demonstrations import LATE, VERY_LATE
 from ebt_cli.deploy_screen import MARKED
 from ebt_cli.page import LABEL
-from ebt_cli.rollouts_report import measure, shown
+from ebt_cli.rollouts_report import Measures, measure, shown
 from ebt_cli.verdict import Grade, Reason, Report, graded
 from ebt_data.step import Actor
 
@@ -53,7 +53,7 @@ def report(episode: "Episode", facts: dict[str, Any]) -> Report:
     )
 
 
-def _outcome(found: dict[str, Any]) -> Reason:
+def _outcome(found: Measures) -> Reason:
     tries = f" on attempt {found['attempts']}" if found["attempts"] > 1 else ""
     won, cut = found["outcome"] == "success", found["outcome"].startswith("aborted")
     grade = Grade.GOOD if won else Grade.DOUBTFUL if cut else Grade.BAD
@@ -61,7 +61,7 @@ def _outcome(found: dict[str, Any]) -> Reason:
     return Reason("outcome", grade, text, found["outcome"], "success")
 
 
-def _energy(episode: "Episode", found: dict[str, Any], energy: dict[str, Any]) -> Reason:
+def _energy(episode: "Episode", found: Measures, energy: dict[str, Any]) -> Reason:
     won, limit = found["outcome"] == "success", "no rise in a success, a rise in a failure"
     if not energy:
         return Reason("energy", Grade.DOUBTFUL, "it holds no energy: nothing was planned", None, limit)
@@ -115,7 +115,7 @@ def _story(episode: "Episode") -> list[tuple[str, str | Text]]:
 
 
 def _rows(
-    episode: "Episode", found: dict[str, Any], facts: dict[str, Any], energy: dict[str, Any]
+    episode: "Episode", found: Measures, facts: dict[str, Any], energy: dict[str, Any]
 ) -> list[tuple[str, str | Text]]:
     size = f"{facts['bytes'] / 1e6:.1f} MB, {found['rows']} rows at {facts['rate_achieved_hz']} Hz"
     return [

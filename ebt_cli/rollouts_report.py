@@ -1,12 +1,12 @@
 """How often does it work, and which ones failed: what `ebt inspect` says of a folder of rollouts, and of a tally."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ebt_cli.measures import said
+from ebt_cli.measures import Said, said
 from ebt_cli.verdict import Grade, Reason, Report, rate_reason
 
 if TYPE_CHECKING:
@@ -24,26 +24,42 @@ NAMED = 3
 """Failures that are named on the screen; the others stand in --json."""
 
 
-def measure(episode: "Episode") -> dict[str, Any]:
+class Measures(Said):
     """What one rollout is judged by."""
+
+    why: str
+    rows: int
+    seconds: float
+    late_ticks: int
+    attempts: int
+    disturbed: bool
+    rises: int
+    first_rise_s: float | None
+    peak_energy: float | None
+    energies: list[float] | None
+
+
+def measure(episode: "Episode") -> Measures:
+    """Judge one rollout."""
     energy, ticks = episode.energy or {}, episode.time["tick"]
     rows = len(episode)
     known = first_energies(energy, energy["attempt"]) if energy and rows else None
     kinds = Counter(event.kind for event in episode.events)
     attempt = energy["attempt"] if rows else np.ones(0)
     seconds = float(ticks[-1] - ticks[0]) if rows else 0.0
-    return said(episode) | {
-        "why": _why(episode, kinds, round(seconds, 3)),
-        "rows": rows,
-        "seconds": round(seconds, 3),
-        "late_ticks": int(episode.time["skipped"].sum()),
-        "attempts": int(attempt.max()) if rows else 1,
-        "disturbed": kinds["disturbance"] > 0,
-        "rises": kinds["rise"],
-        "first_rise_s": next((round(e.time_s, 2) for e in episode.events if e.kind == "rise"), None),
-        "peak_energy": peak(known),
-        ENERGIES: known,
-    }
+    return Measures(
+        **said(episode),
+        why=_why(episode, kinds, round(seconds, 3)),
+        rows=rows,
+        seconds=round(seconds, 3),
+        late_ticks=int(episode.time["skipped"].sum()),
+        attempts=int(attempt.max()) if rows else 1,
+        disturbed=kinds["disturbance"] > 0,
+        rises=kinds["rise"],
+        first_rise_s=next((round(e.time_s, 2) for e in episode.events if e.kind == "rise"), None),
+        peak_energy=peak(known),
+        energies=known,
+    )
 
 
 def _why(episode: "Episode", kinds: Counter[str], seconds: float) -> str:
@@ -79,7 +95,7 @@ def peak(energies: Sequence[float] | None) -> float | None:
     return round(max(energies), 3) if energies else None
 
 
-def shown(found: dict[str, Any]) -> dict[str, Any]:
+def shown(found: Mapping[str, Any]) -> dict[str, Any]:
     """What is told of a rollout: all but the energies of its plans, which are only compared."""
     return {name: value for name, value in found.items() if name != ENERGIES}
 
@@ -98,7 +114,7 @@ def separation(failures: Sequence[Sequence[float]], successes: Sequence[Sequence
     return float(np.mean(above))
 
 
-def reasons(found: Sequence[dict[str, Any]]) -> list[Reason]:
+def reasons(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
     """Of a folder or a tally: the rate, what retrying was worth, whether energy tells failures from successes."""
     judged = [one for one in found if one["outcome"] in ("success", "failure")]
     good = [one for one in judged if one["outcome"] == "success"]
@@ -124,7 +140,7 @@ def reasons(found: Sequence[dict[str, Any]]) -> list[Reason]:
     return [*told, *_energies(judged)]
 
 
-def _energies(judged: Sequence[dict[str, Any]]) -> list[Reason]:
+def _energies(judged: Sequence[Mapping[str, Any]]) -> list[Reason]:
     bad, good = _compared(judged, "failure"), _compared(judged, "success")
     if min(len(bad), len(good)) < TOO_FEW:
         return []
@@ -133,11 +149,11 @@ def _energies(judged: Sequence[dict[str, Any]]) -> list[Reason]:
     return [Reason("separation", Grade(int(area < SEPARATES)), text, round(area, 3), f">= {SEPARATES}")]
 
 
-def _compared(found: Sequence[dict[str, Any]], outcome: str) -> list[list[float]]:
+def _compared(found: Sequence[Mapping[str, Any]], outcome: str) -> list[list[float]]:
     return [one[ENERGIES] for one in found if one["outcome"] == outcome and one[ENERGIES]]
 
 
-def report_folder(name: str, found: Sequence[dict[str, Any]], damaged: Sequence[Reason], then: str) -> Report:
+def report_folder(name: str, found: Sequence[Mapping[str, Any]], damaged: Sequence[Reason], then: str) -> Report:
     """A folder of rollouts, or the lines of a tally."""
     judged = [one for one in found if one["outcome"] in ("success", "failure")]
     rows = [*_failures(found), *_energy_rows(judged), *_circumstances(found)]
@@ -148,7 +164,7 @@ def report_folder(name: str, found: Sequence[dict[str, Any]], damaged: Sequence[
     )
 
 
-def _failures(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def _failures(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     failed = [one for one in found if one["outcome"] != "success"]
     lines = [f"{_name(one)}: {one['why']}" for one in failed[:NAMED]]
     if len(failed) > NAMED:
@@ -157,7 +173,7 @@ def _failures(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     return [("failed" if not index else "", line) for index, line in enumerate(lines or ["none"])]
 
 
-def _energy_rows(judged: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def _energy_rows(judged: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     bad, good = _compared(judged, "failure"), _compared(judged, "success")
     rows = [("peak energy", f"{_ladder([*map(max, each)])} in {len(each)} {what}") for what, each in (("successes", good), ("failures", bad)) if each]  # fmt: skip
     if min(len(bad), len(good)) < TOO_FEW:
@@ -169,7 +185,7 @@ def _energy_rows(judged: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     return rows
 
 
-def _circumstances(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def _circumstances(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     seeds = sorted(one["seed"] for one in found if one["seed"] is not None)
     tries = sorted(Counter(one["attempts"] for one in found).items())
     return [
@@ -182,7 +198,7 @@ def _circumstances(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     ]
 
 
-def _name(one: dict[str, Any]) -> str:
+def _name(one: Mapping[str, Any]) -> str:
     return (
         str(one["episode"])
         if one["seed"] is None or str(one["seed"]) in one["episode"]

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from torch.utils.tensorboard import SummaryWriter
 
 from ebt_cli import inspect as verb
+from ebt_cli import measured as measured_folder
 from ebt_cli.app import run
 from ebt_cli.page import screen
 from ebt_cli.tally import tally
@@ -122,6 +123,73 @@ def test_a_damaged_file_is_a_reason_for_doubt(
     assert run(["inspect", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2 and "doubtful: 1 cannot be read" in err
+
+
+@pytest.fixture
+def labelled(rollout: Path, tmp_path: Path) -> Path:
+    """A folder of three: a failure, one that a person calls a success, one that is excluded."""
+    for name in ("a", "b", "c"):
+        shutil.copy(rollout, tmp_path / f"{name}.h5")
+    run(["label", str(tmp_path / "b.h5"), "--success", "--tag", "x", "--note", "odd"])
+    run(["label", str(tmp_path / "c.h5"), "--exclude", "--tag", "x"])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [
+        ([], ["a", "b", "c"]),
+        (["failure"], ["a", "c"]),
+        (["success"], ["b"]),
+        (["excluded"], ["c"]),
+        (["tag:x"], ["b", "c"]),
+        (["tag:x", "failure"], ["c"]),
+    ],
+)
+def test_a_folder_is_listed_by_what_was_said(
+    labelled: Path, only: list[str], names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert run(["inspect", str(labelled), "--list", *(part for word in only for part in ("--only", word))]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows[1:]] == [f"{name}.h5" for name in names]
+    assert all(row[5:] == ["x", "odd"] for row in rows if row[0] == "b.h5")
+
+
+def test_labels_decide_what_a_folder_of_rollouts_is_worth(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = told(labelled, capsys)
+    assert (found["judged"], found["successes"]) == (2, 1)
+    assert [one["outcome"] for one in found["episodes"]] == ["failure", "success", "failure, excluded"]
+
+
+@pytest.mark.parametrize("word", ["tag", "tag:", "failure:x", "bad"])
+def test_an_unknown_filter_names_the_known_ones(labelled: Path, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(labelled), "--only", word]) == 2
+    assert "success, failure, aborted, excluded, tag:WORD" in capsys.readouterr().err
+
+
+def test_what_was_measured_once_is_not_measured_again_unless_something_changed(
+    labelled: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(labelled, capsys)
+    measured: list[str] = []
+    original = measured_folder._measure
+    monkeypatch.setattr(measured_folder, "_measure", lambda path: (measured.append(path.name), original(path))[1])
+    first = told(labelled, capsys)
+    assert measured == []
+    run(["label", str(labelled / "a.h5"), "--success"])
+    capsys.readouterr()
+    assert told(labelled, capsys)["successes"] == first["successes"] + 1
+    assert measured == ["a.h5"]
+
+
+@pytest.mark.parametrize("line", ["", "a.h5", "a.h5\t{", 'a.h5\t[[1, 2], {"episode": "a.h5"}, []]', "\x00" * 9])
+def test_a_shortcut_that_does_not_fit_is_not_taken(
+    rollout: Path, tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(rollout, tmp_path / "a.h5")
+    (tmp_path / measured_folder.NAME).write_text(line)
+    assert told(tmp_path, capsys)["episodes"][0]["rows"] == 30
 
 
 @pytest.mark.parametrize(
