@@ -30,6 +30,9 @@ def inspect(
     plot: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Draw an episode: energy, joints, what the cameras saw.")
     ] = None,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="How far what the cameras see move is behind what the joints say.")
+    ] = False,
     listed: Annotated[bool, typer.Option("--list", help="List a folder's episodes, one a line.")] = False,
     only: Annotated[
         list[str] | None,
@@ -46,13 +49,25 @@ def inspect(
         raise MisuseError(f"--plot draws one episode, and {path} is none", hint=f"ebt inspect {path}")
     if not path.exists():
         raise DataError(f"there is nothing at {path}", hint="record something with `ebt collect`, or try `ebt demo`")
-    if not (listed or only):
+    if sync:
+        show(_sync(path), json)
+    elif not (listed or only):
         show(_folder(path) if path.is_dir() else _file(path, plot), json)
-        return
-    if not path.is_dir():
+    elif not path.is_dir():
         raise MisuseError(f"--list and --only are for a folder of episodes, and {path} is none", f"ebt inspect {path}")
-    report = _episodes(path, only or ())
-    show_list(report) if listed and not json else show(report, json)
+    else:
+        report = _episodes(path, only or ())
+        show_list(report) if listed and not json else show(report, json)
+
+
+def _sync(path: Path) -> "Report":
+    from ebt_cli.sync_report import report
+    from ebt_data.episode import list_episodes
+
+    paths = list_episodes(path) if path.is_dir() else [path]
+    if not paths:
+        raise DataError(f"{path} holds no episode", hint=f"ebt collect --out {path}")
+    return report(path, paths)
 
 
 def _file(path: Path, plot: Path | None) -> "Report":
