@@ -85,9 +85,16 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else str(value)[:_TEXT_LIMIT]
 
 
+def _mapping(text: str) -> dict[str, Any]:
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise TypeError(f"a JSON object was expected, not {content!r:.80}")
+    return content
+
+
 def spec(attrs: Mapping[str, Any]) -> BenchSpec:
     """The bench that the episode was recorded on. Raises KeyError, TypeError, ValueError where they do not say."""
-    cameras = {str(name): CameraSpec(**camera) for name, camera in json.loads(attrs["cameras"]).items()}
+    cameras = {name: CameraSpec(**camera) for name, camera in _mapping(attrs["cameras"]).items()}
     if any(not 0 < camera.height * camera.width <= _PIXEL_LIMIT for camera in cameras.values()):
         raise ValueError("a camera of impossible size")
     return BenchSpec(
@@ -102,14 +109,14 @@ def spec(attrs: Mapping[str, Any]) -> BenchSpec:
 
 
 def meta(attrs: Mapping[str, Any]) -> EpisodeMeta:
-    """What was known before the first row. Raises KeyError, ValueError where the attributes do not say."""
+    """What was known before the first row. Raises KeyError, TypeError, ValueError where they do not say."""
     return EpisodeMeta(
         kind=attrs["kind"],
         task=attrs["task"],
         seed=attrs.get("seed"),
         operator=attrs["operator"],
-        calibration=json.loads(attrs["calibration"]),
+        calibration=_mapping(attrs["calibration"]),
         bench=attrs["bench"],
         policy=attrs["policy"],
-        versions=json.loads(attrs["versions"]),
+        versions=_mapping(attrs["versions"]),
     )

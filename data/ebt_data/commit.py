@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ebt_data import sums
+from ebt_data import guard, sums
 
 SUFFIX = ".h5"
 PART = ".part"  # replaces the suffix until commit
@@ -28,6 +28,7 @@ def commit(part: Path) -> Path:
     part.rename(final)
     sync(final.parent)
     sums.record(final, digest)
+    guard.remember(final)
     return final
 
 

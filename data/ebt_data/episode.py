@@ -15,7 +15,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from ebt_data import attributes, commit, sums
+from ebt_data import attributes, commit, guard, sums
 from ebt_data import format as layout
 from ebt_data.errors import DataError
 from ebt_data.hdf5 import tree
@@ -28,6 +28,9 @@ __all__ = ["Episode", "EpisodeEvent", "EpisodeMeta", "list_episodes"]
 _JPEG_LIMIT = 1 << 26  # bytes of one picture
 _STATE_LIMIT = 10_000  # numbers in one privileged state
 _ROW_LIMIT = 10_000_000  # a day at 100 Hz
+_COLUMNS_LIMIT = 4 << 30  # bytes of everything that is read whole
+_PIECE = 1 << 26  # bytes
+_UNPACKED = 1000  # bytes that a byte in the file stands for at most; a black depth picture packs 1:250
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,9 @@ class Episode:
         claimed = max(self._rows, len(self._data["/events/row"]))
         if claimed > _ROW_LIMIT:
             raise DataError(f"{self.path} claims {claimed} rows or events; no episode has more than {_ROW_LIMIT}")
+        whole = sum(data.nbytes for path, data in self._data.items() if not path.startswith(("/images/", "/depth/")))
+        if whole > _COLUMNS_LIMIT:
+            raise DataError(f"{self.path} claims {whole >> 30} GiB without pictures; no episode has so much")
 
     def _check_datasets(self) -> None:
         expected = layout.row_columns(self.spec, self.meta.kind, {})
@@ -266,6 +272,40 @@ class Episode:
         digest = sums.recorded(self.path.parent).get(self.path.name)
         return None if digest is None else digest == sums.sha256(self.path)
 
+    def read_through(self) -> None:
+        """Read everything once, a piece at a time, to see that it can be read and makes sense.
+
+        Raises:
+            DataError: it cannot, or it does not.
+        """
+        self._check_values()
+        most = _UNPACKED * self.path.stat().st_size
+        with self._reading():
+            for path, data in self._data.items():
+                if data.nbytes > most:
+                    raise DataError(f"{self.path} claims {data.nbytes} bytes in {path}, more than its size can hold")
+                step = max(1, _PIECE // max(1, data.nbytes // max(1, len(data)))) if data.ndim else 1
+                for first in range(0, len(data) if data.ndim else 1, step):
+                    data[first : first + step] if data.ndim else data[()]
+
+    def _check_values(self) -> None:
+        """What is learnt from and what is timed is finite, time goes on, and every picture is there."""
+        if not self._rows:
+            return
+        paths = [path for path in self._data if path.startswith(("/observations/", "/action", "/privileged/"))]
+        for path in (*paths, "/time/tick", "/time/read", "/time/sent"):
+            finite = np.isfinite(self._rows_of(path)).reshape(self._rows, -1).all(axis=1)
+            if not finite.all():
+                raise DataError(f"{self.path} has no number in {path}, row {int(np.argmin(finite))}")
+        if (np.diff(self._rows_of("/time/tick")) <= 0).any():
+            raise DataError(f"{self.path} has rows in the wrong order: /time/tick does not grow")
+        for camera, (offset, length) in self._frames.items():
+            outside = (length > 0) & ((offset < 0) | (offset > len(self._data[f"/images/{camera}/bytes"]) - length))
+            if outside.any() or (length < 0).any():
+                raise DataError(
+                    f"{self.path} has no picture of {camera} in row {int(np.argmax(outside | (length < 0)))}"
+                )
+
     def close(self) -> None:
         """Close the file; what was read stays."""
         self._file.close()
@@ -312,6 +352,8 @@ def list_episodes(folder: Path) -> list[Path]:
 def _open(path: Path) -> h5py.File:
     if not path.is_file():
         raise DataError(f"there is no episode {path}")
+    if path.suffix != commit.PART:
+        guard.check(path)
     try:
         if path.suffix == commit.PART:  # being written, or cut off
             return h5py.File(path, "r", libver=layout.LIBVER, swmr=True, locking=False)

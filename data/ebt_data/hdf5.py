@@ -1,5 +1,6 @@
 """Looks into an HDF5 file that may come from anywhere: plain datasets only, found without following links."""
 
+import math
 from typing import Any
 
 import h5py
@@ -9,6 +10,7 @@ from ebt_data.errors import DataError
 BITSHUFFLE = 32008  # the filter's registered number: https://github.com/HDFGroup/hdf5_plugins
 _DEPTH_LIMIT = 6  # groups within groups
 _COUNT_LIMIT = 2000  # links in one file
+_CHUNK_LIMIT = 1 << 27  # bytes that one read unpacks; a depth picture of 8 megapixels takes 16 MiB
 
 
 def tree(file: h5py.File) -> dict[str, h5py.Dataset]:
@@ -41,6 +43,9 @@ def tree(file: h5py.File) -> dict[str, h5py.Dataset]:
 def _check_storage(file: h5py.File, path: str, data: h5py.Dataset) -> None:
     if data.is_virtual or data.external:
         raise DataError(f"{file.filename} keeps {path[:80]!r} in another file; an episode holds its data itself")
+    chunk = math.prod(data.chunks or (0,)) * data.dtype.itemsize
+    if chunk > _CHUNK_LIMIT:
+        raise DataError(f"{file.filename} keeps {path[:80]!r} in pieces of {chunk >> 20} MiB; no episode does")
     filters = data.id.get_create_plist()
     for index in range(filters.get_nfilters()):
         if filters.get_filter(index)[0] not in (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, BITSHUFFLE):

@@ -79,7 +79,6 @@ def train(
             update={"training": recipe.training.model_copy(update={"time_limit_s": time_limit_s})}
         )
     _check_folder(out, resume)
-    make_ready(out, CHECKPOINT_MB, "training")
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
     learning, held = split(of_task(recipe, episodes), recipe.training.validation_fraction, recipe.training.seed)
@@ -88,6 +87,7 @@ def train(
     contract = _contract(data, recipe)
     if resume:
         _check_same(out, recipe, contract)
+    make_ready(out, CHECKPOINT_MB, "training")
     save_contract(out, recipe, contract, data.statistics())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)

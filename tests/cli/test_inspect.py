@@ -230,6 +230,7 @@ def test_an_episode_without_rows_is_not_drawn(
         path = recorder.finish(Outcome.ABORTED)
     with h5py.File(path, "r+") as file:
         file["/time/tick"].resize(0, axis=0)
+    (tmp_path / "SHA256SUMS").unlink()
     assert told(path, capsys)["next"] == f"ebt inspect {tmp_path}"
     assert run(["inspect", str(path), "--plot", str(tmp_path / "a.png")]) == 5
     assert "holds no row: nothing to draw" in capsys.readouterr().err

@@ -1,0 +1,123 @@
+"""Files are tried in a child before they are read, each once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ebt_data import guard
+from ebt_data.episode import Episode
+from ebt_data.errors import DataError
+
+Record = Callable[..., Path]
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Names of the files that were tried, with nothing known yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(guard, "_known", set())
+    monkeypatch.setattr(guard, "_loaded_bytes", -1)
+    names: list[str] = []
+    original = guard._try
+    monkeypatch.setattr(guard, "_try", lambda path: (names.append(path.name), original(path)))
+    return names
+
+
+def foreign(path: Path, name: str = "foreign.h5") -> Path:
+    """The same file as somebody else would send it: without its sum."""
+    copy = path.with_name(name)
+    copy.write_bytes(path.read_bytes())
+    return copy
+
+
+def test_what_was_recorded_here_is_not_tried_and_what_was_not_is_tried_once(record: Record, tried: list[str]) -> None:
+    own = record(3)
+    other = foreign(own)
+    for _ in range(2):
+        Episode(own).close()
+        Episode(other).close()
+    assert tried == ["foreign.h5"]
+
+
+def test_a_moved_file_is_known_and_a_changed_one_is_not(record: Record, tried: list[str]) -> None:
+    path = foreign(record(3))
+    Episode(path).close()
+    moved = path.rename(path.with_name("moved.h5"))
+    Episode(moved).close()
+    assert tried == ["foreign.h5"]
+    os.utime(moved, ns=(1, 1))
+    Episode(moved).close()
+    assert tried == ["foreign.h5", "moved.h5"]
+
+
+def test_another_process_knows_what_this_one_has_tried(record: Record, tried: list[str]) -> None:
+    path = foreign(record(3))
+    Episode(path).close()
+    script = f"import ebt_data.guard as g; from pathlib import Path; g._try = None; g.check(Path({str(path)!r}))"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def stopped_reader() -> subprocess.Popen[bytes]:
+    """A child that stands still, as one does that a file keeps busy for ever."""
+    reader = guard._reader()
+    reader.send_signal(signal.SIGSTOP)
+    return reader
+
+
+def test_a_reader_that_has_ended_is_started_anew(record: Record, tried: list[str]) -> None:
+    reader = guard._reader()
+    reader.kill()
+    reader.wait()
+    Episode(foreign(record(3))).close()
+
+
+def test_a_file_that_kills_its_reader_is_damaged_and_the_next_is_read_all_the_same(
+    record: Record, tried: list[str]
+) -> None:
+    path = foreign(record(3))
+    reader = stopped_reader()
+    threading.Timer(0.1, reader.kill).start()
+    with pytest.raises(DataError, match="reading it ends a process with SIGKILL"):
+        Episode(path)
+    Episode(path).close()
+    assert tried == ["foreign.h5"] * 2
+
+
+def test_a_file_that_takes_for_ever_is_given_up(
+    record: Record, tried: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = foreign(record(3))
+    stopped_reader()
+    monkeypatch.setattr(guard, "LONGEST_S", 0.1)
+    with pytest.raises(DataError, match="reading it takes more than 0 s"):
+        Episode(path)
+    monkeypatch.setattr(guard, "LONGEST_S", 20.0)
+    Episode(path).close()
+
+
+def test_a_bug_in_the_reader_is_told_with_its_traceback() -> None:
+    reader = guard._reader()
+    assert reader.stdin is not None and reader.stdout is not None
+    reader.stdin.write(b"5\n")  # a number is no path, and nobody asks for one
+    reader.stdin.flush()
+    kind, traceback = json.loads(reader.stdout.readline())
+    assert kind == guard.BUG
+    assert "Traceback" in traceback
+
+
+def test_without_a_place_to_remember_it_is_tried_and_read(
+    record: Record, tried: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    path = foreign(record(3))
+    Episode(path).close()
+    Episode(path).close()
+    assert tried == ["foreign.h5"]
