@@ -170,7 +170,10 @@ class _Demo:
     def _calibrate(self) -> None:
         from ebt_recipes.calibrate import Stream, calibrate
 
-        self._say("3/5", f"ebt deploy {self._run} --calibrate {self._size.calibrate}  (the same, on both cores)")
+        self._say(
+            "3/5",
+            f"ebt deploy {self._run} --calibrate {self._size.calibrate} --score energy  (the same, on both cores)",
+        )
         found = self._tally("calibrate", self._trained(), CALIBRATE, self._size.calibrate)
         good = [line for line in found if line["outcome"] == "success"]
         if not good:

@@ -138,6 +138,18 @@ def test_nothing_normal_can_be_learnt_from_failures(
 
 
 @pytest.mark.slow
+def test_the_energy_and_the_clock_are_calibrated_where_nothing_else_is_asked_for(
+    untrained: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PickPlace, "longest_s", 0.6)
+    monkeypatch.setattr(PickPlace, "succeeded", lambda *_: True)
+    assert run(["deploy", str(untrained.path), "--calibrate", "2"]) == 0
+    path = untrained.path / "calibration.json"
+    assert Calibration.load(path).score == "energy+elapsed"
+    path.unlink()
+
+
+@pytest.mark.slow
 def test_an_interrupted_collect_parks_keeps_its_rows_and_exits_130(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "ebt_cli", "collect", "-n", "500", "--out", "demos"],
