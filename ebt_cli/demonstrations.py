@@ -10,6 +10,7 @@ import numpy as np
 
 from ebt_cli.commands import collect, draw
 from ebt_cli.console import near
+from ebt_cli.facts import motors_in_words
 from ebt_cli.measures import measure
 from ebt_cli.verdict import Grade, Reason, Report, graded
 
@@ -178,6 +179,7 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
         ("joints", f"{len(episode.spec.joints)}, from {episode.spec.joints[0]} to {episode.spec.joints[-1]}"),
         ("gripper", f"{found['gripper_events']} times opened or closed"),
         ("motion", f"jerk {_or_none(found['jerk_rad_s3'])} rad/s^3 (rms), ticks within {_or_none(found['jitter_ms'])} ms of their time (99 %)"),
+        ("motors", motors_in_words(facts)),
         ("labels", " ".join((*(f"#{tag}" for tag in found["tags"]), "; ".join(found["notes"]))) or "none"),
         ("events", ", ".join(f"{kind} {count}" for kind, count in kinds.items()) or "none"),
         ("file", f"{facts['bytes'] / 1e6:.1f} MB, sha256 {_sum(facts['intact'])}"),

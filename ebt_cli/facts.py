@@ -32,6 +32,7 @@ def facts(episode: "Episode") -> dict[str, Any]:
         "late_ticks": int(episode.time["skipped"].sum()),
         "joints": list(spec.joints),
         "cameras": {name: _camera(episode, name) for name in spec.cameras},
+        "motors": _motors(episode),
         "privileged": sorted(episode.privileged),
         "versions": dict(meta.versions),
         "created": episode.attrs.get("created"),
@@ -55,6 +56,36 @@ def _camera(episode: "Episode", name: str) -> dict[str, Any]:
         "age_ms_max": _round(1000 * _peak(times["age"])),
         "clock": sorted({str(domain) for domain in times["domain"]}),
     }
+
+
+def _motors(episode: "Episode") -> dict[str, Any] | None:
+    """The hottest motor, the lowest supply and whatever reported an error; None where no motor was asked."""
+    said, joints = episode.motors, episode.spec.joints
+    known = (said["joint"] >= 0) & (said["joint"] < len(joints))
+    known &= np.isfinite(said["temperature"]) & np.isfinite(said["voltage"])
+    if not known.any():
+        return None
+    joint, temperature, voltage, error = (said[name][known] for name in ("joint", "temperature", "voltage", "error"))
+    hottest, lowest = int(np.argmax(temperature)), int(np.argmin(voltage))
+    return {
+        "hottest": joints[joint[hottest]],
+        "temperature_c_max": _round(float(temperature[hottest])),
+        "lowest": joints[joint[lowest]],
+        "voltage_v_min": _round(float(voltage[lowest])),
+        "errors": sorted({joints[place] for place in joint[error != 0]}),
+    }
+
+
+def motors_in_words(facts: dict[str, Any]) -> str:
+    """The same for people."""
+    found = facts["motors"]
+    if found is None:
+        return "none was asked how it is"
+    faults = f"; {', '.join(found['errors'])} reported a fault" if found["errors"] else ""
+    return (
+        f"{found['hottest']} the hottest with {found['temperature_c_max']:g} °C, "
+        f"{found['lowest']} the lowest supply with {found['voltage_v_min']:g} V{faults}"
+    )
 
 
 def _energy(energy: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ebt_cli.commands import draw
 from ebt_cli.console import plain
 from ebt_cli.demonstrations import LATE, VERY_LATE
 from ebt_cli.deploy_screen import MARKED
+from ebt_cli.facts import motors_in_words
 from ebt_cli.page import LABEL
 from ebt_cli.rollouts_report import Measures, measure, shown
 from ebt_cli.verdict import Grade, Reason, Report, graded
@@ -123,4 +124,5 @@ def _rows(
         ("bench", f"{facts['bench']}{' (SIM)' if found['sim'] else ''}, seed {found['seed']}"),
         ("recorded", f"{facts['created']}, {size}"),
         ("policy", episode.meta.policy or "not named"),
+        ("motors", motors_in_words(facts)),
     ]

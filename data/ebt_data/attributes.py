@@ -20,6 +20,8 @@ UNITS = {
     "effort": "A, or fraction of stall on motors without a current sensor",
     "action": "rad",
     "time": "s on the bench clock",
+    "motors/temperature": "degrees Celsius",
+    "motors/voltage": "V",
 }
 
 _TEXT_LIMIT = 200_000  # characters of one attribute; a calibration of two arms takes some thousand

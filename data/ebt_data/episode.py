@@ -76,7 +76,8 @@ class Episode:
         self._check_datasets()
         # A file that is being written, or was cut off, may have one row more in some datasets than in others.
         self._rows = min(len(data) for path, data in self._data.items() if layout.grows_by_row(path))
-        claimed = max(self._rows, len(self._data["/events/row"]))
+        lists = [len(data) for path, data in self._data.items() if path.startswith(layout.LISTS)]
+        claimed = max(self._rows, *lists)
         if claimed > _ROW_LIMIT:
             raise DataError(f"{self.path} claims {claimed} rows or events; no episode has more than {_ROW_LIMIT}")
         whole = sum(data.nbytes for path, data in self._data.items() if not path.startswith(("/images/", "/depth/")))
@@ -86,6 +87,8 @@ class Episode:
     def _check_datasets(self) -> None:
         expected = layout.row_columns(self.spec, self.meta.kind, {})
         expected += layout.event_columns()
+        if "/motors/row" in self._data:  # from a later recorder
+            expected += layout.motor_columns()
         for name, camera in self.spec.cameras.items():
             expected += layout.frame_columns(name, camera)
         missing = [column.path for column in expected if column.path not in self._data]
@@ -206,6 +209,22 @@ class Episode:
             for time_s, row, kind, text in zip(*columns, strict=False)
             if row < self._rows
         ]
+
+    @cached_property
+    def motors(self) -> dict[str, NDArray[Any]]:
+        """[M] each, each time a motor was asked how it is: `row`, `joint` (its place), `temperature` °C, `voltage` V, `error` bits.
+
+        Empty where nobody asked, as in a file without the group.
+        """
+        columns = layout.motor_columns()
+        with self._reading():
+            there = [self._data[column.path][:] if column.path in self._data else [] for column in columns]
+        known = np.asarray(there[0]) < self._rows
+        names = (column.path.removeprefix("/motors/") for column in columns)
+        return {
+            name: np.asarray(values, column.dtype)[: len(known)][known]
+            for name, values, column in zip(names, there, columns, strict=True)
+        }
 
     @cached_property
     def _frames(self) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:

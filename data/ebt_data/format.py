@@ -24,6 +24,8 @@ TEXT_BYTES = 256
 # HDF5 1.10 is the oldest library that reads SWMR files; newer object versions would only shut older readers out.
 LIBVER = ("v110", "v110")
 
+LISTS = ("/events", "/motors")
+"""Groups of datasets with one entry for whatever happened in a row; `row` in each says which."""
 _ROWS = 128  # rows a chunk: a flush rewrites the last chunk, so that it should stay a few kB
 _TAKEN = ("tick", "read", "sent", "skipped")  # in /time, where each camera has a group
 _NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
@@ -106,6 +108,17 @@ def event_columns() -> list[Column]:
     ]
 
 
+def motor_columns() -> list[Column]:
+    """One entry for each motor that was asked how it is: in which row, which joint, and what it said."""
+    return [
+        Column("/motors/row", np.int64),
+        Column("/motors/joint", np.int16),
+        Column("/motors/temperature", np.float32),
+        Column("/motors/voltage", np.float32),
+        Column("/motors/error", np.uint8),
+    ]
+
+
 def create(file: h5py.File, column: Column) -> h5py.Dataset:
     """Make an empty dataset that can grow without end."""
     return file.create_dataset(
@@ -119,6 +132,6 @@ def create(file: h5py.File, column: Column) -> h5py.Dataset:
 
 
 def grows_by_row(path: str) -> bool:
-    """True for a dataset with one entry a row; the others grow with each new frame or event."""
+    """True for a dataset with one entry a row; the others grow with each new frame, event or motor that was asked."""
     parts = path.split("/")
-    return parts[1] != "events" and not (parts[1] in ("images", "depth") and parts[-1] in ("bytes", "frames"))
+    return f"/{parts[1]}" not in LISTS and not (parts[1] in ("images", "depth") and parts[-1] in ("bytes", "frames"))

@@ -98,11 +98,11 @@ def _level(part: Path) -> tuple[int, bool]:
             rows -= 1
         for data in per_row.values():
             _cut(data, rows)
-        events = [data for path, data in datasets.items() if path.startswith("/events/")]
-        count = min(len(data) for data in events)
-        count = int(np.searchsorted(file["/events/row"][:count], rows))
-        for data in events:
-            _cut(data, count)
+        for group in layout.LISTS:
+            entries = [data for path, data in datasets.items() if path.startswith(f"{group}/")]
+            count = min((len(data) for data in entries), default=0)
+            for data in entries:
+                _cut(data, int(np.searchsorted(datasets[f"{group}/row"][:count], rows)))
         complete = bool(file.attrs["complete"])
         if not complete:
             attributes.mark(file, Outcome.ABORTED.value, complete=False)

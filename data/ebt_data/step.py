@@ -84,6 +84,19 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class MotorReading:
+    """What one motor said of its own state; each is asked once in a while, in turn."""
+
+    joint: int
+    """Its place in `BenchSpec.joints`."""
+    temperature_c: float
+    voltage_v: float
+    """Of its supply."""
+    error_bits: int
+    """Hardware Error Status, as ROBOTIS numbers its bits; 0 where all is well."""
+
+
+@dataclass(frozen=True)
 class Observation:
     """All sensors, read within one tick."""
 
@@ -99,6 +112,8 @@ class Observation:
     frames: Mapping[str, Frame]
     privileged: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """State that only the twin knows (object poses); never fed to a policy unless its recipe says so."""
+    motors: tuple[MotorReading, ...] = ()
+    """What was read since the observation before."""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ class EpisodeWriter:
         self._file: h5py.File | None = None
         self._columns: dict[str, Growing] = {}
         self._events: list[Growing] = []
+        self._motors: list[Growing] = []
         self._logs: dict[str, FrameLog] = {}
         self._syncer = ThreadPoolExecutor(1, "fdatasync")
         self._sync: Future[None] | None = None
@@ -95,6 +96,10 @@ class EpisodeWriter:
             entry = (tick_s, self.rows, clip(event.kind, layout.KIND_BYTES), clip(event.text, layout.TEXT_BYTES))
             for growing, value in zip(self._events, entry, strict=True):
                 growing.append(value)
+        for motor in step.observation.motors:
+            said = (self.rows, motor.joint, motor.temperature_c, motor.voltage_v, motor.error_bits)
+            for growing, value in zip(self._motors, said, strict=True):
+                growing.append(value)
         for name, growing in self._columns.items():  # /time/tick last: where it stands, the row is whole
             growing.append(values[name])
         self._file.flush()
@@ -104,11 +109,11 @@ class EpisodeWriter:
     def _create(self, step: Step) -> h5py.File:
         spec = self._spec
         rows = layout.row_columns(spec, self._meta.kind, _shapes(step.observation.privileged))
-        events = layout.event_columns()
+        lists = [*layout.event_columns(), *layout.motor_columns()]
         frames = [c for camera, shape in spec.cameras.items() for c in layout.frame_columns(camera, shape)]
         # Built in memory and written as a whole: a kill leaves an empty file, a cut one or the whole layout, and each
         # can be told from the others. HDF5's own writes before SWMR begins can leave anything.
-        image = _empty_file([*rows, *events, *frames], spec, self._meta)
+        image = _empty_file([*rows, *lists, *frames], spec, self._meta)
         with open(self._handle, "wb", closefd=False) as raw:
             raw.write(image)
         return self._open()
@@ -122,6 +127,7 @@ class EpisodeWriter:
         rows = layout.row_columns(self._spec, self._meta.kind, _shapes(file.get("/privileged", {})))
         self._columns = {column.path: Growing(file[column.path]) for column in rows}
         self._events = [Growing(file[column.path]) for column in layout.event_columns()]
+        self._motors = [Growing(file[column.path]) for column in layout.motor_columns()]
         self._logs = {name: FrameLog(file, name, shape, self._quality) for name, shape in self._spec.cameras.items()}
         return file
 

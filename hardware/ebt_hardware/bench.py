@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from ebt_data.errors import HardwareError, TaskFailed
-from ebt_data.step import BenchSpec, Event, Joints, Observation
+from ebt_data.step import BenchSpec, Event, Joints, MotorReading, Observation
 from ebt_hardware.arm import ArmState
 from ebt_hardware.bus_errors import MotorSilent
 from ebt_hardware.device import Scene
@@ -48,6 +48,7 @@ class Bench:
         self.motion = motion
         self.limits = limits
         self.health: dict[str, MotorHealth] = {}
+        self._motors: list[MotorReading] = []
         """Joint to the last look at its motor; one every quarter second."""
         self.held = ""
         """Why the bench holds; empty while it doesn't."""
@@ -107,7 +108,11 @@ class Bench:
             state = self._read()
             frames = {name: camera.latest(time_s) for name, camera in self.rig.cameras.items()}
         privileged = self.scene.privileged() if self.scene is not None else {}
-        return Observation(time_s, self._packet_s, state.position, state.velocity, state.effort, frames, privileged)
+        motors = tuple(self._motors)
+        self._motors.clear()
+        return Observation(
+            time_s, self._packet_s, state.position, state.velocity, state.effort, frames, privileged, motors
+        )
 
     def act(self, action: Joints) -> Sent:
         """Send `action` [J] rad as far as the limits allow; return what was sent and what there is to say.
@@ -231,6 +236,7 @@ class Bench:
             health = self.health[joint] = self._followers.health(place)
         except MotorSilent:
             return  # the next reads count how often; see Limits.stale_ticks
+        self._motors.append(MotorReading(place, health.temperature_c, health.voltage_v, health.error_bits))
         if health.errors:
             raise MotorFault(f"{joint}: {', '.join(health.errors)}", hint=RELEASE_HINT)
         if not health.torque:

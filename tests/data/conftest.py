@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ebt_data.meta import EpisodeMeta
-from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Event, Frame, Observation, Outcome, Step
+from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Event, Frame, MotorReading, Observation, Outcome, Step
 from ebt_data.writer import EpisodeWriter
 
 HEIGHT, WIDTH = 48, 64
@@ -49,7 +49,8 @@ def step_of(row: int, spec: BenchSpec, events: tuple[Event, ...] = ()) -> Step:
         for index, (name, camera) in enumerate(spec.cameras.items())
     }
     privileged = {"cube": np.full(7, row + 0.5, np.float32)}
-    observation = Observation(time_s, time_s + 0.002, joints, joints + 100, joints + 200, frames, privileged)
+    motors = (MotorReading(row % 6, 30.5 + row, 5.0 - row / 100, row % 2),) if row % 3 == 2 else ()
+    observation = Observation(time_s, time_s + 0.002, joints, joints + 100, joints + 200, frames, privileged, motors)
     decision = Decision(
         joints + 300,
         Actor.POLICY,

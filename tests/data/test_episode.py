@@ -65,6 +65,16 @@ def test_damage_anywhere_gives_an_error_of_ours_or_plain_data(record: Callable[.
         assert "\n" not in str(error)
 
 
+def test_a_file_from_before_motors_were_asked_is_read(record: Callable[..., Path]) -> None:
+    path = copy_to_edit(record(5))
+    with h5py.File(path, "r+") as file:
+        del file["motors"]
+    with Episode(path) as episode:
+        assert {name: len(values) for name, values in episode.motors.items()} == {
+            "row": 0, "joint": 0, "temperature": 0, "voltage": 0, "error": 0,
+        }  # fmt: skip
+
+
 def test_another_hdf5_file_is_told_from_an_episode(tmp_path: Path) -> None:
     path = tmp_path / "aloha.h5"
     with h5py.File(path, "w") as file:

@@ -52,6 +52,7 @@ def test_kill_minus_nine_loses_no_row_that_was_said_to_be_kept(
         steps = [make_step(row, spec) for row in range(len(episode))]
         np.testing.assert_array_equal(episode.qpos, [step.observation.position for step in steps])
         np.testing.assert_array_equal(episode.time["tick"], [step.observation.time_s for step in steps])
+        assert episode.motors["row"].tolist() == [row for row, step in enumerate(steps) if step.observation.motors]
         for camera in spec.cameras:
             images = [step.observation.frames[camera].image for step in steps]
             assert np.abs(episode.images(camera).astype(int) - images).mean(axis=(1, 2, 3)).max() < 2

@@ -25,6 +25,23 @@ def test_a_demonstration_has_no_energy(tmp_path: Path, spec: BenchSpec, make_ste
         assert episode.meta == EpisodeMeta(kind="demo", task="stack")
 
 
+def test_what_motors_said_of_themselves_is_kept_by_row(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    writer = EpisodeWriter(tmp_path, spec, meta)
+    for row in range(7):
+        writer.append(make_step(row, spec))
+    with Episode(writer.commit(Outcome.SUCCESS)) as episode:
+        said = {name: values.tolist() for name, values in episode.motors.items()}
+    assert said == {
+        "row": [2, 5],
+        "joint": [2, 5],
+        "temperature": [32.5, 35.5],
+        "voltage": pytest.approx([4.98, 4.95]),
+        "error": [0, 1],
+    }
+
+
 def test_a_long_event_is_cut_and_says_so(tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta) -> None:
     writer = EpisodeWriter(tmp_path, spec, meta)
     writer.append(make_step(0, spec, (Event("note", "ü" * 500),)))

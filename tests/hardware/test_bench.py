@@ -408,9 +408,15 @@ def test_after_a_silence_the_watchdog_is_armed_again_without_a_jump(bench: Bench
 def test_every_motor_is_looked_after_in_turn(bench: Bench) -> None:
     with bench:
         bench.reset()
-        run(bench, 40, row(HOME))
+        said = []
+        for _ in range(40):
+            said += bench.observe().motors
+            bench.act(row(HOME))
+            bench.wait()
     assert set(bench.health) == set(bench.spec.joints)
     assert bench.health["lift"].temperature_c == pytest.approx(25, abs=5)
+    assert {bench.spec.joints[motor.joint] for motor in said} == set(bench.spec.joints)  # each is told once, in its row
+    assert all((motor.temperature_c, motor.error_bits) == (pytest.approx(25, abs=5), 0) for motor in said)
 
 
 # Two arms
