@@ -260,13 +260,20 @@ class Episode:
             raise DataError(f"{self.path} has a damaged picture of {camera} in row {row} ({error})") from error
         return image
 
-    def pictures(self, camera: str, rows: slice = slice(None)) -> Iterator[Image | None]:
+    def shown(self, camera: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first row [P] of each picture, and which of those P every row [T] shows; -1 where it shows none."""
+        self._check_camera(camera)
+        offsets, lengths = self._frames[camera]
+        other = (np.diff(offsets, prepend=-1) != 0) | (np.diff(lengths, prepend=-1) != 0)
+        new = (lengths > 0) & other
+        return np.flatnonzero(new), np.cumsum(new) - 1
+
+    def pictures(self, camera: str) -> Iterator[Image | None]:
         """Row by row [H, W, 3] RGB, or None where the row shows the picture of the row before; each is decoded once."""
         self._check_camera(camera)
         offsets = self._frames[camera][0]
-        some = range(self._rows)[rows]
-        for row in some:
-            yield None if row > some.start and offsets[row] == offsets[row - 1] else self.image(camera, row)
+        for row in range(self._rows):
+            yield None if row and offsets[row] == offsets[row - 1] else self.image(camera, row)
 
     def images(self, camera: str) -> NDArray[np.uint8]:
         """[T, H, W, 3] RGB: every row's picture."""

@@ -20,7 +20,7 @@ def shrink(image: Image, size: tuple[int, int]) -> Image:
     across = _weights(image.shape[1], width)
     lower = down @ image.reshape(image.shape[0], -1).astype(np.float32)
     columns = lower.reshape(height, image.shape[1], 3).transpose(0, 2, 1) @ across.T
-    shrunk: Image = np.rint(columns.transpose(0, 2, 1)).astype(np.uint8)
+    shrunk: Image = np.rint(columns.transpose(0, 2, 1)).astype(np.uint8, order="C")
     return shrunk
 
 

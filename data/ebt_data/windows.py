@@ -1,4 +1,4 @@
-"""Episodes in memory as training sees them: histories of observations and chunks of actions; numpy only.
+"""Episodes as training sees them: histories of observations and chunks of actions; numpy only.
 
 N rows of all episodes together, E episodes, n history, H chunk horizon, J joints, B batch.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ebt_data.episode import Episode
 from ebt_data.errors import DataError
-from ebt_data.resize import shrink
+from ebt_data.pictures import Part, Pictures, Way, read
 from ebt_data.step import BenchSpec, Outcome
 
 
@@ -43,22 +43,25 @@ class Windows:
         horizon: int,
         *,
         image_size: tuple[int, int] | None = None,
+        pictures: Way = "memory",
         cameras: Sequence[str] | None = None,
         outcomes: frozenset[Outcome] = frozenset({Outcome.SUCCESS}),
         incomplete: bool = False,
     ) -> None:
         """Read the episodes that count as one of `outcomes`, trimmed as people said; cut-off ones, too, if `incomplete`.
 
-        `image_size` is (height, width) in pixels to shrink pictures to; `cameras` defaults to all.
+        `image_size` is (height, width) in pixels to shrink pictures to, `pictures` where they are kept (see `pictures.py`);
+        `cameras` defaults to all.
 
         Raises:
             DataError: no episode fits, one cannot be read, or two are from benches that differ.
         """
-        self.history, self.horizon, self.image_size = history, horizon, image_size
+        self.history, self.horizon = history, horizon
         self.paths: list[Path] = []
         self.skipped: list[Path] = []
         """Episodes left out: for their outcome, because they were cut off, or because a person said so."""
         parts: list[dict[str, NDArray[Any]]] = []
+        shown: dict[str, list[Part]] = {}
         for path in paths:
             with Episode(path) as episode:
                 if not episode.counts(outcomes, incomplete=incomplete):
@@ -68,44 +71,24 @@ class Windows:
                     self.spec = episode.spec
                     self.cameras = tuple(episode.spec.cameras if cameras is None else cameras)
                 _check_same(self.spec, episode)
-                parts.append(self._read(episode))
+                parts.append(_columns(episode))
+                for camera in self.cameras:
+                    shown.setdefault(camera, []).append(read(pictures, episode, camera, image_size))
                 self.paths.append(path)
         if not parts:
             wanted = " or ".join(sorted(outcome.value for outcome in outcomes))
             raise DataError(f"none of {len(paths)} episodes is complete and ended in {wanted}")
         self._join(parts)
-
-    def _read(self, episode: Episode) -> dict[str, NDArray[Any]]:
-        columns: dict[str, NDArray[Any]] = {
-            "qpos": episode.qpos,
-            "qvel": episode.qvel,
-            "effort": episode.effort,
-            "action": episode.action,
-            "row": np.arange(len(episode)),
-        }
-        columns |= {f"privileged/{name}": values for name, values in episode.privileged.items()}
-        columns = {name: values[episode.trimmed] for name, values in columns.items()}
-        return columns | {f"images/{camera}": self._pictures(episode, camera) for camera in self.cameras}
-
-    def _pictures(self, episode: Episode, camera: str) -> NDArray[np.uint8]:
-        rows = episode.trimmed
-        if self.image_size is None:
-            return episode.images(camera)[rows]
-        stack = np.empty((rows.stop - rows.start, *self.image_size, 3), np.uint8)
-        for place, image in enumerate(episode.pictures(camera, rows)):
-            stack[place] = stack[place - 1] if image is None else shrink(image, self.image_size)
-        return stack
+        self.images = {camera: Pictures(of) for camera, of in shown.items()}
 
     def _join(self, parts: list[dict[str, NDArray[Any]]]) -> None:
         lengths = [len(part["qpos"]) for part in parts]
         self.starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self.episode = np.repeat(np.arange(len(parts)), lengths).astype(np.int64)
         shared = sorted(set.intersection(*(set(part) for part in parts)))
-        # Each column is taken out of its parts as it is joined, so that pictures lie in memory twice only one camera long.
-        joined = {name: np.concatenate([part.pop(name) for part in parts]) for name in shared}
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in shared}
         self.qpos, self.qvel, self.effort = joined["qpos"], joined["qvel"], joined["effort"]
         self.actions, self.row = joined["action"], joined["row"]
-        self.images = {camera: joined[f"images/{camera}"] for camera in self.cameras}
         self.privileged = {
             name.removeprefix("privileged/"): values
             for name, values in joined.items()
@@ -138,6 +121,18 @@ class Windows:
         """Of `position`, `velocity`, `effort` and `action`, over every row."""
         named = {"position": self.qpos, "velocity": self.qvel, "effort": self.effort, "action": self.actions}
         return {name: _statistics(values) for name, values in named.items()}
+
+
+def _columns(episode: Episode) -> dict[str, NDArray[Any]]:
+    columns: dict[str, NDArray[Any]] = {
+        "qpos": episode.qpos,
+        "qvel": episode.qvel,
+        "effort": episode.effort,
+        "action": episode.action,
+        "row": np.arange(len(episode)),
+    }
+    columns |= {f"privileged/{name}": values for name, values in episode.privileged.items()}
+    return {name: values[episode.trimmed] for name, values in columns.items()}
 
 
 def split(paths: Sequence[Path], fraction: float, seed: int) -> tuple[list[Path], list[Path]]:

@@ -1,4 +1,4 @@
-"""Episodes in memory as training batches, made a little ahead of time in a thread.
+"""Episodes as training batches, made a little ahead of time in a thread.
 
 Shapes: N rows of all episodes together, B batch, H ticks of a chunk, J joints, S pixels a side.
 """
@@ -33,7 +33,7 @@ class Dataset:
     """Batches by row. Reads privileged state only where the recipe names it."""
 
     def __init__(self, recipe: Recipe, paths: Sequence[Path], middle: NDArray[np.float32] | None = None) -> None:
-        """Read all of these episodes into memory, pictures shrunk; `middle` [J] overrides the grippers' mid-range.
+        """Read all of these episodes, pictures shrunk; `middle` [J] overrides the grippers' mid-range.
 
         Raises:
             ConfigError: the recipe names a camera or privileged pose that the episodes lack.
@@ -42,7 +42,8 @@ class Dataset:
         self.recipe = recipe
         side = recipe.encoder.image_size
         wanted = recipe.observe.cameras
-        self.windows = Windows(paths, 1, recipe.act.horizon, image_size=(side, side), cameras=wanted)
+        kept = recipe.training.pictures
+        self.windows = Windows(paths, 1, recipe.act.horizon, image_size=(side, side), pictures=kept, cameras=wanted)
         self._check_privileged()
         self.cameras = self.windows.cameras
         actions = self.windows.actions

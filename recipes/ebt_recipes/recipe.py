@@ -117,6 +117,9 @@ class TrainingRecipe(Section):
     max_steps: int = Field(default=6000, ge=1)
     time_limit_s: float | None = Field(default=None, gt=0)
     """Wall time; where set, the learning rate follows whichever of steps and time is further on."""
+    pictures: Literal["memory", "cache", "files"] = "memory"
+    """Where the shrunk pictures are: in memory, decoded anew when training begins; in `.shrunk` beside the episodes, decoded
+    by the first training and held by none; or nowhere, each decoded again whenever it is learnt from."""
     validation_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Of the episodes, kept out of training."""
     validate_every: int = Field(default=500, ge=1)
