@@ -100,15 +100,31 @@ def hooks(
     """
     from ebt_recipes.recording import Hooks
 
+    unjudged: list[Path] = []
+
     def watch(tick: "Tick") -> None:
         began = view.tick is None or view.ended is not None
         view.watch(tick)
         if (began and attended and not view.spec.lockstep) or any(event.kind in RINGING for event in tick.step.events):
             bell()
 
+    def judge(path: Path) -> None:
+        assert advise is not None, "only what is to be judged is kept for it"
+        grade, advice = advise(path)
+        if attended or grade > 1:
+            painter.note(f"{path.name}  {advice}", "yellow" if grade else "")
+
     def report(result: "EpisodeResult") -> None:
         view.report(result)
-        grade, advice = (0, "") if advise is None or result.path is None else advise(result.path)
+        for path in [path for path in unjudged if path.exists()]:
+            unjudged.remove(path)
+            judge(path)
+        grade, advice = 0, ""
+        if advise is not None and result.path is not None:
+            if result.path.exists():
+                grade, advice = advise(result.path)
+            else:  # a long one: it is on its way to the disk beside the next
+                unjudged.append(result.path)
         if attended or result.path is None or grade > 1:
             told = f"{sentence(result)}  {advice}".rstrip()
             painter.note(told, "yellow" if grade or result.path is None else "")

@@ -3,11 +3,13 @@
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+from ebt_data.commit import PART, SUFFIX
 from ebt_data.errors import DataError, MisuseError
 from ebt_data.frame_gate import FrameGate
 from ebt_data.meta import EpisodeMeta
@@ -67,6 +69,8 @@ class Recorder:
         self._process: WriterProcess | None = None
         self._part: Path | None = None  # the episode under way
         self._meta: EpisodeMeta | None = None
+        self._sealing: set[Path] = set()
+        self._unsealed: list[str] = []
         self._reset()
 
     def _reset(self) -> None:
@@ -102,7 +106,7 @@ class Recorder:
         self._running().post("start", meta)
         self._meta = meta
         self._part = Path(self._answer("started"))
-        return self._part.with_suffix(".h5")
+        return self._part.with_suffix(SUFFIX)
 
     def append(self, step: Step) -> None:
         """Hand over one row; never waits for the disk on a live bench.
@@ -125,11 +129,13 @@ class Recorder:
         elif len(self._under_way) > 1 and time.monotonic() - self._under_way[0].posted_s > self._stall_s:
             self._fail(DataError(f"the disk has taken no row for {self._stall_s:g} s"))
 
-    def finish(self, outcome: Outcome) -> Path:
-        """Commit the episode: on the disk, named `.h5`, its sha256 recorded, read-only.
+    def finish(self, outcome: Outcome, wait_s: float | None = None) -> Path:
+        """Commit the episode: on the disk, named `.h5`, its sha256 recorded, read-only; returns its path.
 
-        After a fault the outcome is `aborted`; where the writer has died, what it wrote is repaired first, and where it
-        was killed the rows that it had not written are added.
+        Syncing and hashing take as long as the file is large. After `wait_s` they go on beside the next episode, and the
+        path is not there yet (`sealed`); by default all of it is waited for. After a fault the outcome is `aborted`;
+        where the writer has died, what it wrote is repaired first, and where it was killed the rows that it had not
+        written are added.
 
         Raises:
             DataError: there is no row to keep, the disk does not answer, or a fault that `append` has not raised yet;
@@ -138,15 +144,53 @@ class Recorder:
         process, known = self._recording(faulty=True), self._fault
         process.post("finish", outcome)
         try:
-            final = Path(self._answer("done"))
+            final = Path(self._answer("ended")).with_suffix(SUFFIX)
         except WriterDied as died:
             final = self._salvage(died.killed)
             self._fault = self._fault or self._described(died)
         finally:
             self._part = None
         if self._fault is not known and self._fault is not None:
+            self.settle(wait_s)
             raise self._fault
+        self.settle(wait_s)
         return final
+
+    def sealed(self, path: Path) -> bool:
+        """True once a finished episode is on the disk under its own name."""
+        self.settle(0.0)
+        return path.with_suffix(PART) not in self._sealing
+
+    def settle(self, wait_s: float | None = None) -> None:
+        """Wait until every finished episode is sealed, or so long.
+
+        Raises:
+            DataError: one cannot be sealed, or the disk does not answer. It is whole; the next use seals it.
+        """
+        until_s = time.monotonic() + (ANSWER_S if wait_s is None else wait_s)
+        while self._sealing:
+            try:
+                replies = self._replies(max(0.0, until_s - time.monotonic()))
+            except WriterDied:
+                self._seal_ourselves()
+                break
+            if not replies and wait_s is None:
+                raise DataError(f"the writer has said nothing for {ANSWER_S:g} s")
+            if not replies:
+                break
+        if self._unsealed:
+            said = "; ".join(self._unsealed)
+            self._unsealed.clear()
+            raise DataError(said, "free some space on the disk; the next use of the folder names it")
+
+    def _seal_ourselves(self) -> None:
+        """What a writer that died had only left to name."""
+        from ebt_data.repair import repair_part
+
+        for part in sorted(self._sealing):
+            with suppress(FileNotFoundError, BlockingIOError):  # named already, or somebody else is at it
+                repair_part(part)
+        self._sealing.clear()
 
     def discard(self) -> None:
         """End the episode and move it to `<folder>/.trash`; one without rows is removed."""
@@ -167,6 +211,7 @@ class Recorder:
                     self.finish(Outcome.ABORTED)
                 else:
                     self.discard()
+            self.settle()
         except DataError as trouble:
             if error is None:
                 raise
@@ -181,6 +226,7 @@ class Recorder:
 
     def _running(self) -> WriterProcess:
         if self._process is not None and not self._process.running():
+            self.settle()
             self._close()
         if self._process is None:
             self._process = WriterProcess(self._folder, self._spec, *self._options)
@@ -249,6 +295,11 @@ class Recorder:
     def _replies(self, timeout_s: float) -> list[dict[str, Any]]:
         replies = [] if self._process is None else self._process.replies(timeout_s)
         for reply in replies:
+            if "ended" in reply:
+                self._sealing.add(Path(reply["ended"]))
+            if "sealed" in reply:
+                self._sealing.discard(Path(reply["sealed"]))
+                self._unsealed += [reply["unsealed"]] if "unsealed" in reply else []
             if "kept" in reply:
                 self.kept = reply["kept"]
                 self._bytes -= self._under_way.popleft().size

@@ -192,11 +192,27 @@ class EpisodeWriter:
         Raises:
             DataError: it has no rows; the file is removed.
         """
+        self.end(outcome, complete=complete)
+        return self.seal()
+
+    def end(self, outcome: Outcome, *, complete: bool = True) -> None:
+        """Close the file, with all that belongs into it; `seal` comes next, and may run in a thread.
+
+        Raises:
+            DataError: it has no rows; the file is removed.
+        """
         try:
             self._close(outcome, complete=complete)
             if self.rows == 0:
                 self.path.unlink()
                 raise DataError(f"{self.path.stem} has no rows, so that there is nothing to keep")
+        except BaseException:
+            os.close(self._handle)
+            raise
+
+    def seal(self) -> Path:
+        """Sync, name, hash and protect the closed file, which takes as long as it is large; returns its final path."""
+        try:
             return commit.commit(self.path)
         finally:
             os.close(self._handle)  # and with it the lock

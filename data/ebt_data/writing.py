@@ -10,7 +10,9 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -29,6 +31,8 @@ class Writing:
         self._replies = replies
         self._writer: EpisodeWriter | None = None
         self._faulty = False  # after a fault the rest of the episode's rows are not written
+        self._sealer = ThreadPoolExecutor(1, "seal")
+        self._replying = threading.Lock()
 
     def serve(self, messages: BinaryIO) -> None:
         """Work until the recorder hangs up."""
@@ -51,6 +55,7 @@ class Writing:
                 self._end(error)
         if self._writer is not None:
             self._writer.leave()
+        self._sealer.shutdown()
 
     def _start(self, meta: Any) -> None:
         folder, spec = self._new
@@ -73,7 +78,18 @@ class Writing:
     def _finish(self, outcome: Any) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
-            self._reply(done=str(writer.commit(Outcome.ABORTED if self._faulty else outcome)))
+            writer.end(Outcome.ABORTED if self._faulty else outcome)
+            self._reply(ended=str(writer.path))
+            self._sealer.submit(self._seal, writer)  # the next episode does not wait for it
+
+    def _seal(self, writer: EpisodeWriter) -> None:
+        part = str(writer.path)
+        try:
+            writer.seal()
+        except OSError as error:
+            self._reply(sealed=part, unsealed=f"{writer.path.stem} is whole, but cannot be named ({error.strerror})")
+        else:
+            self._reply(sealed=part)
 
     def _discard(self) -> None:
         writer, self._writer = self._writer, None
@@ -82,8 +98,9 @@ class Writing:
 
     def _reply(self, **content: Any) -> None:
         try:
-            self._replies.write(json.dumps(content).encode() + b"\n")
-            self._replies.flush()
+            with self._replying:
+                self._replies.write(json.dumps(content).encode() + b"\n")
+                self._replies.flush()
         except BrokenPipeError:
             pass  # the recorder is gone; stdin ends next
 

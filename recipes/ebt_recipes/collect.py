@@ -54,6 +54,10 @@ class CollectSummary:
     """The operator ended the session before the target."""
 
 
+SEAL_S = 0.2
+"""How long the next demonstration waits for the one before to be on the disk; a long one gets there beside it."""
+
+
 def collect(
     bench: Bench,
     leader: Agent,
@@ -83,6 +87,7 @@ def collect(
         if result.command in (Command.REDO, Command.BACK):
             again.append(seed)
         if result.command is Command.BACK and kept:
+            recorder.settle()
             again.append(_throw_away(kept.pop()))
             discarded += 1
         discarded += result.path is None
@@ -95,6 +100,7 @@ def collect(
             break
         if in_a_row >= plan.patience:
             raise TaskFailed(f"{in_a_row} demonstrations in a row failed; {len(kept)} new ones were kept")
+    recorder.settle()
     paths = tuple(result.path for result in kept if result.path is not None)
     return CollectSummary(paths, had, len(failed), discarded, had + len(kept) < plan.target)
 
@@ -127,6 +133,6 @@ def _keep(recorder: Recorder, result: EpisodeResult, plan: CollectPlan) -> Episo
     """Close the file, or throw it away."""
     good = result.outcome is Outcome.SUCCESS or (plan.keep_failures and result.outcome is Outcome.FAILURE)
     if good:
-        return replace(result, path=recorder.finish(result.outcome))
+        return replace(result, path=recorder.finish(result.outcome, SEAL_S))
     recorder.discard()
     return result

@@ -1,6 +1,11 @@
+import fcntl
+import json
 import os
 import pickle
 import signal
+import termios
+import threading
+from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ebt_data import sums
+from ebt_data import sums, wire, writer
 from ebt_data.episode import Episode, list_episodes
 from ebt_data.errors import DataError, MisuseError
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
 from ebt_data.repair import repair
 from ebt_data.step import BenchSpec, Event, Outcome, Step
+from ebt_data.writing import Writing
 
 Make = Callable[..., Step]
 
@@ -117,6 +123,96 @@ def test_a_committed_episode_is_read_only_and_its_number_is_never_used_again(
         first.unlink()
         assert recorder.start(meta).name == "episode_0001.h5"
         recorder.discard()
+
+
+def test_the_next_episode_does_not_wait_for_the_one_before_to_be_sealed(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, commit = threading.Event(), writer.commit.commit
+    monkeypatch.setattr(writer.commit, "commit", lambda part: commit(part) if go.wait(60) else part)
+    (asked, ask), (answers, answer) = os.pipe(), os.pipe()
+    with (
+        os.fdopen(asked, "rb") as asked_of,
+        os.fdopen(ask, "wb") as asks,
+        os.fdopen(answers) as told,
+        os.fdopen(answer, "wb") as tells,
+    ):
+        served = threading.Thread(target=Writing(tmp_path, spec, 95, 0, tells).serve, args=(asked_of,))
+        served.start()
+        for message in (("start", meta), ("row", make_step(0, spec), frozenset()), ("finish", Outcome.SUCCESS)) * 2:
+            wire.send(asks, message)
+        kinds = [next(iter(json.loads(told.readline()))) for _ in range(6)]
+        assert kinds == ["started", "kept", "ended"] * 2
+        assert list_episodes(tmp_path) == []
+        go.set()
+        assert [json.loads(told.readline()) for _ in range(2)] == [
+            {"sealed": str(tmp_path / f"episode_000{number}.part")} for number in range(2)
+        ]
+        asks.close()
+        served.join()
+    assert [Episode(path).verify() for path in list_episodes(tmp_path)] == [True, True]
+
+
+def test_an_episode_that_is_sealed_before_anybody_listens_is_not_waited_for(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        part = str(recorder.start(meta).with_suffix(".part"))
+        recorder.append(make_step(0, spec))
+        while recorder.kept == 0:
+            recorder._hear(1.0)
+        answer, process = recorder._answer, recorder._process
+        assert process is not None
+
+        def late(key: str) -> str:
+            both = len(json.dumps({"ended": part}) + json.dumps({"sealed": part})) + 2
+            while array("i", fcntl.ioctl(process._replies, termios.FIONREAD, bytes(4)))[0] < both:
+                pass
+            return answer(key)
+
+        monkeypatch.setattr(recorder, "_answer", late)
+        assert recorder.finish(Outcome.SUCCESS).exists()
+
+
+def test_leaving_waits_until_everything_is_sealed(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        for row in range(3):
+            recorder.start(meta)
+            recorder.append(make_step(row, spec))
+            recorder.finish(Outcome.SUCCESS, 0.0)
+    assert [Episode(path).verify() for path in list_episodes(tmp_path)] == [True] * 3
+
+
+def test_a_writer_that_dies_while_it_seals_leaves_whole_episodes(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        recorder.start(meta)
+        recorder.append(make_step(0, spec))
+        path = recorder.finish(Outcome.SUCCESS, 0.0)
+        assert recorder.writer_pid is not None
+        os.kill(recorder.writer_pid, signal.SIGKILL)
+        recorder.settle()
+        assert recorder.sealed(path)
+    with Episode(path) as episode:
+        assert (episode.outcome, episode.complete, len(episode)) == (Outcome.SUCCESS, True, 1)
+
+
+def test_what_cannot_be_sealed_is_said_and_whole(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with (
+        pytest.raises(DataError, match="episode_0000 is whole, but cannot be named"),
+        Recorder(tmp_path, spec) as recorder,
+    ):
+        recorder.start(meta)
+        recorder.append(make_step(0, spec))
+        (tmp_path / "episode_0000.h5").mkdir()  # in the way
+        recorder.finish(Outcome.SUCCESS)
+    (tmp_path / "episode_0000.h5").rmdir()
+    assert repair(tmp_path) == ["episode_0000.h5 was cut off after its last row; it is whole, with 1 rows."]
 
 
 def test_leaving_in_the_midst_keeps_the_episode_as_aborted(
