@@ -87,7 +87,7 @@ class Episode:
     def _check_datasets(self) -> None:
         expected = layout.row_columns(self.spec, self.meta.kind, {})
         expected += layout.event_columns()
-        if "/motors/row" in self._data:  # from a later recorder
+        if any(path.startswith("/motors/") for path in self._data):  # a recorder that asks them
             expected += layout.motor_columns()
         for name, camera in self.spec.cameras.items():
             expected += layout.frame_columns(name, camera)
