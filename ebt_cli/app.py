@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from ebt_cli import collect, demo, deploy, doctor, inspect, label, stops, train, twin
+from ebt_cli import collect, convert, demo, deploy, doctor, inspect, label, stops, train, twin
 from ebt_cli.console import INTERRUPTED, Stopped, plain, say, survive_closed_terminal, talk
 from ebt_data.errors import DataError, EbtError
 
@@ -36,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 loop = (collect.collect, train.train, deploy.deploy, inspect.inspect)
-for verb in (*loop, label.label, demo.demo, doctor.doctor, twin.twin):
+for verb in (*loop, label.label, convert.convert, demo.demo, doctor.doctor, twin.twin):
     app.command()(verb)
 
 

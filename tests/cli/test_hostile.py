@@ -1,4 +1,4 @@
-"""Hostile files into `ebt inspect` and `ebt train`: one sentence, exit 5, nothing written, and memory stays what it was."""
+"""Hostile files into `ebt inspect`, `train` and `convert`: one sentence, exit 5, nothing written, and memory stays what it was."""
 
 import json
 import random
@@ -77,6 +77,7 @@ CAMERA = (
     "time/top/domain",
 )
 OTHERS = (
+    "motors/row",
     "depth/wrist/index",
     "depth/wrist/frames",
     "energy/energy",
@@ -303,6 +304,8 @@ def test_every_hostile_file_is_one_sentence_and_exit_5(
         for verb in (
             ["inspect", str(path)],
             ["train", str(tmp_path / "tiny.toml"), "--data", str(folder), "--out", str(folder / "run")],
+            ["convert", str(folder), "--to", "aloha", "--out", str(folder / "aloha")],
+            ["convert", str(path), "--to", "robomimic", "--out", str(folder / "all.hdf5")],
         ):
             code = run(verb)
             out, err = capsys.readouterr()

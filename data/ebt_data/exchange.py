@@ -1,0 +1,192 @@
+"""Episodes as other tools read them: ALOHA and ACT a file each, robomimic all in one.
+
+to_aloha(paths, folder) -> [Path]            `episode_0.hdf5`, `episode_1.hdf5`, ...
+to_robomimic(paths, file, seed) -> Path      `data/demo_0`, ..., and `mask/train`, `mask/valid`
+lost(layout) -> str                          what the layout has no place for, in one sentence
+
+Both take the rows that are learnt from and the action that was sent. What they have no place for goes into attributes under
+`ebt_meta`, which their loaders pass over: joints, units, the bench's rate, when each row began, and which file it was.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ebt_data import sums
+from ebt_data.attributes import UNITS
+from ebt_data.episode import Episode
+from ebt_data.errors import DataError
+from ebt_data.whole import FULL_HINT, make_folder, try_remove
+from ebt_data.windows import split
+
+META = "ebt_meta"
+VALID = 0.1
+"""Share of the demonstrations under `mask/valid`."""
+_LOST = {
+    "aloha": "depth, frame ages, events, energies and calibration stay behind; grippers are in radians, not ALOHA's 0 to 1",
+    "robomimic": "frame ages, events, energies and calibration stay behind; actions are scaled into [-1, 1], see ebt_meta",
+}
+
+
+def lost(layout: str) -> str:
+    """What a layout has no place for."""
+    return _LOST[layout]
+
+
+def to_aloha(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """One file an episode in the layout of ALOHA's `record_episodes.py`; returns them in order.
+
+    Raises:
+        DataError: an episode cannot be read, or the folder is there already or cannot be written. Nothing is left behind.
+    """
+    if folder.exists():
+        raise DataError(f"{folder} is there already", "name another folder with --out")
+    part = folder.with_name(f"{folder.name}.new")
+    make_folder(part)
+    try:
+        names = [f"episode_{number}.hdf5" for number in range(len(paths))]
+        for path, name in zip(paths, names, strict=True):
+            with Episode(path) as episode, _whole(part / name) as file:
+                _aloha(episode, file)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return [folder / name for name in names]
+
+
+def to_robomimic(paths: Sequence[Path], target: Path, seed: int = 0) -> Path:
+    """All episodes in one file of robomimic's layout.
+
+    Raises:
+        DataError: an episode cannot be read, two have other joints, or the file is there already or cannot be written.
+    """
+    if target.exists():
+        raise DataError(f"{target} is there already", "name another file with --out")
+    make_folder(target.parent)
+    low, high, joints = _bounds(paths)
+    # The middle and half the width of what was sent, so that every action lies in [-1, 1].
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1e-6)
+    held = set(split(list(paths), VALID, seed)[1])
+    with _whole(target) as file:
+        total = 0
+        for number, path in enumerate(paths):
+            with Episode(path) as episode:
+                total += _demonstration(episode, file.create_group(f"data/demo_{number}"), middle, half)
+                task = episode.meta.task
+        data = file["data"]
+        data.attrs["total"] = total
+        data.attrs["env_args"] = json.dumps({"env_name": task or "ebt", "type": 2, "env_kwargs": {}})
+        scale = {
+            "joints": list(joints),
+            "action_rad": "action * half + middle",
+            "middle": middle.tolist(),
+            "half": half.tolist(),
+        }
+        data.attrs[META] = json.dumps(scale)
+        for name, which in (("train", False), ("valid", True)):
+            names = [f"demo_{number}".encode() for number, path in enumerate(paths) if (path in held) is which]
+            file[f"mask/{name}"] = np.array(names, "S16")
+    return target
+
+
+def _aloha(episode: Episode, file: h5py.File) -> None:
+    kept = episode.trimmed
+    file.attrs["sim"] = episode.spec.sim
+    file.attrs[META] = _meta(episode)
+    file["action"] = episode.action[kept]
+    for name, values in (("qpos", episode.qpos), ("qvel", episode.qvel), ("effort", episode.effort)):
+        file[f"observations/{name}"] = values[kept]
+    for camera in episode.spec.cameras:
+        _images(episode, camera, file, f"observations/images/{camera}")
+
+
+def _demonstration(episode: Episode, group: h5py.Group, middle: NDArray[Any], half: NDArray[Any]) -> int:
+    """One `demo_N`; returns its rows."""
+    kept = episode.trimmed
+    rows: int = kept.stop - kept.start
+    end = np.zeros(rows, np.float32)
+    end[-1] = 1
+    group.attrs["num_samples"] = rows
+    group.attrs["ep_meta"] = _meta(episode)
+    group["actions"] = ((episode.action[kept] - middle) / half).astype(np.float32)
+    group["rewards"], group["dones"] = end, end.astype(np.int64)
+    for name, values in (("pos", episode.qpos), ("vel", episode.qvel), ("effort", episode.effort)):
+        group[f"obs/robot0_joint_{name}"] = values[kept]
+    for camera, spec in episode.spec.cameras.items():
+        name = camera.replace("/", "_")
+        _images(episode, camera, group, f"obs/{name}_image")
+        if spec.depth_unit_m is not None:
+            shape = (rows, spec.height, spec.width, 1)
+            data = group.create_dataset(f"obs/{name}_depth", shape, np.float32, chunks=(1, *shape[1:]))
+            for place, row in enumerate(range(kept.start, kept.stop)):
+                depth = episode.depth(camera, row)
+                data[place, ..., 0] = np.nan if depth is None else depth * spec.depth_unit_m
+    return rows
+
+
+def _images(episode: Episode, camera: str, group: h5py.Group, name: str) -> None:
+    """[T, H, W, 3] RGB, a chunk a picture, decoded one at a time."""
+    kept, spec = episode.trimmed, episode.spec.cameras[camera]
+    shape = (kept.stop - kept.start, spec.height, spec.width, 3)
+    data = group.create_dataset(name, shape, np.uint8, chunks=(1, *shape[1:]))
+    _, place = episode.shown(camera)
+    for row in range(kept.start, kept.stop):
+        if row == kept.start or place[row] != place[row - 1]:
+            picture = episode.image(camera, row)
+        data[row - kept.start] = picture
+
+
+def _meta(episode: Episode) -> str:
+    kept = episode.trimmed
+    return json.dumps(
+        {
+            "source": episode.path.name,
+            "sha256": sums.recorded(episode.path.parent).get(episode.path.name),
+            "task": episode.meta.task,
+            "outcome": episode.judged.value,
+            "action": "sent to the motors, after limits",
+            "joints": list(episode.spec.joints),
+            "units": UNITS,
+            "rate_hz": episode.spec.rate_hz,
+            "tick_s": [round(float(tick), 6) for tick in episode.time["tick"][kept]],
+            "colour": "RGB",
+        }
+    )
+
+
+def _bounds(paths: Sequence[Path]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[str, ...]]:
+    """Least and largest action [J] of all rows that are learnt from, and the joints."""
+    low = high = None
+    joints: tuple[str, ...] = ()
+    for path in paths:
+        with Episode(path) as episode:
+            if joints and episode.spec.joints != joints:
+                raise DataError(f"{path} has other joints than the episodes before it")
+            joints = episode.spec.joints
+            action = episode.action[episode.trimmed].astype(np.float64)
+            low = action.min(axis=0) if low is None else np.minimum(low, action.min(axis=0))
+            high = action.max(axis=0) if high is None else np.maximum(high, action.max(axis=0))
+    if low is None or high is None:
+        raise DataError("there is no episode to convert")
+    return low, high, joints
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file that gets its name when all of it is written."""
+    part = path.with_name(f"{path.name}.new")
+    try:
+        with h5py.File(part, "w") as file:
+            yield file
+        part.rename(path)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}", FULL_HINT) from error
+    finally:
+        try_remove(part)

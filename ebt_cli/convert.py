@@ -1,0 +1,51 @@
+"""`ebt convert`: write episodes as other tools read them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ebt_cli.console import near, result_table, say
+from ebt_cli.names import EPISODES, complete_data
+from ebt_data.errors import DataError
+
+Layout = Literal["aloha", "robomimic"]
+
+
+def convert(
+    data: Annotated[
+        Path, typer.Argument(help="Folder of episodes, or one of them.", autocompletion=complete_data)
+    ] = EPISODES,
+    to: Annotated[
+        Layout, typer.Option(help="aloha: a file an episode, as ACT reads them. robomimic: all in one.")
+    ] = "aloha",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="New folder (aloha) or file (robomimic).", show_default="beside the data"),
+    ] = None,
+) -> None:
+    """Write episodes as other tools read them: those that are learnt from, without the rows that are not.
+
+    The recordings stay as they are. What the other layout has no place for is said.
+    Example: ebt convert data/episodes --to robomimic --out data/episodes.hdf5
+    """
+    from ebt_data.episode import Episode, list_episodes
+    from ebt_data.exchange import lost, to_aloha, to_robomimic
+
+    paths = [data] if data.is_file() else list_episodes(data)
+    taken = []
+    for path in paths:
+        with Episode(path) as episode:
+            if episode.counts():
+                taken.append(path)
+    if not taken:
+        raise DataError(
+            f"none of {len(paths)} episodes in {data} is complete and ended in success", f"ebt inspect {data} --list"
+        )
+    base = data.with_suffix("") if data.is_file() else data
+    if to == "aloha":
+        made = to_aloha(taken, out or base.with_name(f"{base.name}_aloha"))
+    else:
+        made = [to_robomimic(taken, out or base.with_name(f"{base.name}_robomimic.hdf5"))] * len(taken)
+    result_table(("episode", "as"), [(near(path), near(target)) for path, target in zip(taken, made, strict=True)])
+    say(f"{len(taken)} of {len(paths)} episodes; {lost(to)}")
