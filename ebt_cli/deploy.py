@@ -65,7 +65,7 @@ def deploy(
 ) -> None:
     """Roll a policy out, with its energy on screen, and try again when the energy rises.
 
-    Keys while it runs: s it worked, d it failed, r redo, q stop.
+    Keys while it runs: s it worked, d it failed, r redo, m mark, q stop.
     Example: ebt deploy data/runs/pick_place -n 10
     """
     # So small a network is slower on several threads, and they would take the loop's core. Read when torch is imported.

@@ -24,7 +24,7 @@ MARKED = {"disturbance": "{text}", "rise": "rise", "resume": "again", "give_up":
 class DeployView(BenchView):
     """The energy of this rollout against its threshold, and what the policy does about it."""
 
-    keys = "keys  s it worked  d it failed  r redo  q stop"
+    keys = "keys  s it worked  d it failed  r redo  m mark  q stop"
     least = AROUND + 5
 
     def __init__(self, title: str, spec: BenchSpec, keys: bool, score: str = "energy") -> None:

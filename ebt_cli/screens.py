@@ -191,7 +191,7 @@ class BenchView(ABC):
 class CollectView(BenchView):
     """Rate, cameras, joints with their load and heat, and which episode of how many."""
 
-    keys = "keys  s save  d discard  r redo  b back  q stop"
+    keys = "keys  s save  d discard  r redo  b back  m mark  q stop"
 
     def __init__(self, title: str, spec: BenchSpec, keys: bool, scales: Mapping[str, JointScale] | None = None) -> None:
         super().__init__(title, spec, keys)
@@ -202,7 +202,7 @@ class CollectView(BenchView):
     def steer(self, chosen: Callable[[], str]) -> None:
         """The keyboard moves the joint that `chosen` names."""
         self._chosen = chosen
-        self.keys = "keys  1-6 joint  up/down move it  s save  d discard  r redo  b back  q stop"
+        self.keys = "keys  1-6 joint  up/down  s save  d discard  r redo  b back  m mark  q stop"
 
     def state(self, tick: "Tick") -> tuple[str, str]:
         if self.ended is not None:

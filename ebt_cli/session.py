@@ -75,7 +75,7 @@ class Desk:
         from ebt_recipes.recording import Command
 
         key = self._poll()
-        keys = {"s": Command.SAVE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.STOP}
+        keys = {"s": Command.SAVE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.STOP, "m": Command.MARK}
         if self._back:
             keys["b"] = Command.BACK
         self._stray = key is not None and key not in keys

@@ -121,7 +121,7 @@ class Event:
     """Something worth a line in the episode."""
 
     kind: str
-    """E.g. `rise`, `hold`, `back_off`, `replan`, `resume`, `give_up`, `late`, `gap`, `disturbance`, `note`."""
+    """E.g. `rise`, `hold`, `back_off`, `replan`, `resume`, `give_up`, `late`, `gap`, `disturbance`, `mark`, `note`."""
     text: str = ""
 
 

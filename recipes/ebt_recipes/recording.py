@@ -1,6 +1,6 @@
 """One episode into one file: run the loop, watch for its end, and lose nothing that was recorded.
 
-Command: NONE | SAVE | DISCARD | REDO | BACK | STOP
+Command: NONE | SAVE | DISCARD | REDO | BACK | STOP | MARK
 Limits(max_seconds, hold_s=0.5)
 Tick(episode, target, seed, step, success)                               for the screen, every tick
 EpisodeResult(episode, seed, outcome, command, path, steps, seconds, attempts, why)  for the screen, every episode
@@ -31,6 +31,7 @@ class Command(StrEnum):
     REDO = "redo"  # throw it away and do the same scene again
     BACK = "back"  # throw it and the one before away, and do that one's scene again
     STOP = "stop"  # end it and the session
+    MARK = "mark"  # remember this row: an event of that name, and on it goes
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,9 @@ class _Episode:
         now_s = step.observation.time_s
         self._held_s = (now_s if self._held_s is None else self._held_s) if success else None
         self._command = self._hooks.command()
+        if self._command is Command.MARK:
+            self._command = Command.NONE
+            step = replace(step, events=(*step.events, Event("mark", "by the operator")))
         self._hooks.watch(Tick(self._number[0], self._number[1], self._seed, step, success))
         self._last = step
         self.steps += 1

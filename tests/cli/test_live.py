@@ -145,7 +145,7 @@ def test_the_keyboard_shows_which_joint_it_moves(spec: BenchSpec, ticks: Ticks) 
     for tick in ticks(2):
         view.watch(tick)
     shown = "\n".join(screen(view))
-    assert "▶ elbow_flex" in shown and "up/down move it" in shown
+    assert "▶ elbow_flex" in shown and "up/down" in shown and "q stop" in shown
 
 
 def test_a_new_episode_starts_the_energy_strip_anew(spec: BenchSpec, ticks: Ticks) -> None:

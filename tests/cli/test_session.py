@@ -12,9 +12,17 @@ def desk(*keys: str | None) -> Desk:
 
 
 def test_keys_are_commands() -> None:
-    at = desk("s", "d", "r", "q", None, "x")
-    commands = [at.command() for _ in range(6)]
-    assert commands == [Command.SAVE, Command.DISCARD, Command.REDO, Command.STOP, Command.NONE, Command.NONE]
+    at = desk("s", "d", "r", "q", "m", None, "x")
+    commands = [at.command() for _ in range(7)]
+    assert commands == [
+        Command.SAVE,
+        Command.DISCARD,
+        Command.REDO,
+        Command.STOP,
+        Command.MARK,
+        Command.NONE,
+        Command.NONE,
+    ]
 
 
 def test_going_back_is_a_command_only_where_it_means_something() -> None:

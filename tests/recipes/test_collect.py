@@ -75,6 +75,13 @@ def test_a_discarded_demonstration_makes_way_for_a_fresh_scene(twin: Bench, tmp_
     assert (len(list_episodes(tmp_path)), summary.discarded) == (2, 1)
 
 
+def test_a_mark_is_an_event_of_its_row_and_ends_nothing(twin: Bench, tmp_path: Path) -> None:
+    summary, _ = session(twin, tmp_path, replace(SHORT, target=1), Command.MARK, Command.SAVE)
+    with Episode(summary.kept[0]) as episode:
+        assert len(episode) == 6
+        assert [(event.row, event.text) for event in episode.events if event.kind == "mark"] == [(2, "by the operator")]
+
+
 def test_redo_lays_the_same_scene_again(twin: Bench, tmp_path: Path) -> None:
     _, results = session(twin, tmp_path, SHORT, Command.REDO, Command.SAVE, Command.SAVE)
     assert [result.seed for result in results] == [10, 10, 11]
