@@ -20,14 +20,16 @@ def sync(path: Path) -> None:
 
 
 def commit(part: Path) -> Path:
-    """Name a closed, complete `.part` file `.h5`, record its sha256 and make it read-only."""
+    """Record the sha256 of a closed, complete `.part` file, make it read-only and name it `.h5`.
+
+    The name comes last: what cuts this off, a kill or a full disk, leaves a `.part`, with which `repair` goes on.
+    """
     final = part.with_suffix(SUFFIX)
     sync(part)
-    digest = sums.sha256(part)
+    sums.record(final, sums.sha256(part))
     part.chmod(0o444)
     part.rename(final)
     sync(final.parent)
-    sums.record(final, digest)
     guard.remember(final)
     return final
 

@@ -1,6 +1,7 @@
 """Turns what a killed recording left behind into an episode again."""
 
 import fcntl
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ def level(part: Path) -> tuple[int, bool] | None:
         DataError: it is not a recording of ours, or is damaged otherwise; it is left as it is.
     """
     try:
+        if not os.access(part, os.W_OK):  # cut off between protecting and naming it
+            part.chmod(0o644)
         with part.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if superblock.is_cut(file):

@@ -22,8 +22,24 @@ def salvage(
     `options` are the writer's quality and reserved bytes.
 
     Raises:
-        DataError: there is no row to keep, or the file is damaged beyond what a kill does.
+        DataError: there is no row to keep, the disk does not take what is missing, which `repair` then finds as it is, or
+            the file is damaged beyond what a kill does.
     """
+    try:
+        return _salvage(part, spec, meta, options, rows)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"{part.name} is left to the next start to repair ({error})", "free some space first"
+        ) from error
+
+
+def _salvage(
+    part: Path,
+    spec: BenchSpec,
+    meta: EpisodeMeta,
+    options: tuple[int, int],
+    rows: Sequence[tuple[Step, frozenset[str]]],
+) -> tuple[Path, int]:
     found = repair.level(part) if part.exists() else None
     if found is not None and found[1]:  # only the rename was missing
         repaired = repair.repair_part(part)

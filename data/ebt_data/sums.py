@@ -1,5 +1,6 @@
 """The recorded sha256 of each episode, in a `SHA256SUMS` beside it that `sha256sum -c` understands."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -14,11 +15,19 @@ def sha256(path: Path) -> str:
 
 
 def record(path: Path, digest: str) -> None:
-    """Append a line for `path` to the list in its folder, on disk before this returns."""
+    """Append a line for `path` to the list in its folder, on disk before this returns.
+
+    Raises:
+        OSError: the disk is full.
+    """
     # One short write to an O_APPEND file is not torn by another recorder of the same folder.
-    target = os.open(path.parent / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    target = os.open(path.parent / NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(target, f"{digest}  {path.name}\n".encode())
+        size = os.fstat(target).st_size
+        torn = size > 0 and os.pread(target, 1, size - 1) != b"\n"  # by a disk that was full
+        line = b"\n" * torn + f"{digest}  {path.name}\n".encode()
+        if os.write(target, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), NAME)
         os.fsync(target)
     finally:
         os.close(target)

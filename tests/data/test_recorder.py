@@ -343,6 +343,45 @@ def test_a_disk_that_runs_full_ends_the_episode_with_every_row_kept(
             recorder.start(meta)
 
 
+def test_an_episode_that_cannot_be_named_is_whole_at_the_next_repair(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        path = recorder.start(meta)
+        for row in range(20):
+            recorder.append(make_step(row, spec))
+        (tmp_path / sums.NAME).mkdir()  # stands for a disk without room for another line
+        with pytest.raises(DataError, match=r"episode_0000.part is left to the next start to repair"):
+            recorder.finish(Outcome.SUCCESS)
+    (tmp_path / sums.NAME).rmdir()
+    assert repair(tmp_path) == ["episode_0000.h5 was cut off after its last row; it is whole, with 20 rows."]
+    with Episode(path) as episode:
+        assert (episode.outcome, episode.complete, episode.verify()) == (Outcome.SUCCESS, True, True)
+
+
+def test_a_writer_that_dies_between_committing_and_saying_so_loses_nothing(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        path = recorder.start(meta)
+        recorder.append(make_step(0, spec))
+        while not recorder.kept:
+            recorder.append(make_step(recorder.appended, spec))
+        pid = recorder.writer_pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_for_end(pid)
+        repair(tmp_path)  # stands for the writer's own commit
+        with pytest.raises(DataError, match=r"killed by SIGKILL \(rows kept of episode_0000: \d+\)"):
+            recorder.finish(Outcome.SUCCESS)
+    assert list_episodes(tmp_path) == [path]
+
+
+def wait_for_end(pid: int) -> None:
+    """Until a child of this process has ended, which is left for others to reap."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 def test_a_write_that_fails_all_of_a_sudden_keeps_every_row_before(
     tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
 ) -> None:

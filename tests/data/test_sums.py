@@ -25,3 +25,12 @@ def test_the_last_line_for_a_file_counts(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_list_has_no_sums(tmp_path: Path) -> None:
     assert recorded(tmp_path) == {}
+
+
+def test_a_line_that_a_full_disk_tore_does_not_tear_the_next(tmp_path: Path) -> None:
+    record(tmp_path / "a.h5", "1" * 64)
+    with (tmp_path / NAME).open("a") as file:
+        file.write("2" * 20)
+    record(tmp_path / "c.h5", "3" * 64)
+    found = recorded(tmp_path)
+    assert (found["a.h5"], found["c.h5"]) == ("1" * 64, "3" * 64)
