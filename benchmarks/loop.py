@@ -16,7 +16,6 @@ import os
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from projector import Film, Projector
 from watch import BUS, Pauses, Processes, Watch, machine, stolen_s
 from wire import TimedBus, compare, limit, paced
 
@@ -44,7 +43,6 @@ from ebt_hardware.rig import Rig
 from ebt_hardware.tables import CameraTable, limits, motion, registers, uncalibrated
 from ebt_hardware.twin.live_scene import LiveScene
 from ebt_hardware.twin.server import LiveTwin
-from ebt_hardware.twin.software_device import Shot, SoftwareCamera
 from ebt_hardware.twin.wiring import KOCH
 from ebt_recipes.loop import run_episode
 
@@ -52,7 +50,6 @@ BAUDRATE = 1_000_000
 CAMERAS = {name: CameraTable(height=480, width=640, rate_hz=30.0) for name in ("top", "wrist")}
 FILM_FRAMES = 60
 NOISE = 2.0  # of a pixel's 255, standard deviation
-Film = NDArray[np.uint8]  # [T, H, W, 3]
 
 
 def shoot(table: TwinBench) -> dict[str, Film]:
@@ -64,25 +61,6 @@ def shoot(table: TwinBench) -> dict[str, Film]:
     return {
         name: (film + rng.normal(0, NOISE, film.shape)).clip(0, 255).astype(np.uint8) for name, film in films.items()
     }
-
-
-class Projector:
-    """Pushes a film into one software camera at its rate, again and again, as a camera's own thread would."""
-
-    def __init__(self, name: str, table: CameraTable, film: Film, closing: threading.Event) -> None:
-        self.camera = SoftwareCamera(name, table.spec)
-        self.pushed = 0
-        self._film, self._period_s, self._closing = film, 1 / table.rate_hz, closing
-        self.thread = threading.Thread(target=self._work, name=f"camera {name}", daemon=True)
-
-    def _work(self) -> None:
-        due_s = time.monotonic()
-        with realtime():  # a camera's own thread holds no interpreter lock; this one must not be stopped while it does
-            while not self._closing.wait(max(0.0, due_s - time.monotonic())):
-                self.pushed += 1
-                shot = Shot(self.pushed, time.time(), self._film[self.pushed % len(self._film)])
-                self.camera.push(shot, arrival_s=time.time())
-                due_s += self._period_s
 
 
 def wave(scene: LiveScene, closing: threading.Event) -> None:
