@@ -19,12 +19,12 @@ After the kill the folder is repaired as the next `ebt` does. A file is lost tha
 goals or more, or that cannot be read through, to its last picture. A tick is lost that the arms were sent and the file
 lacks. A row is wrong that differs from the goals sent in its turn, a picture that differs from the film's.
 
-What a power cut can lose is not shown here, since no process can stage one. The writer asks for `fdatasync` once a second,
-in a thread, and not again before the last one is done; so the rows of the last second, of as long as a slow disk takes for
-one more, and what a disk that lies about its cache holds. HDF5 writes in place and in SWMR's order, but a disk may keep
-those writes in any order, so that of the tail that was not synced yet a row may be torn: `repair` cuts back to the last row
-that all datasets have whole. A file made less than a second ago may be gone, since its name is synced with the folder only
-at the end. Once `ebt` has said that an episode is saved, file and name were synced.
+What a power cut can lose is not shown here, since no process can stage one. The name of a `.part` is synced when it is made.
+Rows are asked onto the disk by `fdatasync` once a second, in a thread, and not again before the last one is done: so the rows
+of the last second may go, those of as long as a slow disk takes for one more, and what a disk that lies about its cache still
+holds. A disk may also write what was not synced yet in another order than it was given, which SWMR rests on: then rows may be
+torn that are newer than the last sync, and where HDF5's index of them is, `repair` leaves the file as it is and says so. Once
+`ebt` has said that an episode is saved, file, sum and name were synced, and nothing of it may go.
 """
 
 import argparse

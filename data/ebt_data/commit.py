@@ -77,6 +77,9 @@ def reserve(folder: Path) -> tuple[Path, int]:
     while True:
         path = folder / f"episode_{number:04d}{PART}"
         try:
-            return path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         except FileExistsError:  # another recorder of this folder was quicker
             number += 1
+        else:
+            sync(folder)  # or a power cut could take the name, and with it all that was synced under it
+            return path, handle

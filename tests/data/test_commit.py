@@ -2,6 +2,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from ebt_data import commit
 
 
@@ -10,6 +12,14 @@ def test_two_recorders_of_one_folder_get_different_names(tmp_path: Path) -> None
     assert [path.name for path, _ in reserved] == ["episode_0000.part", "episode_0001.part"]
     for _, handle in reserved:
         os.close(handle)
+
+
+def test_a_name_is_on_the_disk_before_anything_is_under_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(commit, "sync", synced.append)
+    _, handle = commit.reserve(tmp_path)
+    os.close(handle)
+    assert synced == [tmp_path]
 
 
 def test_names_of_others_do_not_disturb_the_count(tmp_path: Path) -> None:
