@@ -48,15 +48,16 @@ def small_disk(size_mb: int) -> Iterator[Path]:
             subprocess.run(["umount", folder], check=True)
 
 
-def fill(folder: Path | None, stolen: int = STOLEN) -> list[dict[str, Any]]:
+def fill(folder: Path | None, seed: int) -> list[dict[str, Any]]:
     """Fill disks, write a table of what came of it, and return it; `folder` is used instead of the larger tmpfs."""
+    chance = random.Random(f"{seed}/disk")
     found: list[dict[str, Any]] = []
     try:
         if folder is None:
             with small_disk(SMALL_MB) as disk:
                 found.append({"disk": f"{SMALL_MB} MiB"} | _record(disk, None))
-        for number in range(1 + stolen):
-            ticks = None if number == 0 else random.Random(number).randint(5, 60)
+        for number in range(1 + STOLEN):
+            ticks = None if number == 0 else chance.randint(5, 60)
             with (
                 tempfile.TemporaryDirectory(prefix="episodes-", dir=folder) if folder else small_disk(LARGE_MB) as disk
             ):

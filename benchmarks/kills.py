@@ -13,18 +13,18 @@ its own; `writer`, the writer alone; `both`, the group and the writer at once, a
 Moments, drawn before each kill, so that the whole life of a recording is covered: in the 0.5 s after the file was named, while
 the bench goes home, the layout is written and the first rows come (10 %); in the 0.1 s after the first tick (10 %); 5 to
 150 ticks in, anywhere in a tick (60 %); in the 0.15 s after the operator pressed "s", while the episode is closed, synced,
-named, hashed and the next one begun (20 %).
+hashed, named and the next one begun (20 %).
 
 After the kill the folder is repaired as the next `ebt` does. A file is lost that is not there though the arms were sent two
 goals or more, or that cannot be read through, to its last picture. A tick is lost that the arms were sent and the file
 lacks. A row is wrong that differs from the goals sent in its turn, a picture that differs from the film's.
 
-What a power cut can lose is not shown here, since no process can stage one. The name of a `.part` is synced when it is made.
-Rows are asked onto the disk by `fdatasync` once a second, in a thread, and not again before the last one is done: so the rows
-of the last second may go, those of as long as a slow disk takes for one more, and what a disk that lies about its cache still
-holds. A disk may also write what was not synced yet in another order than it was given, which SWMR rests on: then rows may be
-torn that are newer than the last sync, and where HDF5's index of them is, `repair` leaves the file as it is and says so. Once
-`ebt` has said that an episode is saved, file, sum and name were synced, and nothing of it may go.
+What a power cut can lose, which no process can stage: the name of a `.part` is synced when it is made, and `fdatasync` is asked
+for once a second, in a thread, not again before the last one is done. A cut between two syncs takes the rows since the last
+(of a second, and of as long as a slow disk takes). A cut within one, and a disk that writes in another order than it was
+told, can leave a part of HDF5's index without the rest, as the file has no journal: then the episode under way may be left
+as `.part`, or be found damaged when it is read, with all its rows (`power_cut.py` simulates both). What a disk that lies
+about its cache held goes too. Once `ebt` has said that an episode is saved, file, sum and name were synced, and nothing goes.
 """
 
 import argparse
@@ -151,7 +151,7 @@ def kills(recording: str, victim: str, count: int, seed: int) -> Iterator[dict[s
         moment = draw(chance)
         found, vain = insistent(recording, victim, moment)
         yield asdict(moment) | asdict(found) | {"vain": vain}
-        told = "; ".join(found.wrong) or "as promised"
+        told = "; ".join(found.wrong) or "nothing else"
         sys.stderr.write(f"{recording}/{victim} {number + 1}/{count} {moment}: {found.lost_ticks} lost, {told}\n")
 
 
@@ -206,7 +206,7 @@ def main() -> None:
         figures[combination] = list(kills(recording, victim, asked.kills, asked.seed))
     sys.stdout.write(head(COLUMNS))
     sys.stdout.writelines(line(row(combination, found)) for combination, found in figures.items() if found)
-    disk = fill(asked.full_disk)
+    disk = fill(asked.full_disk, asked.seed)
     found = {
         "kills": figures,
         "full_disk": disk,
