@@ -29,7 +29,7 @@ def test_kill_minus_nine_loses_no_row_that_was_said_to_be_kept(
     recording = subprocess.Popen(
         [sys.executable, str(SCRIPT), str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert recording.stdout is not None
+    assert recording.stdin is not None and recording.stdout is not None
     writer = int(recording.stdout.readline())
     goal, line = chance.randrange(200), ""
     while not line or int(line.split()[1]) < goal:
@@ -38,7 +38,10 @@ def test_kill_minus_nine_loses_no_row_that_was_said_to_be_kept(
     victims = chance.choice([[recording.pid], [writer, recording.pid], [recording.pid, writer]])
     for pid in victims:
         os.kill(pid, signal.SIGKILL)
-    rest, _ = recording.communicate()
+    rest = recording.stdout.read()  # not `communicate`, which passes over what `readline` has read ahead
+    recording.stdin.close()
+    recording.stdout.close()
+    recording.wait()
     appended, kept = (int(word) for word in (line + rest).splitlines()[-1].split())
     wait_for_writer(tmp_path)
     (said,) = repair(tmp_path)
