@@ -10,6 +10,7 @@ Pictures(parts)[rows] -> [*rows.shape, H, W, 3] uint8
 """
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,15 +21,18 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from ebt_data.commit import sync
 from ebt_data.episode import Episode
 from ebt_data.errors import DataError
 from ebt_data.resize import shrink
 from ebt_data.step import Image
-from ebt_data.whole import FULL_HINT, make_ready, try_remove
+from ebt_data.whole import make_ready, try_remove
 
 Way = Literal["memory", "cache", "files"]
 Size = tuple[int, int]
 FOLDER = ".shrunk"
+SHRINKING = 1
+"""Of `shrink` and of JPEG decoding: another number where they give other pixels."""
 OPEN = 64
 """Episodes that `files` keeps open at once, in each process."""
 _BLOCK = 64
@@ -108,10 +112,13 @@ class Decoded:
         self._path, self._camera, self._rows, self._shape = path, camera, rows, shape
 
     def __getitem__(self, places: NDArray[np.int64], /) -> NDArray[np.uint8]:
-        episode = _opened(self._path)
-        return np.stack([shrink(episode.image(self._camera, int(row)), self._shape) for row in self._rows[places]])
+        with _reading:  # HDF5 lets one thread in at a time anyway
+            episode = _opened(self._path)
+            return np.stack([shrink(episode.image(self._camera, int(row)), self._shape) for row in self._rows[places]])
 
 
+_reading = threading.Lock()
+"""Held while episodes are opened, read or closed: training and validation read in two threads."""
 _open: dict[Path, Episode] = {}
 _opener = os.getpid()
 
@@ -147,21 +154,38 @@ def _cached(episode: Episode, camera: str, rows: NDArray[np.int64], shape: Size)
     folder = episode.path.parent / FOLDER
     about = episode.path.stat()
     kind = f"{episode.path.stem}.{camera.replace('/', '.')}.{shape[0]}x{shape[1]}"
-    path = folder / f"{kind}.{about.st_size:x}-{about.st_mtime_ns:x}.npy"
-    if not path.is_file():
+    path = folder / f"{kind}.{about.st_size:x}-{about.st_mtime_ns:x}.{SHRINKING}.npy"
+    whole = (len(rows), *shape, 3)
+    if folder.is_symlink():
+        raise DataError(f"{folder} is a link", "remove it, or train without pictures in a cache")
+    if (kept := _load(path)) is None or kept.shape != whole or kept.dtype != np.uint8:
         make_ready(folder, len(rows) * 3 * shape[0] * shape[1] / 1e6, "keeping smaller pictures")
         for stale in folder.glob(f"{kind}.*.npy"):
             try_remove(stale)
         made = folder / f"{uuid4().hex}.tmp"
         try:
             with made.open("wb") as file:  # not through a map of it: a full disk would end the process
-                header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *shape, 3)}
+                header = {"descr": "|u1", "fortran_order": False, "shape": whole}
                 np.lib.format.write_array_header_1_0(file, header)
                 for _, block in _decoded(episode, camera, rows, shape):
                     file.write(block.data)
+            sync(made)
             made.rename(path)  # whole or not at all; two at once make the same
         except OSError as error:
-            raise DataError(f"cannot write {path}: {error.strerror}", FULL_HINT) from error
+            raise DataError(
+                f"cannot write {path}: {error.strerror}", 'free some space, or train without "cache"'
+            ) from error
         finally:
             try_remove(made)
-    return np.asarray(np.load(path, mmap_mode="r"))
+        kept = _load(path)
+    if kept is None:
+        raise DataError(f"{path} cannot be read back", 'train without "cache"')
+    return kept
+
+
+def _load(path: Path) -> NDArray[np.uint8] | None:
+    """The pictures, read as they are asked for; None where there is no whole file."""
+    try:
+        return np.asarray(np.load(path, mmap_mode="r"))
+    except (OSError, EOFError, ValueError):
+        return None

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,25 @@ def test_a_cache_that_was_cut_off_is_not_taken(record: Record, monkeypatch: pyte
             of([path], "cache")
     assert list((path.parent / pictures.FOLDER).iterdir()) == []
     assert len(of([path], "cache").images["top"][:]) == 5
+
+
+@pytest.mark.parametrize("left", [0, 200])
+def test_a_cache_that_a_power_cut_emptied_is_made_anew(record: Record, left: int) -> None:
+    path = record(5)
+    before = of([path], "cache").images["top"][:]
+    for kept in (path.parent / pictures.FOLDER).iterdir():
+        kept.write_bytes(kept.read_bytes()[:left])
+    np.testing.assert_array_equal(of([path], "cache").images["top"][:], before)
+
+
+def test_two_threads_may_read_more_files_than_stay_open(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "OPEN", 2)
+    monkeypatch.setattr(pictures, "_open", {})
+    windows = of([record(2) for _ in range(6)], "files")
+    expected = windows.images["top"][:]
+    with ThreadPoolExecutor(2) as pool:
+        for found in pool.map(lambda _: windows.images["top"][:], range(8)):
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_a_folder_that_cannot_be_written_is_said(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
