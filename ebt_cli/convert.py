@@ -17,7 +17,7 @@ def convert(
         Path, typer.Argument(help="Folder of episodes, or one of them.", autocompletion=complete_data)
     ] = EPISODES,
     to: Annotated[
-        Layout, typer.Option(help="aloha: a file an episode, as ACT reads them. robomimic: all in one.")
+        Layout, typer.Option(help="aloha: a file an episode, as its recorder writes them. robomimic: all in one.")
     ] = "aloha",
     out: Annotated[
         Path | None,
@@ -32,6 +32,7 @@ def convert(
     from ebt_data.episode import Episode, list_episodes
     from ebt_data.exchange import lost, to_aloha, to_robomimic
 
+    data = data.absolute()
     paths = [data] if data.is_file() else list_episodes(data)
     taken = []
     for path in paths:

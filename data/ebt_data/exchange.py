@@ -10,6 +10,7 @@ Both take the rows that are learnt from and the action that was sent. What they 
 
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,14 +24,15 @@ from ebt_data import sums
 from ebt_data.attributes import UNITS
 from ebt_data.episode import Episode
 from ebt_data.errors import DataError
-from ebt_data.whole import FULL_HINT, make_folder, try_remove
+from ebt_data.whole import FULL_HINT, RESERVE_BYTES, make_ready
 from ebt_data.windows import split
 
 META = "ebt_meta"
 VALID = 0.1
 """Share of the demonstrations under `mask/valid`."""
 _LOST = {
-    "aloha": "depth, frame ages, events, energies and calibration stay behind; grippers are in radians, not ALOHA's 0 to 1",
+    "aloha": "depth, frame ages, events, energies and calibration stay behind; grippers are in radians, not ALOHA's 0 to 1; "
+    "ACT's loader wants episodes of one length, and takes the action before each row where sim is false",
     "robomimic": "frame ages, events, energies and calibration stay behind; actions are scaled into [-1, 1], see ebt_meta",
 }
 
@@ -46,18 +48,13 @@ def to_aloha(paths: Sequence[Path], folder: Path) -> list[Path]:
     Raises:
         DataError: an episode cannot be read, or the folder is there already or cannot be written. Nothing is left behind.
     """
-    if folder.exists():
-        raise DataError(f"{folder} is there already", "name another folder with --out")
-    part = folder.with_name(f"{folder.name}.new")
-    make_folder(part)
-    try:
-        names = [f"episode_{number}.hdf5" for number in range(len(paths))]
+    names = [f"episode_{number}.hdf5" for number in range(len(paths))]
+    with _workplace(folder, _pixel_bytes(paths, depth=False)) as place:
         for path, name in zip(paths, names, strict=True):
-            with Episode(path) as episode, _whole(part / name) as file:
+            with Episode(path) as episode, h5py.File(place / name, "w") as file:
+                _distinct(list(episode.spec.cameras), path)
                 _aloha(episode, file)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        place.rename(folder)
     return [folder / name for name in names]
 
 
@@ -65,34 +62,34 @@ def to_robomimic(paths: Sequence[Path], target: Path, seed: int = 0) -> Path:
     """All episodes in one file of robomimic's layout.
 
     Raises:
-        DataError: an episode cannot be read, two have other joints, or the file is there already or cannot be written.
+        DataError: an episode cannot be read, two are of benches that differ, or the file is there already or cannot be
+            written. Nothing is left behind.
     """
-    if target.exists():
-        raise DataError(f"{target} is there already", "name another file with --out")
-    make_folder(target.parent)
     low, high, joints = _bounds(paths)
     # The middle and half the width of what was sent, so that every action lies in [-1, 1].
     middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1e-6)
+    scale = {
+        "joints": list(joints),
+        "action_rad": "action * half + middle",
+        "middle": middle.tolist(),
+        "half": half.tolist(),
+    }
     held = set(split(list(paths), VALID, seed)[1])
-    with _whole(target) as file:
-        total = 0
-        for number, path in enumerate(paths):
-            with Episode(path) as episode:
-                total += _demonstration(episode, file.create_group(f"data/demo_{number}"), middle, half)
-                task = episode.meta.task
-        data = file["data"]
-        data.attrs["total"] = total
-        data.attrs["env_args"] = json.dumps({"env_name": task or "ebt", "type": 2, "env_kwargs": {}})
-        scale = {
-            "joints": list(joints),
-            "action_rad": "action * half + middle",
-            "middle": middle.tolist(),
-            "half": half.tolist(),
-        }
-        data.attrs[META] = json.dumps(scale)
-        for name, which in (("train", False), ("valid", True)):
-            names = [f"demo_{number}".encode() for number, path in enumerate(paths) if (path in held) is which]
-            file[f"mask/{name}"] = np.array(names, "S16")
+    with _workplace(target, _pixel_bytes(paths, depth=True)) as place:
+        with h5py.File(place / "all", "w") as file:
+            total = 0
+            for number, path in enumerate(paths):
+                with Episode(path) as episode:
+                    total += _demonstration(episode, file.create_group(f"data/demo_{number}"), middle, half)
+                    task = episode.meta.task
+            data = file["data"]
+            data.attrs["total"] = total
+            data.attrs["env_args"] = json.dumps({"env_name": task or "ebt", "type": 2, "env_kwargs": {}})
+            data.attrs[META] = json.dumps(scale)
+            for name, which in (("train", False), ("valid", True)):
+                names = [f"demo_{number}".encode() for number, path in enumerate(paths) if (path in held) is which]
+                file[f"mask/{name}"] = np.array(names, "S16")
+        (place / "all").rename(target)
     return target
 
 
@@ -164,29 +161,56 @@ def _meta(episode: Episode) -> str:
 def _bounds(paths: Sequence[Path]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[str, ...]]:
     """Least and largest action [J] of all rows that are learnt from, and the joints."""
     low = high = None
-    joints: tuple[str, ...] = ()
+    first = None
     for path in paths:
         with Episode(path) as episode:
-            if joints and episode.spec.joints != joints:
-                raise DataError(f"{path} has other joints than the episodes before it")
-            joints = episode.spec.joints
+            first = first or episode.spec
+            if (episode.spec.joints, dict(episode.spec.cameras)) != (first.joints, dict(first.cameras)):
+                raise DataError(f"{path} has other joints or cameras than the episodes before it")
+            _distinct([camera.replace("/", "_") for camera in first.cameras], path)
             action = episode.action[episode.trimmed].astype(np.float64)
             low = action.min(axis=0) if low is None else np.minimum(low, action.min(axis=0))
             high = action.max(axis=0) if high is None else np.maximum(high, action.max(axis=0))
-    if low is None or high is None:
+    if low is None or high is None or first is None:
         raise DataError("there is no episode to convert")
-    return low, high, joints
+    return low, high, first.joints
+
+
+def _distinct(names: Sequence[str], path: Path) -> None:
+    """Refuse cameras whose names would be one, or one within the other, in the other layout."""
+    clash = [a for a in names for b in names if b.startswith(f"{a}/")] or [a for a in names if names.count(a) > 1]
+    if clash:
+        raise DataError(f"{path} has cameras whose names clash in that layout: {clash[0]}")
+
+
+def _pixel_bytes(paths: Sequence[Path], *, depth: bool) -> int:
+    """What the pictures take as they are written, which is nearly all."""
+    total = 0
+    for path in paths:
+        with Episode(path) as episode:
+            rows = episode.trimmed.stop - episode.trimmed.start
+            if rows < 1:
+                raise DataError(f"{path} holds no row: nothing to convert", f"ebt label {path} --exclude")
+            for camera in episode.spec.cameras.values():
+                deep = depth and camera.depth_unit_m is not None
+                total += rows * camera.height * camera.width * (3 + 4 * deep)
+    return total
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[h5py.File]:
-    """A new HDF5 file that gets its name when all of it is written."""
-    part = path.with_name(f"{path.name}.new")
+def _workplace(target: Path, needed: int) -> Iterator[Path]:
+    """A folder beside the target for what is not whole yet, on a disk with room for it; gone afterwards.
+
+    The room is looked at before, as HDF5 may crash when it closes a file that the disk did not take.
+    """
+    if target.exists():
+        raise DataError(f"{target} is there already", "name another one with --out")
+    make_ready(target.parent, (needed + RESERVE_BYTES) / 1e6, "converting")
+    place = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        with h5py.File(part, "w") as file:
-            yield file
-        part.rename(path)
+        place.chmod(0o755)
+        yield place
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}", FULL_HINT) from error
+        raise DataError(f"cannot write {target}: {error.strerror or error}", FULL_HINT) from error
     finally:
-        try_remove(part)
+        shutil.rmtree(place, ignore_errors=True)

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ebt_data import labels
+from ebt_data import exchange, labels
 from ebt_data.episode import Episode
 from ebt_data.errors import DataError
 from ebt_data.exchange import META, to_aloha, to_robomimic
@@ -78,6 +78,9 @@ def test_nothing_is_overwritten_and_nothing_half_is_left(
     (there / "file").write_text("mine")
     with pytest.raises(DataError, match="is there already"):
         to_robomimic(paths, there / "file")
+    (tmp_path / "aloha.new").mkdir()
+    (tmp_path / "aloha.new" / "file").write_text("mine")
+    there_before = {path.name for path in tmp_path.iterdir()}
     before = Episode.image
 
     def damaged(self: Episode, camera: str, row: int) -> np.ndarray:
@@ -89,7 +92,30 @@ def test_nothing_is_overwritten_and_nothing_half_is_left(
     for write, target in ((to_aloha, tmp_path / "aloha"), (to_robomimic, tmp_path / "all.hdf5")):
         with pytest.raises(DataError, match="damaged picture"):
             write(paths, target)
-    assert {path.name for path in tmp_path.iterdir()} & {"aloha", "aloha.new", "all.hdf5", "all.hdf5.new"} == set()
+    assert {path.name for path in tmp_path.iterdir()} == there_before
+    assert (tmp_path / "aloha.new" / "file").read_text() == "mine"
+
+
+def test_a_disk_without_room_is_said_before_anything_is_written(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [record(3)]
+    monkeypatch.setattr(exchange, "RESERVE_BYTES", 1 << 60)
+    for write, target in ((to_aloha, tmp_path / "aloha"), (to_robomimic, tmp_path / "all.hdf5")):
+        with pytest.raises(DataError, match="converting needs"):
+            write(paths, target)
+        assert not target.exists()
+
+
+def test_cameras_whose_names_would_be_one_are_refused(record: Record, tmp_path: Path) -> None:
+    shape = bench_spec().cameras["top"]
+    for names, write, target in (
+        (("left/top", "left_top"), to_robomimic, tmp_path / "all.hdf5"),
+        (("top", "top/left"), to_aloha, tmp_path / "aloha"),
+    ):
+        spec = replace(bench_spec(), cameras=dict.fromkeys(names, shape))
+        with pytest.raises(DataError, match="names clash"):
+            write([record(2, spec)], target)
 
 
 def test_arms_that_differ_do_not_go_into_one_file(record: Record, tmp_path: Path) -> None:
@@ -97,5 +123,5 @@ def test_arms_that_differ_do_not_go_into_one_file(record: Record, tmp_path: Path
     with pytest.raises(DataError, match="no episode"):
         to_robomimic([], tmp_path / "none.hdf5")
     other = record(2, replace(bench_spec(), joints=("a", "b", "c", "d", "e", "f")))
-    with pytest.raises(DataError, match="has other joints"):
+    with pytest.raises(DataError, match="has other joints or cameras"):
         to_robomimic([*paths, other], tmp_path / "all.hdf5")
