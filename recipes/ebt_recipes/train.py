@@ -1,6 +1,7 @@
 """Trains a policy from episodes, within a number of updates or minutes, and can be taken up again exactly."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -81,13 +82,13 @@ def train(
     _check_folder(out, resume)
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
-    learning, held = split(of_task(recipe, episodes), recipe.training.validation_fraction, recipe.training.seed)
-    data = Dataset(recipe, learning)
-    validation = _held_out(recipe, held, data)
-    contract = _contract(data, recipe)
+    with _folder(out):
+        learning, held = split(of_task(recipe, episodes), recipe.training.validation_fraction, recipe.training.seed)
+        data = Dataset(recipe, learning)
+        validation = _held_out(recipe, held, data)
+        contract = _contract(data, recipe)
     if resume:
         _check_same(out, recipe, contract)
-    make_ready(out, CHECKPOINT_MB, "training")
     save_contract(out, recipe, contract, data.statistics())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
@@ -236,6 +237,19 @@ def _contract(data: Dataset, recipe: Recipe) -> Contract:
         calibration=",".join(sorted(hashes - {""})),
         episodes=tuple(path.name for path in windows.paths),
     )
+
+
+@contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    """The run's folder, seen to be ready before the data are read; where they cannot be, none is left behind."""
+    new = not out.exists()
+    make_ready(out, CHECKPOINT_MB, "training")
+    try:
+        yield
+    except BaseException:
+        if new:
+            out.rmdir()
+        raise
 
 
 def _check_folder(out: Path, resume: bool) -> None:
