@@ -31,7 +31,8 @@ class Film:
         """By the device's count."""
         device_s = number / RATE_HZ
         place = number % LENGTH
-        return Frame(self.images[place], number, device_s, "global_time", device_s, age_s, False, self.depths[place])
+        image, depth = self.images[place].copy(), self.depths[place].copy()  # as a camera's own buffers are
+        return Frame(image, number, device_s, "global_time", device_s, age_s, False, depth)
 
 
 def cameras(count: int, depth_unit_m: float) -> dict[str, CameraSpec]:

@@ -78,8 +78,10 @@ class Desk:
         keys = {"s": Command.SAVE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.STOP, "m": Command.MARK}
         if self._back:
             keys["b"] = Command.BACK
-        self._stray = key is not None and key not in keys
-        return keys.get(key or "", Command.NONE)
+        command = keys.get(key or "", Command.NONE)
+        # A mark ends nothing, so that it counts against a retry like any other key.
+        self._stray = key is not None and command in (Command.NONE, Command.MARK)
+        return command
 
     def veto(self) -> bool:
         """True where a key was pressed since the tick before."""
@@ -108,29 +110,30 @@ def hooks(
         if (began and attended and not view.spec.lockstep) or any(event.kind in RINGING for event in tick.step.events):
             bell()
 
-    def judge(path: Path) -> None:
-        assert advise is not None, "only what is to be judged is kept for it"
-        grade, advice = advise(path)
-        if attended or grade > 1:
-            painter.note(f"{path.name}  {advice}", "yellow" if grade else "")
+    def settled() -> None:
+        for path in [path for path in unjudged if path.exists()]:
+            unjudged.remove(path)
+            assert advise is not None, "only what is to be judged is kept for it"
+            grade, advice = advise(path)
+            if attended or grade > 1:
+                painter.note(f"{path.name}  is on the disk  {advice}", "yellow" if grade else "")
 
     def report(result: "EpisodeResult") -> None:
         view.report(result)
-        for path in [path for path in unjudged if path.exists()]:
-            unjudged.remove(path)
-            judge(path)
+        settled()
         grade, advice = 0, ""
         if advise is not None and result.path is not None:
             if result.path.exists():
                 grade, advice = advise(result.path)
             else:  # a long one: it is on its way to the disk beside the next
                 unjudged.append(result.path)
+                advice = "on its way to the disk"
         if attended or result.path is None or grade > 1:
             told = f"{sentence(result)}  {advice}".rstrip()
             painter.note(told, "yellow" if grade or result.path is None else "")
             bell()
 
-    return Hooks(watch=watch, report=report, command=desk.command)
+    return Hooks(watch=watch, report=report, settled=settled, command=desk.command)
 
 
 def sentence(result: "EpisodeResult") -> str:

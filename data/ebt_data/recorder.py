@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-from ebt_data.commit import PART, SUFFIX
+from ebt_data.commit import SUFFIX
 from ebt_data.errors import DataError, MisuseError
 from ebt_data.frame_gate import FrameGate
 from ebt_data.meta import EpisodeMeta
@@ -133,7 +133,7 @@ class Recorder:
         """Commit the episode: on the disk, named `.h5`, its sha256 recorded, read-only; returns its path.
 
         Syncing and hashing take as long as the file is large. After `wait_s` they go on beside the next episode, and the
-        path is not there yet (`sealed`); by default all of it is waited for. After a fault the outcome is `aborted`;
+        path is not there yet; by default all of it is waited for. After a fault the outcome is `aborted`;
         where the writer has died, what it wrote is repaired first, and where it was killed the rows that it had not
         written are added.
 
@@ -156,21 +156,16 @@ class Recorder:
         self.settle(wait_s)
         return final
 
-    def sealed(self, path: Path) -> bool:
-        """True once a finished episode is on the disk under its own name."""
-        self.settle(0.0)
-        return path.with_suffix(PART) not in self._sealing
-
     def settle(self, wait_s: float | None = None) -> None:
         """Wait until every finished episode is sealed, or so long.
 
         Raises:
             DataError: one cannot be sealed, or the disk does not answer. It is whole; the next use seals it.
         """
-        until_s = time.monotonic() + (ANSWER_S if wait_s is None else wait_s)
+        until_s = time.monotonic() + (wait_s or 0.0)
         while self._sealing:
             try:
-                replies = self._replies(max(0.0, until_s - time.monotonic()))
+                replies = self._replies(ANSWER_S if wait_s is None else max(0.0, until_s - time.monotonic()))
             except WriterDied:
                 self._seal_ourselves()
                 break

@@ -86,8 +86,9 @@ class Writing:
         part = str(writer.path)
         try:
             writer.seal()
-        except OSError as error:
-            self._reply(sealed=part, unsealed=f"{writer.path.stem} is whole, but cannot be named ({error.strerror})")
+        except Exception as error:  # noqa: BLE001  the recorder has to hear of it, whatever it was
+            why = error.strerror if isinstance(error, OSError) else repr(error)
+            self._reply(sealed=part, unsealed=f"{writer.path.stem} is whole, but cannot be named ({why})")
         else:
             self._reply(sealed=part)
 

@@ -48,8 +48,8 @@ class Bench:
         self.motion = motion
         self.limits = limits
         self.health: dict[str, MotorHealth] = {}
-        self._motors: list[MotorReading] = []
         """Joint to the last look at its motor; one every quarter second."""
+        self._motors: list[MotorReading] = []
         self.held = ""
         """Why the bench holds; empty while it doesn't."""
         self._followers = Followers(rig.followers)

@@ -101,6 +101,7 @@ def collect(
         if in_a_row >= plan.patience:
             raise TaskFailed(f"{in_a_row} demonstrations in a row failed; {len(kept)} new ones were kept")
     recorder.settle()
+    hooks.settled()
     paths = tuple(result.path for result in kept if result.path is not None)
     return CollectSummary(paths, had, len(failed), discarded, had + len(kept) < plan.target)
 

@@ -79,6 +79,10 @@ def _nothing(_: object) -> None:
     return None
 
 
+def _no_more() -> None:
+    return None
+
+
 def _no_command() -> Command:
     return Command.NONE
 
@@ -90,6 +94,8 @@ class Hooks:
     watch: Callable[[Tick], None] = _nothing
     report: Callable[[EpisodeResult], None] = _nothing
     command: Callable[[], Command] = _no_command
+    settled: Callable[[], None] = _no_more
+    """Called when every episode is on the disk, a long one some time after its report."""
     on_step: Callable[[Step], Event | None] = _nothing
     """Called before the step is recorded; what it did to the scene is recorded with the step."""
 
