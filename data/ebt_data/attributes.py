@@ -87,6 +87,29 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else str(value)[:_TEXT_LIMIT]
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text was expected, not {value!r:.80}")
+    return value
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ValueError(f"a positive number was expected, not {value!r:.80}")
+    return float(value)
+
+
+def _camera(found: CameraSpec) -> CameraSpec:
+    if type(found.height) is not int or type(found.width) is not int:
+        raise TypeError("a camera's size is two whole numbers")
+    if min(found.height, found.width) < 1 or found.height * found.width > _PIXEL_LIMIT:
+        raise ValueError("a camera of impossible size")
+    _positive(found.rate_hz)
+    if found.depth_unit_m is not None:
+        _positive(found.depth_unit_m)
+    return found
+
+
 def _mapping(text: str) -> dict[str, Any]:
     content = json.loads(text)
     if not isinstance(content, dict):
@@ -96,29 +119,32 @@ def _mapping(text: str) -> dict[str, Any]:
 
 def spec(attrs: Mapping[str, Any]) -> BenchSpec:
     """The bench that the episode was recorded on. Raises KeyError, TypeError, ValueError where they do not say."""
-    cameras = {name: CameraSpec(**camera) for name, camera in _mapping(attrs["cameras"]).items()}
-    if any(not 0 < camera.height * camera.width <= _PIXEL_LIMIT for camera in cameras.values()):
-        raise ValueError("a camera of impossible size")
+    cameras = {name: _camera(CameraSpec(**camera)) for name, camera in _mapping(attrs["cameras"]).items()}
+    if not isinstance(attrs["joints"], list):
+        raise TypeError("joints are no list")
     return BenchSpec(
-        name=attrs["spec_name"],
-        joints=tuple(attrs["joints"]),
+        name=_text(attrs["spec_name"]),
+        joints=tuple(map(_text, attrs["joints"])),
         cameras=cameras,
-        rate_hz=float(attrs["rate_hz"]),
+        rate_hz=_positive(attrs["rate_hz"]),
         sim=bool(attrs["sim"]),
-        task=attrs["spec_task"],
+        task=_text(attrs["spec_task"]),
         lockstep=bool(attrs["lockstep"]),
     )
 
 
 def meta(attrs: Mapping[str, Any]) -> EpisodeMeta:
     """What was known before the first row. Raises KeyError, TypeError, ValueError where they do not say."""
+    seed = attrs.get("seed")
+    if seed is not None and type(seed) is not int:
+        raise TypeError(f"{seed!r:.80} is no seed")
     return EpisodeMeta(
-        kind=attrs["kind"],
-        task=attrs["task"],
-        seed=attrs.get("seed"),
-        operator=attrs["operator"],
+        kind=_text(attrs["kind"]),
+        task=_text(attrs["task"]),
+        seed=seed,
+        operator=_text(attrs["operator"]),
         calibration=_mapping(attrs["calibration"]),
-        bench=attrs["bench"],
-        policy=attrs["policy"],
+        bench=_text(attrs["bench"]),
+        policy=_text(attrs["policy"]),
         versions=_mapping(attrs["versions"]),
     )

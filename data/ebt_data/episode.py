@@ -219,10 +219,11 @@ class Episode:
         columns = layout.motor_columns()
         with self._reading():
             there = [self._data[column.path][:] if column.path in self._data else [] for column in columns]
-        known = np.asarray(there[0]) < self._rows
+        count = min(map(len, there))  # of a file that is being written, some may have one more
+        known = np.asarray(there[0][:count]) < self._rows
         names = (column.path.removeprefix("/motors/") for column in columns)
         return {
-            name: np.asarray(values, column.dtype)[: len(known)][known]
+            name: np.asarray(values, column.dtype)[:count][known]
             for name, values, column in zip(names, there, columns, strict=True)
         }
 

@@ -26,6 +26,7 @@ LIBVER = ("v110", "v110")
 
 LISTS = ("/events", "/motors")
 """Groups of datasets with one entry for whatever happened in a row; `row` in each says which."""
+_BY_ROW = {"observations", "action", "action_asked", "privileged", "images", "depth", "energy", "time"}
 _ROWS = 128  # rows a chunk: a flush rewrites the last chunk, so that it should stay a few kB
 _TAKEN = ("tick", "read", "sent", "skipped")  # in /time, where each camera has a group
 _NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
@@ -132,6 +133,6 @@ def create(file: h5py.File, column: Column) -> h5py.Dataset:
 
 
 def grows_by_row(path: str) -> bool:
-    """True for a dataset with one entry a row; the others grow with each new frame, event or motor that was asked."""
+    """True for a dataset with one entry a row; others grow with each new frame or event, or are not of this format."""
     parts = path.split("/")
-    return f"/{parts[1]}" not in LISTS and not (parts[1] in ("images", "depth") and parts[-1] in ("bytes", "frames"))
+    return parts[1] in _BY_ROW and not (parts[1] in ("images", "depth") and parts[-1] in ("bytes", "frames"))

@@ -75,6 +75,16 @@ def test_a_file_from_before_motors_were_asked_is_read(record: Callable[..., Path
         }  # fmt: skip
 
 
+def test_what_the_format_does_not_know_is_passed_over(record: Callable[..., Path]) -> None:
+    path = copy_to_edit(record(5))
+    with h5py.File(path, "r+") as file:
+        file["audio/samples"] = np.zeros((3, 2))
+        file["about"] = 1.0
+    with Episode(path) as episode:
+        assert len(episode) == 5
+        assert len(episode.images("top")) == 5
+
+
 def test_another_hdf5_file_is_told_from_an_episode(tmp_path: Path) -> None:
     path = tmp_path / "aloha.h5"
     with h5py.File(path, "w") as file:
