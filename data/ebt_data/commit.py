@@ -19,10 +19,10 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def commit(part: Path) -> Path:
+def commit(part: Path, *, ours: bool = False) -> Path:
     """Record the sha256 of a closed, complete `.part` file, make it read-only and name it `.h5`.
 
-    The name comes last: what cuts this off, a kill or a full disk, leaves a `.part`, with which `repair` goes on.
+    `ours`: this process wrote it, so that nobody needs to try it before it is read. The name comes last: what cuts this off, a kill or a full disk, leaves a `.part`, with which `repair` goes on.
     """
     final = part.with_suffix(SUFFIX)
     sync(part)
@@ -30,7 +30,8 @@ def commit(part: Path) -> Path:
     part.chmod(0o444)
     part.rename(final)
     sync(final.parent)
-    guard.remember(final)
+    if ours:
+        guard.remember(final)
     return final
 
 

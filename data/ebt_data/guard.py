@@ -26,6 +26,8 @@ LONGEST_S, SLOWEST_BYTES_S = 20.0, 20e6
 _LARGEST = 1 << 23  # bytes of the list of known files; then it begins anew
 BUG = "bug"
 """What the child says where it is itself at fault; its traceback follows."""
+READY = b"ready\n"
+"""What the child says first."""
 _INSIDE = "EBT_READING"
 """Set in the child, which reads without asking."""
 
@@ -101,14 +103,17 @@ def _try(path: Path) -> None:
     child = _reader()
     assert child.stdin is not None and child.stdout is not None, "both are pipes"
     limit_s = LONGEST_S + path.stat().st_size / SLOWEST_BYTES_S
-    with suppress(BrokenPipeError):  # it died since the last file; no answer says so, too
-        child.stdin.write(json.dumps(str(path)).encode() + b"\n")
-        child.stdin.flush()
-    if not select.select([child.stdout], [], [], limit_s)[0]:
+    try:
+        with suppress(BrokenPipeError):  # it died since the last file; no answer says so, too
+            child.stdin.write(json.dumps([str(path.absolute()), limit_s]).encode() + b"\n")
+            child.stdin.flush()
+        if not select.select([child.stdout], [], [], limit_s)[0]:
+            raise DataError(f"{path} is damaged: reading it takes more than {limit_s:.0f} s")
+        answer = child.stdout.readline()
+    except BaseException:  # whoever is asked next must not be given this answer
         child.kill()
         _stop()
-        raise DataError(f"{path} is damaged: reading it takes more than {limit_s:.0f} s")
-    answer = child.stdout.readline()
+        raise
     if not answer:
         code = child.wait()
         _stop()
@@ -136,6 +141,13 @@ def _reader() -> "subprocess.Popen[bytes]":
             env=environment,
             start_new_session=True,
         )
+        assert child.stdout is not None, "it is a pipe"
+        if child.stdout.readline() != READY:
+            code = child.wait()
+            raise DataError(
+                f"files from elsewhere cannot be tried here: the process that reads them ends with status {code}",
+                f"{' '.join(command)} says why; a limit on memory (ulimit -v) may be too low",
+            )
         _child = (os.getpid(), child)
     return _child[1]
 

@@ -86,7 +86,7 @@ def level(part: Path) -> tuple[int, bool] | None:
             return rows, complete
     except BlockingIOError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
         raise DataError(f"{part} cannot be repaired ({error}); it is left as it is") from error
 
 
@@ -121,6 +121,8 @@ def _is_whole(datasets: dict[str, h5py.Dataset], row: int) -> bool:
         if path.startswith("/images/") and path.endswith("/bytes"):
             camera = path.removesuffix("bytes")
             start, length = int(datasets[camera + "offset"][row]), int(datasets[camera + "length"][row])
+            if start < 0 or not 0 <= length <= len(pixels) - start:
+                return False
             blob = pixels[start : start + length].tobytes()
             if length > 0 and not (blob.startswith(_JPEG_START) and blob.endswith(_JPEG_END)):
                 return False

@@ -213,7 +213,7 @@ class EpisodeWriter:
     def seal(self) -> Path:
         """Sync, name, hash and protect the closed file, which takes as long as it is large; returns its final path."""
         try:
-            return commit.commit(self.path)
+            return commit.commit(self.path, ours=True)
         finally:
             os.close(self._handle)  # and with it the lock
 

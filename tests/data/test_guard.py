@@ -14,6 +14,7 @@ import pytest
 from ebt_data import guard
 from ebt_data.episode import Episode
 from ebt_data.errors import DataError
+from ebt_data.repair import repair
 
 Record = Callable[..., Path]
 
@@ -100,6 +101,53 @@ def test_a_file_that_takes_for_ever_is_given_up(
         Episode(path)
     monkeypatch.setattr(guard, "LONGEST_S", 20.0)
     Episode(path).close()
+
+
+def test_an_answer_that_nobody_waited_for_is_not_given_to_the_next_file(
+    record: Record, tried: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = foreign(record(3))
+    bad = path.with_name("bad.h5")
+    bad.write_bytes(b"junk")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(guard.select, "select", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Episode(path)
+    with pytest.raises(DataError, match="not a readable HDF5 file"):
+        Episode(bad)
+
+
+def test_another_folder_to_work_in_changes_nothing(
+    record: Record, tried: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = foreign(record(3))
+    guard._reader()
+    monkeypatch.chdir(path.parent)
+    Episode(Path(path.name)).close()
+
+
+def test_what_was_only_repaired_is_not_taken_for_ours(record: Record, tried: list[str]) -> None:
+    path = foreign(record(3)).rename(record(3).with_name("evil.part"))
+    assert len(repair(path.parent)) == 1
+    Episode(path.with_suffix(".h5")).close()
+    assert tried == ["evil.h5"]
+
+
+def test_a_lower_limit_on_memory_is_no_damage(record: Record) -> None:
+    path = foreign(record(3))
+    command = [
+        sys.executable,
+        "-c",
+        f"import sys; from ebt_data.episode import Episode; Episode(__import__('pathlib').Path({str(path)!r}))",
+    ]
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -v 5000000; exec "$@"', "-", *command], check=False, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_a_bug_in_the_reader_is_told_with_its_traceback() -> None:

@@ -129,7 +129,7 @@ def test_the_next_episode_does_not_wait_for_the_one_before_to_be_sealed(
     tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go, commit = threading.Event(), writer.commit.commit
-    monkeypatch.setattr(writer.commit, "commit", lambda part: commit(part) if go.wait(60) else part)
+    monkeypatch.setattr(writer.commit, "commit", lambda part, **how: commit(part, **how) if go.wait(60) else part)
     (asked, ask), (answers, answer) = os.pipe(), os.pipe()
     with (
         os.fdopen(asked, "rb") as asked_of,
