@@ -1,5 +1,6 @@
 """`ebt label`: say afterwards how an episode went, what of it is worth learning from, or that it should go."""
 
+import os
 from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,14 +42,17 @@ def label(
     Example: ebt label data/episodes/episode_0003.h5 --trim 0.8: --note "hesitates at first"
     """
     from ebt_data.episode import Episode
-    from ebt_data.labels import add_label, undo_label
+    from ebt_data.labels import add_label, check_label, undo_label
 
     said = _said(success, note, tag, untag, exclude)
     if sum((bool(said or trim), undo, trash, restore)) > 1:
         raise MisuseError("--undo, --trash and --restore stand alone", "ebt label --help")
+    for kind, value in said:
+        check_label(kind, value)
+    paths = list(dict.fromkeys(path.absolute() for path in paths))
     opened = [Episode(path) for path in paths]  # all of them, before anything is said of one
     ranges = [_rows(episode, trim) for episode in opened] if trim else []
-    by = getuser()
+    by = _user() if said or trim or undo else ""
     for place, episode in enumerate(opened):
         episode.close()
         for kind, value in [*said, *([("trim", ranges[place])] if trim else [])]:
@@ -58,6 +62,13 @@ def label(
     if trash or restore:
         paths = [_move(path, back=restore) for path in paths]
     _show(paths)
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid())
 
 
 def _said(
@@ -79,6 +90,8 @@ def _rows(episode: "Episode", trim: str) -> tuple[int, int] | None:
     import numpy as np
 
     ticks_s = episode.time["tick"]
+    if not len(ticks_s):
+        raise DataError(f"{episode.path} holds no row: nothing to trim")
     begin, colon, end = trim.partition(":")
     try:
         first_s, last_s = float(begin or "-inf"), float(end or "inf")
@@ -100,9 +113,12 @@ def _move(path: Path, *, back: bool) -> Path:
     if (path.parent.name == TRASH) is not back:
         raise DataError(f"{path} lies {'not in a' if back else 'in the'} {TRASH} already")
     beside = labels_path(path)
-    moved = (restore if back else discard)(path)
-    if beside.exists():
-        beside.rename(labels_path(moved))
+    try:
+        moved = (restore if back else discard)(path)
+        if beside.exists():
+            beside.rename(labels_path(moved))
+    except OSError as error:
+        raise DataError(f"cannot move {path}: {error.strerror}") from error
     return moved
 
 

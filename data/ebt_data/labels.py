@@ -15,8 +15,10 @@ names it. A line is one JSON object, as `{"id": "9f0c...", "time": "2026-11-25T2
 
 read_labels(episode) -> Labels       add_label(episode, kind, value, by) -> Line
 read_lines(episode) -> list[Line]    undo_label(episode, by) -> Line
+check_label(kind, value)
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -122,6 +124,16 @@ def add_label(episode: Path, kind: str, value: Any, by: str) -> Line:
         return _append(handle, kind, value, by)
 
 
+def check_label(kind: str, value: Any) -> None:
+    """See that it could be said.
+
+    Raises:
+        MisuseError: the value is none of that kind.
+    """
+    if wrong := _wrong(kind, value):
+        raise MisuseError(wrong)
+
+
 def undo_label(episode: Path, by: str) -> Line:
     """Take back the newest line that stands; returns it.
 
@@ -139,12 +151,14 @@ def undo_label(episode: Path, by: str) -> Line:
 
 
 def _append(handle: int, kind: str, value: Any, by: str) -> Line:
-    if wrong := _wrong(kind, value):
-        raise MisuseError(wrong)
+    check_label(kind, value)
     line = Line(uuid4().hex, datetime.now(UTC).isoformat(timespec="seconds"), by, kind, value)
     size = os.fstat(handle).st_size
     torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-    os.write(handle, (b"\n" if torn else b"") + json.dumps(asdict(line)).encode() + b"\n")
+    said = (b"\n" if torn else b"") + json.dumps(asdict(line)).encode() + b"\n"
+    if os.write(handle, said) < len(said):
+        os.truncate(handle, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.fsync(handle)
     return line
 
@@ -154,7 +168,7 @@ def _locked(path: Path) -> Iterator[int]:
     """The file, open to append to, and nobody else's meanwhile."""
     try:
         fresh = not path.exists()
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             if fresh:
@@ -177,7 +191,7 @@ def _read(path: Path) -> tuple[list[Line], int]:
     for number, text in enumerate(path.read_text(errors="replace").splitlines(), 1):
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             torn += bool(text.strip())
             continue
         lines.append(_line(path, number, found))

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from uuid import uuid4
 
 from ebt_data.commit import sync
 from ebt_data.errors import DataError
@@ -18,9 +19,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         DataError: the disk is full, or the folder cannot be written; the old content stays.
     """
-    part = path.with_name(path.name + ".new")
+    part = path.with_name(f"{path.name}.{uuid4().hex[:8]}.new")
     try:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        # A name that nobody could lay a link at before.
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         sync(part)
         part.replace(path)
         sync(path.parent)

@@ -90,3 +90,36 @@ def test_one_wrong_file_stops_it_before_anything_is_said(
     assert run(["label", str(episodes[0]), str(tmp_path / "none.h5"), "--success"]) == 5
     assert "there is no episode" in capsys.readouterr().err
     assert not labels_path(episodes[0]).exists()
+
+
+def test_nothing_is_said_where_a_part_of_it_makes_no_sense(episodes: list[Path]) -> None:
+    assert run(["label", str(episodes[0]), "--failure", "--tag", "two words"]) == 2
+    assert not labels_path(episodes[0]).exists()
+
+
+def test_an_episode_that_is_named_twice_is_moved_once_from_wherever(
+    episodes: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(episodes[0].parent)
+    assert run(["label", str(episodes[0]), episodes[0].name, "--trash"]) == 0
+    monkeypatch.chdir(episodes[0].parent / ".trash")
+    assert run(["label", episodes[0].name, "--trash"]) == 5
+    assert run(["label", episodes[0].name, "--restore"]) == 0
+    assert episodes[0].exists()
+
+
+def test_a_link_in_place_of_labels_is_not_written_through(
+    episodes: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = episodes[0].parent / "mine"
+    mine.write_text("")
+    labels_path(episodes[0]).symlink_to(mine)
+    assert run(["label", str(episodes[0]), "--note", "x"]) == 5
+    assert mine.read_text() == ""
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_labels_that_nest_without_end_are_torn(episodes: list[Path]) -> None:
+    labels_path(episodes[0]).write_text("[" * 100_000 + "\n")
+    assert run(["label", str(episodes[0])]) == 0
+    assert read_labels(episodes[0]).damaged == 1

@@ -39,3 +39,11 @@ def test_a_full_disk_is_seen_before_a_session_begins(tmp_path: Path) -> None:
     make_ready(tmp_path / "a" / "b", 0, "recording")
     with pytest.raises(DataError, match="recording needs 1000000000 MB in"):
         make_ready(tmp_path, 1e9, "recording")
+
+
+def test_a_link_that_somebody_laid_is_not_written_through(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("before")
+    (tmp_path / "file.new").symlink_to(mine)
+    write_whole(tmp_path / "file", "after")
+    assert (mine.read_text(), (tmp_path / "file").read_text()) == ("before", "after")
