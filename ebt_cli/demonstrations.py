@@ -94,9 +94,11 @@ def _ends(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
     if not over:
         return []
     one = over[0]
-    first, last = one["idle_head_s"], one["seconds"] - one["idle_tail_s"]
+    first_s = one["first_s"] + one["idle_head_s"]
+    last_s = one["first_s"] + one["seconds"] - one["idle_tail_s"]
+    trim = f": ebt label {one['episode']} --trim {first_s:.1f}:{last_s:.1f}" if last_s > first_s else ""
     name = one["episode"] if len(found) == 1 else f"{len(over)} of {len(found)}, as {one['episode']},"
-    text = f"{name} stands still for {one['idle_head_s']:.1f} s before and {one['idle_tail_s']:.1f} s after: ebt label --trim {first:.1f}:{last:.1f}"
+    text = f"{name} stands still for {one['idle_head_s']:.1f} s before and {one['idle_tail_s']:.1f} s after{trim}"
     part = len(over) / len(found)
     grade = graded(max(waits), WAIT_S, LONG_WAIT_S) if len(found) == 1 else graded(part, 0.0, MANY_ODD)
     return [Reason("ends", grade, text, round(max(waits), 2), f"<= {WAIT_S:g} s")]

@@ -22,7 +22,7 @@ from ebt_data.labels import labels_path
 from ebt_data.whole import write_whole
 
 NAME = ".measures.jsonl"
-VERSION = 1
+VERSION = 2
 """Of what is measured and how: another one is measured anew."""
 _LARGEST = 1 << 26  # bytes
 
@@ -78,7 +78,7 @@ class Measured:
 
     def _known(self, name: str, stamp: tuple[int, ...]) -> Known | None:
         told = self._lines.get(name, "")
-        with suppress(ValidationError, ValueError):
+        with suppress(ValidationError, ValueError, RecursionError):
             known = _KNOWN.validate_python(json.loads(told))
             if known.stamp == stamp and known.found["episode"] == name:
                 return known

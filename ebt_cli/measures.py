@@ -52,6 +52,7 @@ class Measures(Said):
 
     operator: str
     rows: int
+    first_s: float
     seconds: float
     late_ticks: int
     jitter_ms: float | None
@@ -81,6 +82,7 @@ def measure(episode: "Episode") -> Measures:
         **said(episode),
         operator=episode.meta.operator,
         rows=rows,
+        first_s=round(float(ticks[0]), 3) if rows else 0.0,
         seconds=round(float(ticks[-1] - ticks[0]), 3) if rows else 0.0,
         late_ticks=int(episode.time["skipped"][kept].sum()),
         jitter_ms=jitter_ms(ticks, episode.time["skipped"][kept], rate_hz),
