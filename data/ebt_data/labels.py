@@ -156,10 +156,13 @@ def _append(handle: int, kind: str, value: Any, by: str) -> Line:
     size = os.fstat(handle).st_size
     torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
     said = (b"\n" if torn else b"") + json.dumps(asdict(line)).encode() + b"\n"
-    if os.write(handle, said) < len(said):
-        os.truncate(handle, size)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    os.fsync(handle)
+    try:
+        if os.write(handle, said) < len(said):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+    except OSError:
+        os.ftruncate(handle, size)  # what is not on the disk was not said
+        raise
     return line
 
 
@@ -177,7 +180,8 @@ def _locked(path: Path) -> Iterator[int]:
         finally:
             os.close(handle)  # and with it the lock
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}") from error
+        why = "it is a link, and labels are written through none" if path.is_symlink() else error.strerror
+        raise DataError(f"cannot write {path}: {why}") from error
 
 
 def _read(path: Path) -> tuple[list[Line], int]:
@@ -186,9 +190,13 @@ def _read(path: Path) -> tuple[list[Line], int]:
         return [], 0
     if path.stat().st_size > _LARGEST:
         raise DataError(f"{path} is {path.stat().st_size >> 20} MiB large; labels are a few lines")
+    try:
+        told = path.read_text(errors="replace")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
     lines: list[Line] = []
     torn = 0
-    for number, text in enumerate(path.read_text(errors="replace").splitlines(), 1):
+    for number, text in enumerate(told.splitlines(), 1):
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):

@@ -1,3 +1,4 @@
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -106,6 +107,40 @@ def test_a_whole_line_that_is_not_understood_is_not_passed_over(tmp_path: Path, 
     labels_path(episode).write_text(line + "\n")
     with pytest.raises(DataError, match="line 1"):
         read_labels(episode)
+
+
+@pytest.mark.parametrize("room", [0, 20])
+def test_what_the_disk_has_no_room_for_is_not_said(tmp_path: Path, room: int) -> None:
+    episode = tmp_path / "episode_0000.h5"
+    add_label(episode, "note", "before", "ada")
+    before = labels_path(episode).read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, hard))
+    try:
+        with pytest.raises(DataError, match="cannot write"):
+            add_label(episode, "note", "after", "ada")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert labels_path(episode).read_bytes() == before
+
+
+def test_labels_are_not_written_through_a_link(tmp_path: Path) -> None:
+    episode, mine = tmp_path / "episode_0000.h5", tmp_path / "mine"
+    for link in (mine, tmp_path / "nowhere"):
+        mine.write_text("")
+        labels_path(episode).unlink(missing_ok=True)
+        labels_path(episode).symlink_to(link)
+        with pytest.raises(DataError, match="it is a link"):
+            add_label(episode, "note", "x", "ada")
+        assert (mine.read_text(), (tmp_path / "nowhere").exists()) == ("", False)
+
+
+def test_a_line_that_nests_without_end_is_torn(tmp_path: Path) -> None:
+    episode = tmp_path / "episode_0000.h5"
+    add_label(episode, "note", "before", "ada")
+    with labels_path(episode).open("a") as file:
+        file.write("[" * 100_000 + "\n")
+    assert read_labels(episode) == Labels(notes=("before",), damaged=1)
 
 
 def test_two_terminals_at_once_lose_nothing(tmp_path: Path) -> None:
