@@ -45,8 +45,8 @@ ODD, MANY_ODD = 0.1, 0.3
 """Of the demonstrations may be of odd length, or lack a gripper event; our choice."""
 
 
-def reasons(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
-    """What every episode is asked, over all of `found` together."""
+def reasons(found: Sequence[Mapping[str, Any]], folder: Path) -> list[Reason]:
+    """What every episode is asked, over all of `found`, which lie in `folder`, together."""
     rows = sum(one["rows"] for one in found)
     late = sum(one["late_ticks"] for one in found)
     part = late / max(1, rows + late)
@@ -70,7 +70,7 @@ def reasons(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
             f"<= {IDLE:.0%}",
         )
     )
-    told += [*_ends(found), *_held_back(found)]
+    told += [*_ends(found, folder), *_held_back(found)]
     tracked = [one["tracking_rad"] for one in found if one["tracking_rad"] is not None]
     if tracked:
         usual, off = float(np.median(tracked)), sum(one > TRACKING_RAD for one in tracked)
@@ -87,21 +87,29 @@ def reasons(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
     return told
 
 
-def _ends(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
+def _ends(found: Sequence[Mapping[str, Any]], folder: Path) -> list[Reason]:
     """Standing still at either end: what is learnt from it is to wait."""
     waits = [max(one["idle_head_s"], one["idle_tail_s"]) for one in found]
     over = [one for one, wait in zip(found, waits, strict=True) if wait > WAIT_S]
     if not over:
         return []
-    one = over[0]
-    first_s = one["first_s"] + one["idle_head_s"]
-    last_s = one["first_s"] + one["seconds"] - one["idle_tail_s"]
-    trim = f": ebt label {one['episode']} --trim {first_s:.1f}:{last_s:.1f}" if last_s > first_s else ""
+    trims = [_trim(one, folder) for one in over]
+    one, trim = next(((one, trim) for one, trim in zip(over, trims, strict=True) if trim), (over[0], ""))
     name = one["episode"] if len(found) == 1 else f"{len(over)} of {len(found)}, as {one['episode']},"
-    text = f"{name} stands still for {one['idle_head_s']:.1f} s before and {one['idle_tail_s']:.1f} s after{trim}"
+    still = f"for {one['idle_head_s']:.1f} s before and {one['idle_tail_s']:.1f} s after: {trim}"
+    text = f"{name} stands still {still if trim else 'from beginning to end'}"
     part = len(over) / len(found)
     grade = graded(max(waits), WAIT_S, LONG_WAIT_S) if len(found) == 1 else graded(part, 0.0, MANY_ODD)
     return [Reason("ends", grade, text, round(max(waits), 2), f"<= {WAIT_S:g} s")]
+
+
+def _trim(one: Mapping[str, Any], folder: Path) -> str:
+    """The command that leaves both ends out, in the seconds of the whole recording; nothing where nothing moves."""
+    first_s = one["first_s"] + one["idle_head_s"]
+    last_s = one["first_s"] + one["seconds"] - one["idle_tail_s"]
+    if round(last_s, 1) <= round(first_s, 1):
+        return ""
+    return join(["ebt", "label", near(folder / one["episode"]), "--trim", f"{first_s:.1f}:{last_s:.1f}"])
 
 
 def _held_back(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
@@ -120,7 +128,11 @@ def advice(path: Path) -> tuple[Grade, str]:
 
     with Measured(path.parent) as measured:
         found, on = measured.of(path)
-    told = [reason for reason in (*reasons([found]), *_gripper([found], on.joints)) if reason.grade is not Grade.GOOD]
+    told = [
+        reason
+        for reason in (*reasons([found], path.parent), *_gripper([found], on.joints))
+        if reason.grade is not Grade.GOOD
+    ]
     worst = max((reason.grade for reason in told), default=Grade.GOOD)
     why = "; ".join(reason.text for reason in told if reason.grade is worst)
     return worst, {Grade.GOOD: "keep", Grade.DOUBTFUL: f"keep, but {why}", Grade.BAD: f"redo: {why}"}[worst]
@@ -169,7 +181,11 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
             if facts["intact"] is False
             else []
         ),
-        *(reasons([found]) if found["rows"] else [Reason("rows", Grade.BAD, "it holds no row", 0, "> 0")]),
+        *(
+            reasons([found], episode.path.parent)
+            if found["rows"]
+            else [Reason("rows", Grade.BAD, "it holds no row", 0, "> 0")]
+        ),
         *_gripper([found], episode.spec.joints),
     ]
     kinds = Counter(event.kind for event in episode.events)
@@ -213,7 +229,7 @@ def report_folder(
     told = [
         _count(len(usable), len(found)),
         *damaged,
-        *(reasons(usable) if usable else []),
+        *(reasons(usable, folder) if usable else []),
         *_gripper(usable, joints),
         *_variety(usable, joints),
         *_lengths(usable),

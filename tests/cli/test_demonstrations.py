@@ -1,5 +1,6 @@
 """What a demonstration is judged by, on recorded ones; and how a folder of them is judged, on their figures."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ebt_cli.app import run
 from ebt_cli.demonstrations import report_folder, report_one
 from ebt_cli.facts import facts
 from ebt_cli.measures import measure
@@ -125,3 +127,38 @@ def test_failures_are_not_counted_among_what_is_learnt_from(one: dict[str, Any],
 def test_a_spec_without_gripper_asks_for_none(one: dict[str, Any], spec: BenchSpec) -> None:
     arm = replace(spec, joints=spec.joints[:-1])
     assert "gripper" not in grades(report_folder(Path("demos"), many(one, 50), arm.joints, []))
+
+
+@pytest.fixture
+def slow(spec: BenchSpec, tmp_path: Path) -> Path:
+    """It stands still for 2 s, moves for 1 s and stands still for 1.5 s."""
+    with Recorder(tmp_path / "two words", spec) as recorder:
+        recorder.start(EpisodeMeta("demo", "pick_place", bench="small"))
+        for row in range(90):
+            time_s, moved = row / spec.rate_hz, step(spec, min(max(row - 40, 0), 20))
+            seen = replace(moved.observation, time_s=time_s, read_s=time_s)
+            recorder.append(replace(moved, observation=seen, sent_s=time_s))
+        return recorder.finish(Outcome.SUCCESS)
+
+
+def ends(report: Report) -> str:
+    return next((reason.text for reason in report.reasons if reason.name == "ends"), "")
+
+
+def test_the_trim_that_is_advised_can_be_typed_and_leaves_nothing_to_advise(
+    slow: Path, spec: BenchSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(slow.parent.parent)
+    command = f"ebt label 'two words/{slow.name}' --trim 2.0:3.0"
+    assert command in ends(judged(slow))
+    assert run(shlex.split(command)[1:]) == 0
+    assert ends(judged(slow)) == ""
+
+
+def test_a_trim_is_advised_in_the_seconds_of_the_whole_recording(slow: Path) -> None:
+    assert run(["label", str(slow), "--trim", "0.5:"]) == 0
+    assert ends(judged(slow)).endswith("--trim 2.0:3.0")
+
+
+def test_nothing_is_said_of_a_trim_where_nothing_moves(record: Any) -> None:
+    assert ends(judged(record(still=True))).endswith("stands still from beginning to end")
