@@ -80,7 +80,7 @@ class Measured:
         told = self._lines.get(name, "")
         with suppress(ValidationError, ValueError, RecursionError):
             known = _KNOWN.validate_python(json.loads(told))
-            if known.stamp == stamp and known.found["episode"] == name:
+            if known.stamp == stamp and known.found["episode"] == name and _fits(known):
                 return known
         return None
 
@@ -94,6 +94,14 @@ class Measured:
             there = {name: told for name, told in self._lines.items() if (self._path.parent / name).exists()}
             with suppress(DataError):  # a folder that cannot be written, or is full, is measured each time
                 write_whole(self._path, "".join(f"{name}\t{told}\n" for name, told in there.items()))
+
+
+def _fits(known: Known) -> bool:
+    """Whether it is what its kind of episode is judged by, and of these joints."""
+    found: Mapping[str, Any] = known.found
+    poses = [found.get(name) for name in ("start_rad", "grip_rad")]
+    alike = all(pose is None or len(pose) == len(known.on.joints) for pose in poses)
+    return alike and ("attempts" in found) is (found["kind"] == "rollout")
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -192,6 +192,37 @@ def test_a_shortcut_that_does_not_fit_is_not_taken(
     assert told(tmp_path, capsys)["episodes"][0]["rows"] == 30
 
 
+def deep(known: Any) -> str:
+    return "[" * 100_000
+
+
+def other_kind(known: Any) -> str:
+    known[1] |= {"kind": "demo"}
+    return json.dumps(known)
+
+
+def lacking(known: Any) -> str:
+    del known[1]["attempts"]
+    return json.dumps(known)
+
+
+def wrong(known: Any) -> str:
+    known[1] |= {"rows": [1], "seconds": None}
+    return json.dumps(known)
+
+
+@pytest.mark.parametrize("change", [deep, other_kind, lacking, wrong])
+def test_a_shortcut_with_the_right_stamp_is_not_taken_either_where_it_makes_no_sense(
+    rollout: Path, tmp_path: Path, change: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(rollout, tmp_path / "a.h5")
+    first = told(tmp_path, capsys)
+    shortcut = tmp_path / measured_folder.NAME
+    name, _, known = shortcut.read_text().partition("\t")
+    shortcut.write_text(f"{name}\t{change(json.loads(known))}\n")
+    assert told(tmp_path, capsys) == first
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
