@@ -3,6 +3,7 @@
 import os
 from getpass import getuser
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,23 +43,28 @@ def label(
     Example: ebt label data/episodes/episode_0003.h5 --trim 0.8: --note "hesitates at first"
     """
     from ebt_data.episode import Episode
-    from ebt_data.labels import add_label, check_label, undo_label
+    from ebt_data.labels import add_label, check_label, check_undo, undo_label
 
     said = _said(success, note, tag, untag, exclude)
     if sum((bool(said or trim), undo, trash, restore)) > 1:
         raise MisuseError("--undo, --trash and --restore stand alone", "ebt label --help")
     for kind, value in said:
         check_label(kind, value)
-    paths = list(dict.fromkeys(path.absolute() for path in paths))
-    opened = [Episode(path) for path in paths]  # all of them, before anything is said of one
-    ranges = [_rows(episode, trim) for episode in opened] if trim else []
-    by = _user() if said or trim or undo else ""
-    for place, episode in enumerate(opened):
-        episode.close()
-        for kind, value in [*said, *([("trim", ranges[place])] if trim else [])]:
-            add_label(episode.path, kind, value, by)
+    paths = list(dict.fromkeys(path.parent.resolve() / path.name for path in paths))
+    ranges = []
+    for path in paths:  # all of them, before anything is said of one
+        with Episode(path) as episode:
+            ranges.append(_rows(episode, trim) if trim else None)
         if undo:
-            say(f"{episode.path.name}: undone: {_words(undo_label(episode.path, by))}")
+            check_undo(path)
+        if trash or restore:
+            _check_move(path, back=restore)
+    by = _user() if said or trim or undo else ""
+    for path, rows in zip(paths, ranges, strict=True):
+        for kind, value in [*said, *([("trim", rows)] if trim else [])]:
+            add_label(path, kind, value, by)
+        if undo:
+            say(f"{path.name}: undone: {_words(undo_label(path, by))}")
     if trash or restore:
         paths = [_move(path, back=restore) for path in paths]
     _show(paths)
@@ -105,13 +111,22 @@ def _rows(episode: "Episode", trim: str) -> tuple[int, int] | None:
     return None if (first, after) == (0, len(episode)) else (first, after)
 
 
-def _move(path: Path, *, back: bool) -> Path:
-    """Into the trash or out of it, with its labels."""
-    from ebt_data.commit import TRASH, discard, restore
-    from ebt_data.labels import labels_path
+def _check_move(path: Path, *, back: bool) -> None:
+    """See that it lies where it can be moved from, and can be moved."""
+    from ebt_data.commit import TRASH
 
     if (path.parent.name == TRASH) is not back:
-        raise DataError(f"{path} lies {'not in a' if back else 'in the'} {TRASH} already")
+        raise DataError(f"{path} lies {f'in no {TRASH}' if back else f'in the {TRASH} already'}")
+    trash = path.parent / TRASH
+    if not back and (trash.exists() or trash.is_symlink()) and not trash.is_dir():
+        raise DataError(f"cannot move {path}: {trash} is no folder", join(["mv", str(trash), f"{trash}.old"]))
+
+
+def _move(path: Path, *, back: bool) -> Path:
+    """Into the trash or out of it, with its labels."""
+    from ebt_data.commit import discard, restore
+    from ebt_data.labels import labels_path
+
     beside = labels_path(path)
     try:
         moved = (restore if back else discard)(path)

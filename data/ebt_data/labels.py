@@ -15,7 +15,7 @@ names it. A line is one JSON object, as `{"id": "9f0c...", "time": "2026-11-25T2
 
 read_labels(episode) -> Labels       add_label(episode, kind, value, by) -> Line
 read_lines(episode) -> list[Line]    undo_label(episode, by) -> Line
-check_label(kind, value)
+check_label(kind, value)             check_undo(episode) -> Line
 """
 
 import errno
@@ -141,12 +141,22 @@ def undo_label(episode: Path, by: str) -> Line:
         MisuseError: nothing stands.
         DataError: as `add_label`.
     """
-    path = labels_path(episode)
-    with _locked(path) as handle:
-        lines = standing(_read(path)[0])
-        if not lines:
-            raise MisuseError(f"nothing is said of {episode.name} that could be undone", f"ebt label {episode}")
-        _append(handle, "undo", lines[-1].id, by)
+    with _locked(labels_path(episode)) as handle:
+        newest = check_undo(episode)
+        _append(handle, "undo", newest.id, by)
+    return newest
+
+
+def check_undo(episode: Path) -> Line:
+    """The newest line that stands, which could be taken back.
+
+    Raises:
+        MisuseError: nothing stands.
+        DataError: as `read_labels`.
+    """
+    lines = standing(read_lines(episode))
+    if not lines:
+        raise MisuseError(f"nothing is said of {episode.name} that could be undone", f"ebt label {episode}")
     return lines[-1]
 
 

@@ -1,13 +1,16 @@
 """`ebt label` as a person types it, on one recorded rollout and copies of it."""
 
+import os
 import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 
+from ebt_cli import label as verb
 from ebt_cli.app import run
 from ebt_data.episode import Episode
-from ebt_data.labels import labels_path, read_labels
+from ebt_data.labels import labels_path, read_labels, read_lines
 from ebt_data.step import Outcome
 
 
@@ -62,7 +65,7 @@ def test_trash_and_back_takes_the_labels_along(episodes: list[Path], capsys: pyt
     assert run(["label", str(thrown), "--restore"]) == 0
     assert (thrown.exists(), read_labels(episodes[0]).notes) == (False, ("slow",))
     assert run(["label", str(episodes[0]), "--restore"]) == 5
-    assert "not in a .trash" in capsys.readouterr().err
+    assert "lies in no .trash" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ def test_an_episode_that_is_named_twice_is_moved_once_from_wherever(
     assert run(["label", str(episodes[0]), episodes[0].name, "--trash"]) == 0
     monkeypatch.chdir(episodes[0].parent / ".trash")
     assert run(["label", episodes[0].name, "--trash"]) == 5
-    assert run(["label", episodes[0].name, "--restore"]) == 0
+    assert run(["label", episodes[0].name, "../.trash/" + episodes[0].name, "--restore"]) == 0
     assert episodes[0].exists()
 
 
@@ -123,3 +126,51 @@ def test_labels_that_nest_without_end_are_torn(episodes: list[Path]) -> None:
     labels_path(episodes[0]).write_text("[" * 100_000 + "\n")
     assert run(["label", str(episodes[0])]) == 0
     assert read_labels(episodes[0]).damaged == 1
+
+
+def test_nothing_is_moved_or_undone_where_one_of_them_cannot_be(
+    episodes: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = map(str, episodes)
+    run(["label", one, "--note", "x"])
+    assert run(["label", one, other, "--undo"]) == 2
+    assert read_labels(episodes[0]).notes == ("x",)
+    run(["label", other, "--trash"])
+    thrown = episodes[1].parent / ".trash" / episodes[1].name
+    assert run(["label", one, str(thrown), "--trash"]) == 5
+    assert run(["label", str(thrown), one, "--restore"]) == 5
+    assert (episodes[0].exists(), thrown.exists()) == (True, True)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_file_in_place_of_the_trash_is_named(episodes: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    (episodes[0].parent / ".trash").touch()
+    assert run(["label", str(episodes[0]), "--trash"]) == 5
+    assert ".trash is no folder" in capsys.readouterr().err
+    assert episodes[0].exists()
+
+
+def test_who_has_no_name_is_a_number_and_only_asked_for_to_write(
+    episodes: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[None] = []
+
+    def nobody() -> str:
+        asked.append(None)
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(verb, "getuser", nobody)
+    assert run(["label", str(episodes[0])]) == 0
+    assert asked == []
+    assert run(["label", str(episodes[0]), "--note", "x"]) == 0
+    assert [line.by for line in read_lines(episodes[0])] == [str(os.getuid())]
+
+
+def test_nothing_is_trimmed_where_there_is_nothing(episodes: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    episodes[0].chmod(0o644)
+    with h5py.File(episodes[0], "r+") as file:
+        file["/time/tick"].resize(0, axis=0)
+    (episodes[0].parent / "SHA256SUMS").unlink()
+    for trim in (":", "0:1"):
+        assert run(["label", str(episodes[0]), "--trim", trim]) == 5
+        assert "holds no row: nothing to trim" in capsys.readouterr().err
