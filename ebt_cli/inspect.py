@@ -45,6 +45,8 @@ def inspect(
     """
     from ebt_cli.page import show, show_list
 
+    if sync and (listed or only or plot is not None):
+        raise MisuseError("--sync stands alone: with no --list, --only or --plot", f"ebt inspect {path} --sync")
     if plot is not None and path.suffix != ".h5":
         raise MisuseError(f"--plot draws one episode, and {path} is none", hint=f"ebt inspect {path}")
     if not path.exists():

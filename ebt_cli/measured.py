@@ -19,6 +19,7 @@ from ebt_cli import measures, rollouts_report
 from ebt_data.episode import Episode
 from ebt_data.errors import DataError
 from ebt_data.labels import labels_path
+from ebt_data.step import BenchSpec
 from ebt_data.whole import write_whole
 
 NAME = ".measures.jsonl"
@@ -44,6 +45,12 @@ class Known(NamedTuple):
     """Version, then size and time of change (ns) of the episode and of its labels."""
     found: measures.Measures | rollouts_report.Measures
     on: Hardware
+
+
+def hardware(spec: BenchSpec) -> Hardware:
+    """What an episode was recorded on."""
+    cameras = tuple(sorted((name, camera.height, camera.width) for name, camera in spec.cameras.items()))
+    return Hardware(spec.joints, spec.sim, spec.rate_hz, cameras)
 
 
 _KNOWN = TypeAdapter(Known)
@@ -117,9 +124,7 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 def _measure(path: Path) -> tuple[measures.Measures | rollouts_report.Measures, Hardware]:
     with Episode(path) as episode:
-        spec = episode.spec
-        cameras = tuple(sorted((name, camera.height, camera.width) for name, camera in spec.cameras.items()))
-        on = Hardware(spec.joints, spec.sim, spec.rate_hz, cameras)
+        on = hardware(episode.spec)
         if episode.meta.kind == "rollout":
             return rollouts_report.measure(episode), on
         return measures.measure(episode), on

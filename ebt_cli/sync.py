@@ -58,11 +58,11 @@ def moves(episode: "Episode", camera: str) -> Moves:
     """Of one episode: only pictures that every lag can be tried on, so that no lag wins by looking at other pictures."""
     thin, taken_s = [], []
     age_s, ticks_s = episode.camera_time(camera)["age"], episode.time["tick"]
-    for row, image in enumerate(episode.pictures(camera)):
-        if image is not None:
-            rows, columns = (max(1, side // SIDE) for side in image.shape[:2])
-            thin.append(image[::rows, ::columns].astype(np.int16))
-            taken_s.append(float(ticks_s[row] - age_s[row]))
+    for row in episode.shown(camera)[0]:  # none where the first of them was dropped
+        image = episode.image(camera, int(row))
+        rows, columns = (max(1, side // SIDE) for side in image.shape[:2])
+        thin.append(image[::rows, ::columns].astype(np.int16))
+        taken_s.append(float(ticks_s[row] - age_s[row]))
     changes = np.array([np.abs(after - before).mean() for before, after in pairwise(thin)])
     return between(np.array(taken_s), changes, episode.time["read"], episode.qpos)
 

@@ -1,14 +1,17 @@
 """Are the stamps true: what `ebt inspect --sync` says of the cameras of an episode, or of a folder of them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ebt_cli.console import near
+from ebt_cli.measured import Hardware, hardware
 from ebt_cli.sync import FEWEST, Lag, Moves, lag, moves
 from ebt_cli.verdict import Grade, Reason, Report, graded
 from ebt_data.episode import Episode
+from ebt_data.errors import DataError
 
 OFF_S, FAR_OFF_S = 0.02, 0.1
 """By which the pictures are surely older, or younger, than their stamps say; our choice: a tick of 50 Hz, two of 20 Hz."""
@@ -17,33 +20,53 @@ MOST = 20
 
 
 def report(path: Path, paths: Sequence[Path]) -> Report:
-    """`paths` are the episodes under `path`, which is one or a folder.
+    """`paths` are the episodes under `path`, which is one or a folder; of a folder only its most usual bench counts.
 
     Raises:
-        DataError: one of them cannot be read.
+        DataError: none of them can be read.
     """
     some = [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, min(MOST, len(paths))).astype(int))]
-    parts: dict[str, list[Moves]] = {}
+    seen: list[tuple[Hardware, dict[str, Moves]]] = []
+    damaged: list[DataError] = []
     for each in some:
-        with Episode(each) as episode:
-            for camera in episode.spec.cameras:
-                parts.setdefault(camera, []).append(moves(episode, camera))
-    found = {camera: lag(each) for camera, each in parts.items()}
+        try:
+            with Episode(each) as episode:
+                seen.append((hardware(episode.spec), {name: moves(episode, name) for name in episode.spec.cameras}))
+        except DataError as error:
+            damaged.append(error)
+    if not seen:
+        raise damaged[0]
+    usual = Counter(on for on, _ in seen).most_common(1)[0][0]
+    alike = [cameras for on, cameras in seen if on == usual]
+    found = {name: lag(cameras[name] for cameras in alike) for name, *_ in usual.cameras}
     told = [_reason(camera, each) for camera, each in found.items()]
+    told += _left_out(damaged, len(seen) - len(alike))
     facts = {
         "path": str(path),
-        "episodes_looked_at": len(some),
+        "episodes_looked_at": len(alike),
         "cameras": {camera: None if each is None else _facts(each) for camera, each in found.items()},
     }
     rows = [(camera, _row(each)) for camera, each in found.items()]
     return Report(
         "sync",
-        f"pictures against joints in {len(some)} of {near(path)}",
-        told or [Reason("cameras", Grade.DOUBTFUL, "no camera was recorded")],
+        f"pictures against joints in {len(alike)} of {near(path)}",
+        told if found else [Reason("cameras", Grade.DOUBTFUL, "no camera was recorded"), *told],
         rows,
         f"ebt inspect {near(path)}",
         facts,
     )
+
+
+def _left_out(damaged: Sequence[DataError], others: int) -> list[Reason]:
+    """What of a folder was not looked at."""
+    told = []
+    if damaged:
+        text = f"{len(damaged)} cannot be read: {damaged[0]}"
+        told.append(Reason("unreadable", Grade.DOUBTFUL, text, len(damaged), "0"))
+    if others:
+        text = f"{others} are of another bench (joints, cameras, rate or SIM): left out"
+        told.append(Reason("mixed_benches", Grade.DOUBTFUL, text, others, "0"))
+    return told
 
 
 def _reason(camera: str, found: Lag | None) -> Reason:

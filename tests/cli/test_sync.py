@@ -1,8 +1,11 @@
 """The lag between pictures and joints: found where it is known, and not made up where nothing tells."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -56,14 +59,14 @@ def test_nothing_is_said_where_nothing_moves_or_other_things_do() -> None:
     assert lag([Moves(np.ones_like(still.ways), rng.random(len(still.changes)))]) is None
 
 
-def record(folder: Path, spec: BenchSpec, late_s: float) -> Path:
-    """Pictures that brighten as the arm turns, stamped `late_s` younger than they are."""
+def record(folder: Path, spec: BenchSpec, late_s: float, first: int = 0) -> Path:
+    """Pictures that brighten as the arm turns, stamped `late_s` younger than they are; the `first` ones are dropped."""
     dither = np.linspace(0, 1, 16 * 16 * 3).reshape(16, 16, 3)
     with Recorder(folder, spec) as recorder:
         recorder.start(EpisodeMeta("demo", "pick_place"))
         for row in range(160):
             time_s = row / spec.rate_hz
-            at = np.resize(pose(np.array(time_s)), 6)
+            at = np.resize(pose(np.array(time_s)), len(spec.joints))
             level = 8 * pose(np.array(time_s - 0.01 - late_s)).sum()
             image = (dither + level).astype(np.uint8)
             frames = {
@@ -73,7 +76,14 @@ def record(folder: Path, spec: BenchSpec, late_s: float) -> Path:
             recorder.append(
                 Step(Observation(time_s, time_s, at, at, at, frames), Decision(at, Actor.HUMAN), at, time_s)
             )
-        return recorder.finish(Outcome.SUCCESS)
+        path = recorder.finish(Outcome.SUCCESS)
+    if first:
+        path.chmod(0o644)
+        with h5py.File(path, "r+") as file:
+            for name in spec.cameras:
+                file[f"/images/{name}/length"][:first] = 0
+        (folder / "SHA256SUMS").unlink()
+    return path
 
 
 def test_the_verb_doubts_a_camera_whose_stamps_are_wrong(
@@ -93,3 +103,36 @@ def test_the_verb_doubts_a_camera_whose_stamps_are_wrong(
 def test_an_empty_folder_has_no_lag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(tmp_path), "--sync"]) == 5
     assert "holds no episode" in capsys.readouterr().err
+
+
+def told(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    assert run(["inspect", str(path), "--sync", "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_rows_without_a_picture_are_passed_over(
+    spec: BenchSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = told(record(tmp_path, spec, 0.0, first=3), capsys)
+    assert found["cameras"]["top"]["lag_ms"] == pytest.approx(0, abs=15)
+
+
+def test_of_a_mixed_folder_the_usual_bench_is_looked_at_and_the_others_are_said(
+    spec: BenchSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for bench in (spec, spec, replace(spec, joints=spec.joints[:3])):
+        record(tmp_path, bench, 0.0)
+    (tmp_path / "episode_0009.h5").write_bytes(b"no episode")
+    found = told(tmp_path, capsys)
+    assert found["episodes_looked_at"] == 2
+    assert {r["name"]: r["value"] for r in found["reasons"] if "lag" not in r["name"]} == {
+        "unreadable": 1,
+        "mixed_benches": 1,
+    }
+
+
+@pytest.mark.parametrize("option", [["--list"], ["--only", "failure"], ["--plot", "x.png"]])
+def test_the_lag_is_told_alone(option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(tmp_path), "--sync", *option]) == 2
+    assert "--sync stands alone" in capsys.readouterr().err
