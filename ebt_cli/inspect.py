@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -12,6 +12,7 @@ from ebt_cli.names import complete_data
 from ebt_data.errors import DataError, MisuseError
 
 if TYPE_CHECKING:
+    from ebt_cli.measured import Hardware
     from ebt_cli.verdict import Reason, Report
 
 ONLY = ("success", "failure", "aborted", "excluded", "tag:WORD")
@@ -57,9 +58,13 @@ def inspect(
         show(_folder(path) if path.is_dir() else _file(path, plot), json)
     elif not path.is_dir():
         raise MisuseError(f"--list and --only are for a folder of episodes, and {path} is none", f"ebt inspect {path}")
+    elif listed and not json:
+        found = _found(path, only or ())
+        show_list(found.measured)
+        for told in found.damaged:
+            say(f"left out: {told}", "yellow")
     else:
-        report = _episodes(path, only or ())
-        show_list(report) if listed and not json else show(report, json)
+        show(_episodes(path, only or ()), json)
 
 
 def _sync(path: Path) -> "Report":
@@ -120,32 +125,51 @@ def _episode(path: Path, plot: Path | None) -> "Report":
         return tell(episode, facts(episode))
 
 
-def _episodes(path: Path, only: Sequence[str] = ()) -> "Report":
-    """The kind of which there are more; files of the other kind, and damaged ones, are reasons for doubt."""
-    from ebt_cli import demonstrations, rollouts_report
-    from ebt_cli.console import near
-    from ebt_cli.measured import Hardware, Measured
+class _Found(NamedTuple):
+    """The episodes of a folder."""
+
+    measured: list[Mapping[str, Any]]
+    hardware: "list[Hardware]"
+    """Of each that was measured."""
+    damaged: list[str]
+    """Why the others were not."""
+
+
+def _found(path: Path, only: Sequence[str]) -> _Found:
+    """Whatever a folder holds of what is asked for; a damaged file may be that, too.
+
+    Raises:
+        DataError: nothing.
+    """
+    from ebt_cli.measured import Measured
     from ebt_cli.session import repair_first
     from ebt_data.episode import list_episodes
 
     repair_first(path)
-    measured: list[Mapping[str, Any]] = []
-    damaged: list[str] = []
-    hardware: list[Hardware] = []
+    found = _Found([], [], [])
     with Measured(path) as known:
         for file in list_episodes(path):
             try:
-                found, on = known.of(file)
+                measured, on = known.of(file)
             except DataError as error:
-                damaged.append(str(error))
+                found.damaged.append(str(error))
                 continue
-            if not all(_is(word, found) for word in only):
-                continue
-            measured.append(found)
-            hardware.append(on)
-    if not measured and not damaged:
+            if all(_is(word, measured) for word in only):
+                found.measured.append(measured)
+                found.hardware.append(on)
+    if not found.measured and not found.damaged:
         which = f" that is {' and '.join(only)}" if only else f"; expected {ANYTHING}"
         raise DataError(f"{path} holds no episode{which}", hint=f"ebt collect --out {path}")
+    return found
+
+
+def _episodes(path: Path, only: Sequence[str] = ()) -> "Report":
+    """The kind of which there are more; files of the other kind, and damaged ones, are reasons for doubt."""
+    from ebt_cli import demonstrations, rollouts_report
+    from ebt_cli.console import near
+    from ebt_cli.measured import Hardware
+
+    measured, hardware, damaged = _found(path, only)
     usual = Counter(hardware).most_common(1)[0][0] if hardware else Hardware((), False, 0.0, ())
     alike = [found for found, on in zip(measured, hardware, strict=True) if on == usual]
     odd = [found["episode"] for found, on in zip(measured, hardware, strict=True) if on != usual]
@@ -192,5 +216,5 @@ def _doubts(damaged: list[str], odd: list[str], alike: Sequence[Mapping[str, Any
 
 def _telling(rollouts: Sequence[Mapping[str, Any]]) -> str:
     """The rollout to look at next: the first that failed, or that was retried."""
-    order = sorted(rollouts, key=lambda one: (one["outcome"] == "success", one["attempts"] == 1))
+    order = sorted(rollouts, key=lambda one: (one["outcome"] != "failure", one["attempts"] == 1))
     return str(order[0]["episode"])

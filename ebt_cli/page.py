@@ -1,6 +1,7 @@
 """A report on one screen: the verdict, why, what else there is to know, and what to do next."""
 
 import sys
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ebt_cli.console import plain, result_json, result_table, say
@@ -24,10 +25,10 @@ def show(report: Report, json: bool) -> None:
         _tell(report)
 
 
-def show_list(report: Report) -> None:
+def show_list(episodes: Iterable[Mapping[str, Any]]) -> None:
     """The episodes of a folder, one a line, and what people said of them."""
     columns = ("episode", "outcome", "seconds", "rows", "seed", "tags", "notes")
-    rows = ([_word(one[column]) for column in columns] for one in report.facts["episodes"])
+    rows = ([_word(one[column]) for column in columns] for one in episodes)
     result_table(columns, rows)
 
 

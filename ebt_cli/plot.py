@@ -41,7 +41,7 @@ def plot_episode(episode: "Episode", name: str, out: Path) -> None:
     heights = [1.6] * has_energy + [1.2] * joint_rows + [1.25] * len(cameras)
     figure = Figure(figsize=(WIDTH_IN, sum(heights) * 1.15 + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{name}   {episode.meta.task}   {episode.outcome}", x=0.01, ha="left", color=INK, fontsize=11)
+    figure.suptitle(f"{name}   {episode.meta.task}   {_outcome(episode)}", x=0.01, ha="left", color=INK, fontsize=11)
     rows = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
     time_s = np.asarray(episode.time["tick"])
     if has_energy:
@@ -52,6 +52,11 @@ def plot_episode(episode: "Episode", name: str, out: Path) -> None:
     for camera in cameras:
         _camera(next(rows).subplots(1, FRAMES, squeeze=False)[0], episode, camera, time_s)
     figure.savefig(out, dpi=110)
+
+
+def _outcome(episode: "Episode") -> str:
+    judged, recorded = episode.judged, episode.outcome
+    return str(judged) if judged is recorded else f"{judged} (recorded: {recorded})"
 
 
 def _energy(axes: Axes, episode: "Episode", time_s: NDArray[np.float64]) -> None:
@@ -98,8 +103,10 @@ def _joints(axes: Sequence[Axes], episode: "Episode", time_s: NDArray[np.float64
 
 
 def _camera(axes: Sequence[Axes], episode: "Episode", camera: str, time_s: NDArray[np.float64]) -> None:
+    shown = episode.shown(camera)[1]
     for panel, row in zip(axes, np.linspace(0, len(episode) - 1, FRAMES).round().astype(int), strict=True):
-        panel.imshow(episode.image(camera, int(row)), interpolation="nearest")
+        if shown[row] >= 0:  # none where the first pictures were dropped
+            panel.imshow(episode.image(camera, int(row)), interpolation="nearest")
         panel.set_title(f"{camera}  {time_s[row]:.1f} s", fontsize=7, color=INK, loc="left", pad=2)
         panel.set_axis_off()
 

@@ -156,7 +156,7 @@ def _compared(found: Sequence[Mapping[str, Any]], outcome: str) -> list[list[flo
 def report_folder(name: str, found: Sequence[Mapping[str, Any]], damaged: Sequence[Reason], then: str) -> Report:
     """A folder of rollouts, or the lines of a tally."""
     judged = [one for one in found if one["outcome"] in ("success", "failure")]
-    rows = [*_failures(found), *_energy_rows(judged), *_circumstances(found)]
+    rows = [*_failures(judged), *_energy_rows(judged), *_circumstances(found)]
     facts = {"folder": name, "judged": len(judged), "successes": sum(one["outcome"] == "success" for one in judged)}
     told = [*reasons(found), *damaged]
     return Report(
@@ -164,8 +164,8 @@ def report_folder(name: str, found: Sequence[Mapping[str, Any]], damaged: Sequen
     )
 
 
-def _failures(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    failed = [one for one in found if one["outcome"] != "success"]
+def _failures(judged: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    failed = [one for one in judged if one["outcome"] == "failure"]
     lines = [f"{_name(one)}: {one['why']}" for one in failed[:NAMED]]
     if len(failed) > NAMED:
         kinds = Counter(one["why"].partition(":")[0].partition(" in ")[0] for one in failed)

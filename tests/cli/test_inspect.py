@@ -17,8 +17,10 @@ from ebt_cli import inspect as verb
 from ebt_cli import measured as measured_folder
 from ebt_cli.app import run
 from ebt_cli.page import screen
+from ebt_cli.plot import _outcome
 from ebt_cli.tally import tally
 from ebt_cli.verdict import Report
+from ebt_data.episode import Episode
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
 from ebt_data.step import Actor, BenchSpec, Decision, Event, Outcome
@@ -154,6 +156,38 @@ def test_a_folder_is_listed_by_what_was_said(
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows[1:]] == [f"{name}.h5" for name in names]
     assert all(row[5:] == ["x", "odd"] for row in rows if row[0] == "b.h5")
+
+
+def test_a_list_names_every_kind_and_bench_and_on_stderr_what_cannot_be_read(
+    labelled: Path, spec: BenchSpec, ticks: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_demos(labelled, spec, "small", ticks, 1)
+    record_demos(labelled, replace(spec, rate_hz=50.0), "other", ticks, 1)
+    (labelled / "z.h5").write_bytes((labelled / "a.h5").read_bytes()[:3000])
+    capsys.readouterr()
+    assert run(["inspect", str(labelled), "--list"]) == 0
+    out, err = capsys.readouterr()
+    names = [line.split("\t")[0] for line in out.splitlines()[1:]]
+    assert names == ["a.h5", "b.h5", "c.h5", "episode_0000.h5", "episode_0001.h5"]
+    assert "left out: " in err and "z.h5" in err
+
+
+def test_what_a_person_said_is_the_outcome_and_what_was_recorded_stands_beside_it(
+    labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = told(labelled / "b.h5", capsys)
+    assert (found["outcome"], found["recorded"]) == ("success", "failure")
+    with Episode(labelled / "b.h5") as episode:
+        assert _outcome(episode) == "success (recorded: failure)"
+
+
+def test_what_is_excluded_is_not_named_among_the_failed(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["label", str(labelled / "c.h5"), "--success"])
+    capsys.readouterr()
+    rows = dict(verb._episodes(labelled).rows)
+    assert str(rows["failed"]).startswith("a.h5")
+    run(["label", str(labelled / "a.h5"), "--success"])
+    assert dict(verb._episodes(labelled).rows)["failed"] == "none"
 
 
 def test_labels_decide_what_a_folder_of_rollouts_is_worth(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
