@@ -64,7 +64,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 Spoil = Callable[[Path], None]
-FLIPS, CUTS = 130, 20
+FLIPS, CUTS = 100, 20
 ROWS = ("observations/qpos", "observations/qvel", "observations/effort", "action", "action_asked")
 TIMES = ("time/tick", "time/read", "time/sent", "time/skipped")
 CAMERA = (
