@@ -100,7 +100,7 @@ class Session:
                 raise (EndedEarly if code == STARVED else RuntimeError)(f"ended by itself with {code}: {said}")
             if time.monotonic() > deadline_s:
                 raise EndedEarly("hung")
-            time.sleep(LOOK_S)
+            time.sleep(LOOK_S)  # between two looks at another process; nothing is timed by it
 
     def type(self, key: str) -> None:
         """Press a key."""
@@ -122,7 +122,7 @@ class Session:
             if self.arms.asked > asked + ticks:
                 self.process.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a shell runs in the background
                 asked = sys.maxsize
-            time.sleep(LOOK_S)
+            time.sleep(LOOK_S)  # between two looks at another process; nothing is timed by it
         if self.process.poll() is None:
             self.process.kill()
         self.said = self.process.communicate()[1]

@@ -116,7 +116,7 @@ def kill(recording: str, victim: str, moment: Moment, folder: Path) -> Found:
             session.until(lambda: session.arms.ticks() >= moment.ticks)
             if moment.after == "saved":
                 session.type("s")
-            time.sleep(moment.delay_s)
+            time.sleep(moment.delay_s)  # the seeded moment within a tick at which it is killed
             if session.process.poll() is not None:
                 raise EndedEarly("ended by itself just before it was killed")
             VICTIMS[victim](session.process.pid, writer)

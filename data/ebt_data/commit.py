@@ -22,7 +22,8 @@ def sync(path: Path) -> None:
 def commit(part: Path, *, ours: bool = False) -> Path:
     """Record the sha256 of a closed, complete `.part` file, make it read-only and name it `.h5`.
 
-    `ours`: this process wrote it, so that nobody needs to try it before it is read. The name comes last: what cuts this off, a kill or a full disk, leaves a `.part`, with which `repair` goes on.
+    `ours`: this process wrote it, so that nobody needs to try it before it is read. The name comes last: what cuts this
+    off, a kill or a full disk, leaves a `.part`, with which `repair` goes on.
     """
     final = part.with_suffix(SUFFIX)
     sync(part)

@@ -34,8 +34,9 @@ SPEC = BenchSpec(
 def record(folder: Path, spec: BenchSpec = SPEC, text: str = "") -> Path:
     """A whole rollout with depth; `text` wherever an episode takes one."""
     with Recorder(folder, spec) as recorder:
-        texts = {"operator": text, "bench": text, "policy": text, "versions": {text: text}}
-        recorder.start(EpisodeMeta("rollout", spec.task, seed=7, **texts))  # type: ignore[arg-type]  # one of them is a mapping
+        recorder.start(
+            EpisodeMeta("rollout", spec.task, 7, operator=text, bench=text, policy=text, versions={text: text})
+        )
         for row in range(LENGTH):
             recorder.append(step(row, text))
         return recorder.finish(Outcome.SUCCESS)
