@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ebt_data import attributes, commit, guard, sums
 from ebt_data import format as layout
 from ebt_data.errors import DataError
-from ebt_data.hdf5 import tree
+from ebt_data.hdf5 import STATES, by_row, tree
 from ebt_data.labels import Labels, read_labels
 from ebt_data.meta import EpisodeMeta
 from ebt_data.step import Depth, Image, Outcome
@@ -72,10 +72,9 @@ class Episode:
         self.outcome = Outcome(str(self.attrs["outcome"]))
         self.complete = bool(self.attrs["complete"])
         """False where the recording was cut off and repaired: rows may be missing at the end."""
-        self._data = tree(self._file)
-        self._check_datasets()
+        self._data = self._known(tree(self._file))
         # A file that is being written, or was cut off, may have one row more in some datasets than in others.
-        self._rows = min(len(data) for path, data in self._data.items() if layout.grows_by_row(path))
+        self._rows = min(map(len, by_row(self._data, self.spec, self.meta.kind).values()))
         lists = [len(data) for path, data in self._data.items() if path.startswith(layout.LISTS)]
         claimed = max(self._rows, *lists)
         if claimed > _ROW_LIMIT:
@@ -84,28 +83,29 @@ class Episode:
         if whole > _COLUMNS_LIMIT:
             raise DataError(f"{self.path} claims {whole >> 30} GiB without pictures; no episode has so much")
 
-    def _check_datasets(self) -> None:
+    def _known(self, found: dict[str, h5py.Dataset]) -> dict[str, h5py.Dataset]:
+        """The datasets of this format, checked; what else the file holds is passed over."""
         expected = layout.row_columns(self.spec, self.meta.kind, {})
         expected += layout.event_columns()
-        if any(path.startswith("/motors/") for path in self._data):  # a recorder that asks them
-            expected += layout.motor_columns()
+        motors = layout.motor_columns()
+        if any(column.path in found for column in motors):  # a recorder that asks them
+            expected += motors
         for name, camera in self.spec.cameras.items():
             expected += layout.frame_columns(name, camera)
-        missing = [column.path for column in expected if column.path not in self._data]
+        missing = [column.path for column in expected if column.path not in found]
         if missing:
             raise DataError(f"{self.path} lacks {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}")
         for column in expected:
-            data = self._data[column.path]
+            data = found[column.path]
             if data.shape[1:] != column.tail or data.dtype.str != np.dtype(column.dtype).str:
                 raise DataError(
                     f"{self.path} has {data.shape} {data.dtype} in {column.path}, not {(*column.tail,)} a row"
                 )
-
-        for path, data in self._data.items():
-            if path.startswith("/privileged/") and (
-                data.dtype.str != "<f4" or math.prod(data.shape[1:]) > _STATE_LIMIT
-            ):
+        states = {path: data for path, data in found.items() if path.startswith(STATES)}
+        for path, data in states.items():
+            if not data.ndim or data.dtype.str != "<f4" or math.prod(data.shape[1:]) > _STATE_LIMIT:
                 raise DataError(f"{self.path} has {data.shape} {data.dtype} in {path}, which is no object's state")
+        return {column.path: found[column.path] for column in expected} | states
 
     def __len__(self) -> int:
         return self._rows

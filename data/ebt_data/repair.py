@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from ebt_data import attributes, commit, superblock
 from ebt_data import format as layout
 from ebt_data.errors import DataError
-from ebt_data.hdf5 import tree
+from ebt_data.hdf5 import by_row, tree
 from ebt_data.step import Outcome
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -91,18 +92,19 @@ def level(part: Path) -> tuple[int, bool] | None:
 
 
 def _level(part: Path) -> tuple[int, bool]:
-    """Cut every dataset to the rows that all of them have; returns how many, and whether the episode had been ended."""
+    """Cut every dataset of the format to the rows that all of them have; how many, and whether the episode had been ended."""
     with h5py.File(part, "r+", libver=layout.LIBVER, locking=False) as file:
-        attributes.read(file)  # refuses what is no episode
-        datasets = tree(file)
-        per_row = {path: data for path, data in datasets.items() if layout.grows_by_row(path)}
+        attrs = attributes.read(file)
+        spec, datasets = attributes.spec(attrs), tree(file)
+        per_row = by_row(datasets, spec, attributes.meta(attrs).kind)
         rows = min(len(data) for data in per_row.values())
-        while rows and not _is_whole(datasets, rows - 1):
+        while rows and not _is_whole(datasets, spec.cameras, rows - 1):
             rows -= 1
         for data in per_row.values():
             _cut(data, rows)
+        listed = [column.path for column in (*layout.event_columns(), *layout.motor_columns())]
         for group in layout.LISTS:
-            entries = [data for path, data in datasets.items() if path.startswith(f"{group}/")]
+            entries = [datasets[path] for path in listed if path.startswith(f"{group}/") and path in datasets]
             count = min((len(data) for data in entries), default=0)
             for data in entries:
                 _cut(data, int(np.searchsorted(datasets[f"{group}/row"][:count], rows)))
@@ -112,20 +114,19 @@ def _level(part: Path) -> tuple[int, bool]:
     return rows, complete
 
 
-def _is_whole(datasets: dict[str, h5py.Dataset], row: int) -> bool:
+def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: int) -> bool:
     """False where a failed write left zeros in the row: time stands still, or a picture is none."""
     ticks = datasets["/time/tick"]
     if row > 0 and not ticks[row] > ticks[row - 1]:
         return False
-    for path, pixels in datasets.items():
-        if path.startswith("/images/") and path.endswith("/bytes"):
-            camera = path.removesuffix("bytes")
-            start, length = int(datasets[camera + "offset"][row]), int(datasets[camera + "length"][row])
-            if start < 0 or not 0 <= length <= len(pixels) - start:
-                return False
-            blob = pixels[start : start + length].tobytes()
-            if length > 0 and not (blob.startswith(_JPEG_START) and blob.endswith(_JPEG_END)):
-                return False
+    for camera in cameras:
+        pixels = datasets[f"/images/{camera}/bytes"]
+        start, length = (int(datasets[f"/images/{camera}/{name}"][row]) for name in ("offset", "length"))
+        if start < 0 or not 0 <= length <= len(pixels) - start:
+            return False
+        blob = pixels[start : start + length].tobytes()
+        if length > 0 and not (blob.startswith(_JPEG_START) and blob.endswith(_JPEG_END)):
+            return False
     return True
 
 

@@ -78,11 +78,32 @@ def test_a_file_from_before_motors_were_asked_is_read(record: Callable[..., Path
 def test_what_the_format_does_not_know_is_passed_over(record: Callable[..., Path]) -> None:
     path = copy_to_edit(record(5))
     with h5py.File(path, "r+") as file:
-        file["audio/samples"] = np.zeros((3, 2))
-        file["about"] = 1.0
+        for name in ("audio", "observations", "time", "images/left", "energy", "events", "motors", "events_more"):
+            file[f"{name}/samples"] = np.zeros((3, 2))
+            file[f"{name}/about"] = 1.0
+        file["about"] = "a text"
+        file.create_dataset("audio/long", (1 << 40,), "f4", chunks=(1 << 10,))
     with Episode(path) as episode:
         assert len(episode) == 5
         assert len(episode.images("top")) == 5
+        assert episode.energy is not None and "samples" not in episode.energy
+
+
+def test_a_state_that_is_no_list_is_named(record: Callable[..., Path]) -> None:
+    path = copy_to_edit(record(2))
+    with h5py.File(path, "r+") as file:
+        file["privileged/x"] = np.float32(1)
+    assert message_of(path) == f"{path} has () float32 in /privileged/x, which is no object's state"
+
+
+def test_motors_of_which_one_was_half_told_are_those_told_whole(record: Callable[..., Path]) -> None:
+    path = copy_to_edit(record(9))
+    with h5py.File(path, "r+") as file:
+        file["motors/row"].resize(2, axis=0)
+        file["motors/error"].resize(4, axis=0)
+    with Episode(path) as episode:
+        assert episode.motors["row"].tolist() == [2, 5]
+        assert {len(values) for values in episode.motors.values()} == {2}
 
 
 def test_another_hdf5_file_is_told_from_an_episode(tmp_path: Path) -> None:

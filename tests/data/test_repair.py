@@ -100,6 +100,24 @@ def test_rows_and_events_that_only_some_datasets_have_are_cut(
         assert [event.text for event in episode.events] == ["0", "1", "2", "3"]
 
 
+def test_what_the_format_does_not_know_is_neither_counted_nor_cut(
+    tmp_path: Path, spec: BenchSpec, make_step: Callable[..., Step], meta: EpisodeMeta
+) -> None:
+    writer = EpisodeWriter(tmp_path, spec, meta)
+    for row in range(5):
+        writer.append(make_step(row, spec, (Event("note", str(row)),)))
+    writer.leave()
+    with h5py.File(writer.path, "r+") as file:
+        for name in ("audio", "observations", "images/left", "events", "motors"):
+            file[f"{name}/samples"] = np.arange(3)
+            file[f"{name}/bytes"] = np.arange(9)
+        file["about"] = 1.0
+    assert repair(tmp_path) == ["episode_0000.h5 was cut off; rows kept: 5, marked as aborted."]
+    with h5py.File(tmp_path / "episode_0000.h5") as file:
+        assert [len(file[f"{name}/samples"]) for name in ("audio", "observations", "events", "motors")] == [3] * 4
+        assert len(file["images/left/bytes"]) == 9
+
+
 def test_a_recording_cut_off_before_its_first_row_is_removed(
     tmp_path: Path, spec: BenchSpec, meta: EpisodeMeta
 ) -> None:
