@@ -1,6 +1,7 @@
 """Reads an episode file, which may be damaged, foreign or still being written."""
 
 import contextlib
+import fcntl
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -379,7 +380,7 @@ def list_episodes(folder: Path) -> list[Path]:
 def _open(path: Path) -> h5py.File:
     if not path.is_file():
         raise DataError(f"there is no episode {path}")
-    if path.suffix != commit.PART:
+    if path.suffix != commit.PART or not _is_written(path):
         guard.check(path)
     try:
         if path.suffix == commit.PART:  # being written, or cut off
@@ -387,6 +388,16 @@ def _open(path: Path) -> h5py.File:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
         raise DataError(f"{path} is not a readable HDF5 file: {_one_line(error)}") from error
+
+
+def _is_written(part: Path) -> bool:
+    """True while a live process writes it, which holds a lock."""
+    with part.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _one_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ A file that this user has neither recorded nor read before is read through by a 
 write no file. What the child survives is remembered by inode, size and time of change, so that each file pays once.
 
 check(path)       before a file is opened; raises DataError
+endure(path)      before a cut-off recording is repaired, which need not be whole; raises DataError
 remember(path)    of a file that was just recorded
 """
 
@@ -24,8 +25,8 @@ from ebt_data.errors import DataError
 LONGEST_S, SLOWEST_BYTES_S = 20.0, 20e6
 """A file may take so long to read, and so much longer for what it holds: a slow disk gives several times as much."""
 _LARGEST = 1 << 23  # bytes of the list of known files; then it begins anew
-BUG = "bug"
-"""What the child says where it is itself at fault; its traceback follows."""
+FINE, DAMAGED, TOO_MUCH, BUG = "fine", "damaged", "too much", "bug"
+"""What the child says after a file's path: nothing more, a sentence and a hint, the same, or its own traceback."""
 READY = b"ready\n"
 """What the child says first."""
 _INSIDE = "EBT_READING"
@@ -58,6 +59,18 @@ def check(path: Path) -> None:
             )
         _try(path)
         _remember(mark)
+
+
+def endure(path: Path) -> None:
+    """Try a cut-off recording in a child; what the child finds wrong is for `repair` to put right.
+
+    Raises:
+        DataError: reading it takes too long, too much memory, or kills whoever tries.
+    """
+    with _lock:
+        kind, *words = _ask(path)
+    if kind == TOO_MUCH:
+        raise DataError(*words)
 
 
 def remember(path: Path) -> None:
@@ -100,29 +113,38 @@ def _remember(mark: str) -> None:
 
 
 def _try(path: Path) -> None:
+    kind, *words = _ask(path)
+    if kind != FINE:
+        raise DataError(*words)
+
+
+def _ask(path: Path) -> list[str]:
+    """What the child says of a file, once it has survived it: a kind, and words."""
     child = _reader()
     assert child.stdin is not None and child.stdout is not None, "both are pipes"
     limit_s = LONGEST_S + path.stat().st_size / SLOWEST_BYTES_S
     try:
+        asked = str(path.absolute())  # the child stays in the folder where it was started
         with suppress(BrokenPipeError):  # it died since the last file; no answer says so, too
-            child.stdin.write(json.dumps([str(path.absolute()), limit_s]).encode() + b"\n")
+            child.stdin.write(json.dumps([asked, limit_s]).encode() + b"\n")
             child.stdin.flush()
         if not select.select([child.stdout], [], [], limit_s)[0]:
             raise DataError(f"{path} is damaged: reading it takes more than {limit_s:.0f} s")
         answer = child.stdout.readline()
+        if not answer.endswith(b"\n"):
+            code = child.wait()
+            how = signal.Signals(-code).name if code < 0 else f"status {code}"
+            raise DataError(f"{path} is damaged: reading it ends a process with {how}")
+        about, *said = json.loads(answer)
+        if said[0] == BUG:
+            raise RuntimeError(said[1])
+        if about != asked:
+            raise RuntimeError(f"asked about {asked}, the reader answers about {about}")
     except BaseException:  # whoever is asked next must not be given this answer
         child.kill()
         _stop()
         raise
-    if not answer:
-        code = child.wait()
-        _stop()
-        how = signal.Signals(-code).name if code < 0 else f"status {code}"
-        raise DataError(f"{path} is damaged: reading it ends a process with {how}")
-    if said := json.loads(answer):
-        if said[0] == BUG:
-            raise RuntimeError(said[1])
-        raise DataError(*said)
+    return list(said)
 
 
 def _reader() -> "subprocess.Popen[bytes]":
@@ -142,7 +164,12 @@ def _reader() -> "subprocess.Popen[bytes]":
             start_new_session=True,
         )
         assert child.stdout is not None, "it is a pipe"
-        if child.stdout.readline() != READY:
+        try:
+            ready = child.stdout.readline() == READY
+        except BaseException:
+            child.kill()
+            raise
+        if not ready:
             code = child.wait()
             raise DataError(
                 f"files from elsewhere cannot be tried here: the process that reads them ends with status {code}",

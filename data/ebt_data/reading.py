@@ -1,4 +1,4 @@
-"""The reading process: `python -m ebt_data.reading`, a path and seconds a line on stdin, `null` or what is wrong a line on stdout.
+"""The reading process: `python -m ebt_data.reading`, a path and seconds a line on stdin, what it is like a line on stdout.
 
 It reads every file through, with bounded memory, and can write none. See `guard.py`.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ebt_data.episode import Episode
 from ebt_data.errors import DataError
-from ebt_data.guard import BUG, READY
+from ebt_data.guard import BUG, DAMAGED, FINE, READY, TOO_MUCH
 
 MEMORY_BYTES = 6 << 30
 """Of address space; h5py and numpy take one before anything is read, and an episode's columns up to four."""
@@ -20,33 +20,43 @@ MEMORY_BYTES = 6 << 30
 
 def main() -> None:
     """Answer until nobody asks any more."""
-    for limit, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
-        hard = resource.getrlimit(limit)[1]
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(limit, (least, least))
+    memory = _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
     sys.stdout.write(READY.decode())
     sys.stdout.flush()
     for line in sys.stdin:
+        path: str | None = None
         try:
             path, limit_s = json.loads(line)
             signal.alarm(int(limit_s) + 2)  # ends it where whoever asked is gone and HDF5 goes round in circles
-            answer = _wrong(Path(path))
+            said = _read(Path(path), memory)
             signal.alarm(0)
         except Exception:  # noqa: BLE001  a bug of ours, for whoever asked to raise
-            answer = (BUG, traceback.format_exc())
-        sys.stdout.write(json.dumps(answer) + "\n")
+            said = [BUG, traceback.format_exc()]
+        sys.stdout.write(json.dumps([path, *said]) + "\n")
         sys.stdout.flush()
 
 
-def _wrong(path: Path) -> tuple[str, str] | None:
+def _limit(what: int, most: int) -> int:
+    """Set a limit to `most`, or to less where whoever started this has less; returns it."""
+    hard = resource.getrlimit(what)[1]
+    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (least, least))
+    return least
+
+
+def _read(path: Path, memory: int) -> list[str]:
     try:
         with Episode(path) as episode:
             episode.read_through()
     except DataError as error:
-        return str(error), error.hint
+        return [DAMAGED, str(error), error.hint]
     except MemoryError:
-        return f"{path} is damaged: reading it takes more than {MEMORY_BYTES >> 30} GiB", ""
-    return None
+        if memory < MEMORY_BYTES:
+            return [TOO_MUCH, f"{path} takes more memory to read than the {memory >> 20} MiB allowed here", "ulimit -v"]
+        return [TOO_MUCH, f"{path} is damaged: reading it takes more than {memory >> 30} GiB", ""]
+    return [FINE]
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ebt_data import attributes, commit, superblock
+from ebt_data import attributes, commit, guard, superblock
 from ebt_data import format as layout
 from ebt_data.errors import DataError
 from ebt_data.hdf5 import by_row, tree
@@ -37,7 +37,7 @@ def repair(folder: Path) -> list[str]:
     said = []
     for part in sorted(folder.glob(f"*{commit.PART}")):
         try:
-            repaired = repair_part(part)
+            repaired = repair_part(part, foreign=True)
         except BlockingIOError:
             continue
         except DataError as error:
@@ -52,19 +52,23 @@ def repair(folder: Path) -> list[str]:
     return said
 
 
-def repair_part(part: Path) -> Repaired | None:
+def repair_part(part: Path, *, foreign: bool = False) -> Repaired | None:
     """Repair one `.part` in place and commit it; None where it held no row and is gone.
+
+    `foreign`: nobody knows who wrote it, so that a child tries it first.
 
     Raises:
         BlockingIOError: a live process is writing it.
         DataError: it is not a recording of ours, or is damaged otherwise; it is left as it is.
     """
-    found = level(part)
+    found = level(part, foreign=foreign)
     return None if found is None else Repaired(commit.commit(part), *found)
 
 
-def level(part: Path) -> tuple[int, bool] | None:
+def level(part: Path, *, foreign: bool = False) -> tuple[int, bool] | None:
     """Make one `.part` whole in place: how many rows, and whether the episode had been ended; None where it had no row.
+
+    `foreign`: as in `repair_part`.
 
     Raises:
         BlockingIOError: a live process is writing it.
@@ -80,6 +84,8 @@ def level(part: Path) -> tuple[int, bool] | None:
                 return None
             if not superblock.settle(file):
                 raise DataError(f"{part} is not an episode that ebt was recording; it is left as it is")
+            if foreign:
+                guard.endure(part)
             rows, complete = _level(part)
             if rows == 0:
                 part.unlink()
@@ -124,8 +130,8 @@ def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: in
         start, length = (int(datasets[f"/images/{camera}/{name}"][row]) for name in ("offset", "length"))
         if start < 0 or not 0 <= length <= len(pixels) - start:
             return False
-        blob = pixels[start : start + length].tobytes()
-        if length > 0 and not (blob.startswith(_JPEG_START) and blob.endswith(_JPEG_END)):
+        first, last = pixels[start : start + min(2, length)], pixels[start + max(0, length - 2) : start + length]
+        if length > 0 and (first.tobytes() != _JPEG_START or last.tobytes() != _JPEG_END):
             return False
     return True
 

@@ -14,7 +14,10 @@ import pytest
 from ebt_data import guard
 from ebt_data.episode import Episode
 from ebt_data.errors import DataError
+from ebt_data.meta import EpisodeMeta
 from ebt_data.repair import repair
+from ebt_data.step import BenchSpec, Outcome, Step
+from ebt_data.writer import EpisodeWriter
 
 Record = Callable[..., Path]
 
@@ -137,6 +140,48 @@ def test_what_was_only_repaired_is_not_taken_for_ours(record: Record, tried: lis
     assert tried == ["evil.h5"]
 
 
+def test_a_cut_off_recording_is_tried_before_it_is_written_to(
+    record: Record, tried: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = foreign(record(3), "evil.part")
+    content = part.read_bytes()
+    reader = stopped_reader()
+    threading.Timer(0.1, reader.kill).start()
+    (said,) = repair(part.parent)
+    assert said == f"{part} is damaged: reading it ends a process with SIGKILL"
+    assert part.read_bytes() == content
+
+
+def test_what_nobody_writes_any_more_is_tried_under_any_name(
+    tmp_path: Path, record: Record, make_step: Callable[..., Step], spec: BenchSpec, meta: EpisodeMeta, tried: list[str]
+) -> None:
+    writer = EpisodeWriter(tmp_path, spec, meta)
+    writer.append(make_step(0, spec))
+    Episode(writer.path).close()
+    assert tried == []
+    Episode(foreign(writer.commit(Outcome.SUCCESS), "evil.part")).close()
+    assert tried == ["evil.part"]
+
+
+def test_a_reader_that_goes_round_in_circles_ends_when_nobody_waits() -> None:
+    script = "import ebt_data.reading as r; r._read = lambda *_: [0 for _ in iter(int, 1)]; r.main()"
+    done = subprocess.run([sys.executable, "-c", script], check=False, input=b'["/x", -1]\n', capture_output=True)
+    assert done.returncode == -signal.SIGALRM
+
+
+def test_an_answer_about_another_file_is_a_bug(
+    record: Record, tried: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = foreign(record(3))
+    reader = guard._reader()
+    assert reader.stdin is not None
+    reader.stdin.write(b'["/elsewhere.h5", 9]\n')
+    reader.stdin.flush()
+    with pytest.raises(RuntimeError, match=r"answers about /elsewhere\.h5"):
+        Episode(path)
+    Episode(path).close()
+
+
 def test_a_lower_limit_on_memory_is_no_damage(record: Record) -> None:
     path = foreign(record(3))
     command = [
@@ -155,7 +200,7 @@ def test_a_bug_in_the_reader_is_told_with_its_traceback() -> None:
     assert reader.stdin is not None and reader.stdout is not None
     reader.stdin.write(b"5\n")  # a number is no path, and nobody asks for one
     reader.stdin.flush()
-    kind, traceback = json.loads(reader.stdout.readline())
+    _, kind, traceback = json.loads(reader.stdout.readline())
     assert kind == guard.BUG
     assert "Traceback" in traceback
 
