@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from ebt_data.errors import DataError
-from ebt_data.format import FORMAT
+from ebt_data.format import FORMAT, row_columns
 from ebt_data.meta import EpisodeMeta
 from ebt_data.step import BenchSpec, CameraSpec
 
@@ -122,7 +122,7 @@ def spec(attrs: Mapping[str, Any]) -> BenchSpec:
     cameras = {name: _camera(CameraSpec(**camera)) for name, camera in _mapping(attrs["cameras"]).items()}
     if not isinstance(attrs["joints"], list):
         raise TypeError("joints are no list")
-    return BenchSpec(
+    found = BenchSpec(
         name=_text(attrs["spec_name"]),
         joints=tuple(map(_text, attrs["joints"])),
         cameras=cameras,
@@ -131,6 +131,11 @@ def spec(attrs: Mapping[str, Any]) -> BenchSpec:
         task=_text(attrs["spec_task"]),
         lockstep=bool(attrs["lockstep"]),
     )
+    try:
+        row_columns(found, "", {})
+    except DataError as error:  # about a name, not yet about the file
+        raise ValueError(str(error)) from error
+    return found
 
 
 def meta(attrs: Mapping[str, Any]) -> EpisodeMeta:
