@@ -380,10 +380,16 @@ def list_episodes(folder: Path) -> list[Path]:
 def _open(path: Path) -> h5py.File:
     if not path.is_file():
         raise DataError(f"there is no episode {path}")
-    if path.suffix != commit.PART or not _is_written(path):
+    part = path.suffix == commit.PART
+    written = part and _is_written(path)
+    if not written:
         guard.check(path)
     try:
-        if path.suffix == commit.PART:  # being written, or cut off
+        if part:
+            # What `repair` has settled opens like any other; under SWMR, damage is taken for a write and waited for.
+            with contextlib.suppress(OSError):
+                if not written or guard.inside():
+                    return h5py.File(path, "r", locking=False)
             return h5py.File(path, "r", libver=layout.LIBVER, swmr=True, locking=False)
         return h5py.File(path, "r", locking=False)
     except OSError as error:

@@ -1,7 +1,7 @@
 """Reads files from elsewhere in a process of its own first, so that what crashes HDF5 crashes nothing else.
 
-A file that this user has neither recorded nor read before is read through by a child with bounded memory and time that can
-write no file. What the child survives is remembered by inode, size and time of change, so that each file pays once.
+A file that this user has neither recorded nor read before is read through by a child with bounded memory and time that
+can write no file. What the child survives is remembered by inode, size and time of change, so that each file pays once.
 
 check(path)       before a file is opened; raises DataError
 endure(path)      before a cut-off recording is repaired, which need not be whole; raises DataError
@@ -43,9 +43,10 @@ def check(path: Path) -> None:
     """Pass a file that is safe to read, after trying it in a child where nobody has yet.
 
     Raises:
-        DataError: it was changed since it was recorded, is no whole episode, or reading it takes too long, too much memory, or kills whoever tries.
+        DataError: it was changed since it was recorded, is no whole episode, or reading it takes too long, too much
+            memory, or kills whoever tries.
     """
-    if _INSIDE in os.environ:
+    if inside():
         return
     with _lock:
         mark = _mark(path)
@@ -59,6 +60,11 @@ def check(path: Path) -> None:
             )
         _try(path)
         _remember(mark)
+
+
+def inside() -> bool:
+    """True in the child; the lock on what it reads is then that of whoever asked."""
+    return _INSIDE in os.environ
 
 
 def endure(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The reading process: `python -m ebt_data.reading`, a path and seconds a line on stdin, what it is like a line on stdout.
+"""The reading process: `python -m ebt_data.reading`, a path and seconds a line on stdin, what it found on stdout.
 
 It reads every file through, with bounded memory, and can write none. See `guard.py`.
 """

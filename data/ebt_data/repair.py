@@ -98,7 +98,7 @@ def level(part: Path, *, foreign: bool = False) -> tuple[int, bool] | None:
 
 
 def _level(part: Path) -> tuple[int, bool]:
-    """Cut every dataset of the format to the rows that all of them have; how many, and whether the episode had been ended."""
+    """Cut every dataset of the format to the rows that all have; how many, and whether the episode had been ended."""
     with h5py.File(part, "r+", libver=layout.LIBVER, locking=False) as file:
         attrs = attributes.read(file)
         spec, datasets = attributes.spec(attrs), tree(file)

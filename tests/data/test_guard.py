@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,6 +151,17 @@ def test_a_cut_off_recording_is_tried_before_it_is_written_to(
     (said,) = repair(part.parent)
     assert said == f"{part} is damaged: reading it ends a process with SIGKILL"
     assert part.read_bytes() == content
+
+
+def test_damage_in_a_cut_off_recording_is_not_waited_for(record: Record, tried: list[str]) -> None:
+    part = foreign(record(3), "evil.part")
+    content = bytearray(part.read_bytes())
+    content[content.index(b"OHDR") + 20] ^= 1  # a checksum that does not fit, as while it is being written
+    part.write_bytes(content)
+    began_s = time.monotonic()
+    (said,) = repair(part.parent)
+    assert said.startswith(f"{part} cannot be repaired")
+    assert time.monotonic() - began_s < 5
 
 
 def test_what_nobody_writes_any_more_is_tried_under_any_name(
