@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ebt_data import attributes, commit, guard, sums
 from ebt_data import format as layout
 from ebt_data.errors import DataError
-from ebt_data.hdf5 import STATES, by_row, tree
+from ebt_data.hdf5 import tree
 from ebt_data.labels import Labels, read_labels
 from ebt_data.meta import EpisodeMeta
 from ebt_data.step import Depth, Image, Outcome
@@ -75,7 +75,7 @@ class Episode:
         """False where the recording was cut off and repaired: rows may be missing at the end."""
         self._data = self._known(tree(self._file))
         # A file that is being written, or was cut off, may have one row more in some datasets than in others.
-        self._rows = min(map(len, by_row(self._data, self.spec, self.meta.kind).values()))
+        self._rows = min(map(len, layout.by_row(self._data, self.spec, self.meta.kind).values()))
         lists = [len(data) for path, data in self._data.items() if path.startswith(layout.LISTS)]
         claimed = max(self._rows, *lists)
         if claimed > _ROW_LIMIT:
@@ -102,7 +102,7 @@ class Episode:
                 raise DataError(
                     f"{self.path} has {data.shape} {data.dtype} in {column.path}, not {(*column.tail,)} a row"
                 )
-        states = {path: data for path, data in found.items() if path.startswith(STATES)}
+        states = {path: data for path, data in found.items() if path.startswith(layout.STATES)}
         for path, data in states.items():
             if not data.ndim or data.dtype.str != "<f4" or math.prod(data.shape[1:]) > _STATE_LIMIT:
                 raise DataError(f"{self.path} has {data.shape} {data.dtype} in {path}, which is no object's state")

@@ -26,7 +26,8 @@ LIBVER = ("v110", "v110")
 
 LISTS = ("/events", "/motors")
 """Groups of datasets with one entry for whatever happened in a row; `row` in each says which."""
-_BY_ROW = {"observations", "action", "action_asked", "privileged", "images", "depth", "energy", "time"}
+STATES = "/privileged/"
+"""Begins the path of an object's state, which has any name."""
 _ROWS = 128  # rows a chunk: a flush rewrites the last chunk, so that it should stay a few kB
 _TAKEN = ("tick", "read", "sent", "skipped")  # in /time, where each camera has a group
 _NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
@@ -132,7 +133,12 @@ def create(file: h5py.File, column: Column) -> h5py.Dataset:
     )
 
 
-def grows_by_row(path: str) -> bool:
-    """True for a dataset with one entry a row; others grow with each new frame or event, or are not of this format."""
-    parts = path.split("/")
-    return parts[1] in _BY_ROW and not (parts[1] in ("images", "depth") and parts[-1] in ("bytes", "frames"))
+def by_row(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> dict[str, h5py.Dataset]:
+    """Those of the format that have one entry a row; others may be of any length.
+
+    Raises:
+        DataError: a camera's name cannot be a path.
+        KeyError: one is missing.
+    """
+    known = {column.path: datasets[column.path] for column in row_columns(spec, kind, {})}
+    return known | {path: data for path, data in datasets.items() if path.startswith(STATES)}

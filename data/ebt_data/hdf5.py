@@ -5,12 +5,8 @@ from typing import Any
 
 import h5py
 
-from ebt_data import format as layout
 from ebt_data.errors import DataError
-from ebt_data.step import BenchSpec
 
-STATES = "/privileged/"
-"""Begins the path of an object's state, which has any name."""
 BITSHUFFLE = 32008  # the filter's registered number: https://github.com/HDFGroup/hdf5_plugins
 _DEPTH_LIMIT = 6  # groups within groups
 _COUNT_LIMIT = 2000  # links in one file
@@ -42,17 +38,6 @@ def tree(file: h5py.File) -> dict[str, h5py.Dataset]:
                 _check_storage(file, path, item)
                 found[path] = item
     return found
-
-
-def by_row(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> dict[str, h5py.Dataset]:
-    """Those of the format that have one entry a row; others may be of any length.
-
-    Raises:
-        DataError: a camera's name cannot be a path.
-        KeyError: one is missing.
-    """
-    known = {column.path: datasets[column.path] for column in layout.row_columns(spec, kind, {})}
-    return known | {path: data for path, data in datasets.items() if path.startswith(STATES)}
 
 
 def _check_storage(file: h5py.File, path: str, data: h5py.Dataset) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from ebt_data import attributes, commit, guard, superblock
 from ebt_data import format as layout
 from ebt_data.errors import DataError
-from ebt_data.hdf5 import by_row, tree
+from ebt_data.hdf5 import tree
 from ebt_data.step import Outcome
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -102,7 +102,7 @@ def _level(part: Path) -> tuple[int, bool]:
     with h5py.File(part, "r+", libver=layout.LIBVER, locking=False) as file:
         attrs = attributes.read(file)
         spec, datasets = attributes.spec(attrs), tree(file)
-        per_row = by_row(datasets, spec, attributes.meta(attrs).kind)
+        per_row = layout.by_row(datasets, spec, attributes.meta(attrs).kind)
         rows = min(len(data) for data in per_row.values())
         while rows and not _is_whole(datasets, spec.cameras, rows - 1):
             rows -= 1
