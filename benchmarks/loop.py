@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def shoot(table: TwinBench) -> dict[str, Film]:
     """What the twin's cameras see of a demonstration, with noise."""
     rng = np.random.default_rng(0)
     with table.open() as bench:
-        steps = list(run_episode(bench, table.open_leader(bench), FILM_FRAMES, seed=0))
+        steps = list(islice(run_episode(bench, table.open_leader(bench), seed=0), FILM_FRAMES))
     films = {name: np.stack([step.observation.frames[name].image for step in steps]) for name in table.cameras}
     return {
         name: (film + rng.normal(0, NOISE, film.shape)).clip(0, 255).astype(np.uint8) for name, film in films.items()
@@ -128,7 +129,7 @@ def run(table: TwinBench, twin: LiveTwin, paths: Mapping[str, str], films: Mappi
         watch = Watch(ticks, tuple(CAMERAS), follower, leader, processes)
         gc.callbacks.append(pauses)
         try:
-            for step in run_episode(bench, agent, ticks):
+            for step in islice(run_episode(bench, agent), ticks):
                 recorder.append(step)
                 watch.take(step)
         finally:

@@ -44,7 +44,7 @@ def collect(
 ) -> None:
     """Record demonstrations until the folder holds enough good ones.
 
-    Keys while it runs: s save, d discard, r redo, b the one before as well, m mark, q stop. What is thrown away lies in .trash.
+    Keys while it runs: s save, d drop, r redo, b the one before as well, p pause or go on, n note, m mark, q stop. What is thrown away lies in .trash.
     Example: ebt collect --bench twin -n 30
     """
     from ebt_hardware.config import load_bench
@@ -94,9 +94,13 @@ def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, p
             bell()
             meta, view.health = replace(meta, calibration=bench.calibration), bench.health
             agent = _agent(operator, table, bench, keys)
+            attended = who != SCRIPTED
+            if attended:
+                view.attend(lambda: keys.line)
             if isinstance(agent, KeyboardArm):
                 view.steer(lambda: agent.chosen)
-            obeyed = hooks(view, painter, Desk(keys.poll, back=True), attended=who != SCRIPTED, advise=advice)
+            desk = Desk(keys.poll, back=True, pen=keys if attended else None)
+            obeyed = hooks(view, painter, desk, attended, advise=advice)
             return procedure(bench, agent, recorder, out, meta, plan, obeyed)
 
 

@@ -47,6 +47,7 @@ def convert(
     if to == "aloha":
         made = to_aloha(taken, out or base.with_name(f"{base.name}_aloha"))
     else:
-        made = [to_robomimic(taken, out or base.with_name(f"{base.name}_robomimic.hdf5"))] * len(taken)
-    result_table(("episode", "as"), [(near(path), near(target)) for path, target in zip(taken, made, strict=True)])
+        target = to_robomimic(taken, out or base.with_name(f"{base.name}_robomimic.hdf5"))
+        made = [(path, target) for path in taken]
+    result_table(("episode", "as"), [(near(path), near(target)) for path, target in made])
     say(f"{len(taken)} of {len(paths)} episodes; {lost(to)}")

@@ -106,7 +106,7 @@ def _ends(found: Sequence[Mapping[str, Any]], folder: Path) -> list[Reason]:
 def _trim(one: Mapping[str, Any], folder: Path) -> str:
     """The command that leaves both ends out, in the seconds of the whole recording; nothing where nothing moves."""
     first_s = one["first_s"] + one["idle_head_s"]
-    last_s = one["first_s"] + one["seconds"] - one["idle_tail_s"]
+    last_s = one["first_s"] + one["seconds"] + one["paused_s"] - one["idle_tail_s"]
     if round(last_s, 1) <= round(first_s, 1):
         return ""
     return join(["ebt", "label", near(folder / one["episode"]), "--trim", f"{first_s:.1f}:{last_s:.1f}"])
@@ -192,7 +192,7 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
     rows = [
         ("recorded", f"{facts['created']} by {found['operator'] or 'somebody'} on {facts['bench']}{' (SIM)' if found['sim'] else ''}, seed {found['seed']}"),
         ("task", episode.meta.task),
-        ("length", f"{found['seconds']:.1f} s, {found['rows']} rows at {facts['rate_achieved_hz']} of {facts['rate_hz']:g} Hz"),
+        ("length", f"{found['seconds']:.1f} s{_paused(found['paused_s'])}, {found['rows']} rows at {facts['rate_achieved_hz']} of {facts['rate_hz']:g} Hz"),
         ("cameras", ", ".join(f"{name} {c['height']}x{c['width']}, {c['new_frames']} frames" for name, c in facts["cameras"].items())),
         ("joints", f"{len(episode.spec.joints)}, from {episode.spec.joints[0]} to {episode.spec.joints[-1]}"),
         ("gripper", f"{found['gripper_events']} times opened or closed"),
@@ -211,6 +211,10 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
         draw(episode, "episode.png"),
         facts | {"measures": found},
     )
+
+
+def _paused(seconds: float) -> str:
+    return f" and {seconds:.1f} s of pauses" if seconds else ""
 
 
 def _or_none(value: float | None) -> str:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 def facts(episode: "Episode") -> dict[str, Any]:
     """Everything but the data itself."""
     meta, spec = episode.meta, episode.spec
-    seconds = _seconds(episode)
+    ticks_s, pauses = episode.time["tick"], episode.pauses
+    paused_s = float(sum(ticks_s[row] - ticks_s[row - 1] for row in pauses))
+    seconds = float(ticks_s[-1] - ticks_s[0]) - paused_s if len(ticks_s) else 0.0
     found: dict[str, Any] = {
         "file": str(episode.path),
         "bytes": episode.path.stat().st_size,
@@ -28,8 +30,9 @@ def facts(episode: "Episode") -> dict[str, Any]:
         "seed": meta.seed,
         "rows": len(episode),
         "seconds": round(seconds, 3),
+        "paused_s": round(paused_s, 3),
         "rate_hz": spec.rate_hz,
-        "rate_achieved_hz": round((len(episode) - 1) / seconds, 2) if seconds > 0 else None,
+        "rate_achieved_hz": round((len(episode) - 1 - len(pauses)) / seconds, 2) if seconds > 0 else None,
         "late_ticks": int(episode.time["skipped"].sum()),
         "joints": list(spec.joints),
         "cameras": {name: _camera(episode, name) for name in spec.cameras},
@@ -103,11 +106,6 @@ def _energy(energy: dict[str, Any]) -> dict[str, Any]:
         "latency_ms_max": _round(1000 * _peak(energy["latency"])),
         "plan_age_ms_max": _round(1000 * _peak(energy["plan_age"])),
     }
-
-
-def _seconds(episode: "Episode") -> float:
-    tick = episode.time["tick"]
-    return float(tick[-1] - tick[0]) if len(tick) else 0.0
 
 
 def _peak(values: Any) -> float:

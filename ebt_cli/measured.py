@@ -23,7 +23,7 @@ from ebt_data.step import BenchSpec
 from ebt_data.whole import write_whole
 
 NAME = ".measures.jsonl"
-VERSION = 2
+VERSION = 3
 """Of what is measured and how: another one is measured anew."""
 _LARGEST = 1 << 26  # bytes
 

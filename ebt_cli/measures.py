@@ -54,6 +54,8 @@ class Measures(Said):
     rows: int
     first_s: float
     seconds: float
+    """Without pauses."""
+    paused_s: float
     late_ticks: int
     jitter_ms: float | None
     idle: float | None
@@ -75,6 +77,8 @@ def measure(episode: "Episode") -> Measures:
     joints, rate_hz = episode.spec.joints, episode.spec.rate_hz
     arm = np.array(["gripper" not in name for name in joints])
     rows = len(ticks)
+    pauses = np.array([stretch.start - kept.start for stretch in episode.stretches[1:]], int)
+    paused_s = float((ticks[pauses] - ticks[pauses - 1]).sum())
     grips = gripper_events(action[:, ~arm])
     still = idle(action, rate_hz)
     asked = episode.action_asked[kept]
@@ -83,9 +87,10 @@ def measure(episode: "Episode") -> Measures:
         operator=episode.meta.operator,
         rows=rows,
         first_s=round(float(ticks[0]), 3) if rows else 0.0,
-        seconds=round(float(ticks[-1] - ticks[0]), 3) if rows else 0.0,
+        seconds=round(float(ticks[-1] - ticks[0]) - paused_s, 3) if rows else 0.0,
+        paused_s=round(paused_s, 3),
         late_ticks=int(episode.time["skipped"][kept].sum()),
-        jitter_ms=jitter_ms(ticks, episode.time["skipped"][kept], rate_hz),
+        jitter_ms=jitter_ms(ticks, episode.time["skipped"][kept], pauses, rate_hz),
         idle=share(still),
         idle_head_s=round(float(leading(still) / rate_hz), 2),
         idle_tail_s=round(float(leading(still[::-1]) / rate_hz), 2),
@@ -117,11 +122,12 @@ def said(episode: "Episode") -> Said:
     )
 
 
-def jitter_ms(ticks_s: NDArray[np.float64], skipped: NDArray[np.int64], rate_hz: float) -> float | None:
-    """99th percentile of how far a tick was from when it was due, counted from the one before."""
-    if len(ticks_s) < 2:
-        return None
-    return round(float(1e3 * np.percentile(np.abs(np.diff(ticks_s) - (1 + skipped[1:]) / rate_hz), 99)), 2)
+def jitter_ms(
+    ticks_s: NDArray[np.float64], skipped: NDArray[np.int64], pauses: NDArray[np.int64], rate_hz: float
+) -> float | None:
+    """99th percentile of how far a tick was from when it was due, counted from the one before; not over pauses."""
+    off_s = np.delete(np.abs(np.diff(ticks_s) - (1 + skipped[1:]) / rate_hz), pauses - 1)
+    return round(float(1e3 * np.percentile(off_s, 99)), 2) if len(off_s) else None
 
 
 def idle(action: Values, rate_hz: float) -> NDArray[np.bool_]:

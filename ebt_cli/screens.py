@@ -119,8 +119,12 @@ class BenchView(ABC):
             widgets.clip(self._rate(tick), width),
             widgets.clip(self._ages(tick), width),
             *self._last_events(events, width),
-            widgets.clip(self.keys if self._keys else "Ctrl-C stops: the arm parks first", width, "dim"),
+            widgets.clip(self.footer(), width, "dim"),
         )
+
+    def footer(self) -> str:
+        """The last line: what can be pressed."""
+        return self.keys if self._keys else "Ctrl-C stops: the arm parks first"
 
     @abstractmethod
     def body(self, tick: "Tick", width: int, height: int) -> RenderableType:
@@ -188,25 +192,43 @@ class BenchView(ABC):
         return [widgets.clip(plain(text), width, "cyan") for text in last + [""] * (count - len(last))]
 
 
+def _no_line() -> None:
+    return None
+
+
 class CollectView(BenchView):
     """Rate, cameras, joints with their load and heat, and which episode of how many."""
 
-    keys = "keys  s save  d discard  r redo  b back  m mark  q stop"
+    keys = "keys  s save  d drop  r redo  b back  m mark  q stop"
 
     def __init__(self, title: str, spec: BenchSpec, keys: bool, scales: Mapping[str, JointScale] | None = None) -> None:
         super().__init__(title, spec, keys)
         self.least = 1 + len(spec.joints)
         self._scales = {name: JointScale(-np.pi, np.pi) for name in spec.joints} | dict(scales or {})
         self._chosen: Callable[[], str] = str
+        self._line: Callable[[], str | None] = _no_line
+
+    def attend(self, line: Callable[[], str | None]) -> None:
+        """A person demonstrates, who may pause and write notes; `line` is the one under way."""
+        self._line = line
+        self.keys = "keys  s save  d drop  r redo  b back  p pause  n note  m mark  q stop"
 
     def steer(self, chosen: Callable[[], str]) -> None:
         """The keyboard moves the joint that `chosen` names."""
         self._chosen = chosen
-        self.keys = "keys  1-6 joint  up/down  s save  d discard  r redo  b back  m mark  q stop"
+        self.keys = "1-6↑↓ joint  s save  d drop  r redo  b back  p pause  n note  m mark  q stop"
+
+    def footer(self) -> str:
+        line = self._line()
+        if line is not None:
+            return f"note  {line}▏  Enter keeps it, Esc gives it up"
+        return super().footer()
 
     def state(self, tick: "Tick") -> tuple[str, str]:
         if self.ended is not None:
             return ("saved", "bold green") if self.ended.path else (f"not kept: {self.ended.why}", "bold yellow")
+        if tick.paused:
+            return "paused: nothing is recorded, p goes on", "bold yellow"
         return ("task done", "bold green") if tick.success else ("● recording", "bold red")
 
     def tally(self) -> str:

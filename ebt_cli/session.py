@@ -4,9 +4,10 @@ from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ebt_cli.console import bell, say
+from ebt_data.step import Event
 
 if TYPE_CHECKING:
     from ebt_cli.live import Painter
@@ -58,6 +59,14 @@ def _say_once(text: str) -> None:
     say(text, "yellow")
 
 
+class Pen(Protocol):
+    """Takes a line from the keyboard, while the loop goes on."""
+
+    def write(self) -> None: ...
+
+    def written(self) -> str | None: ...
+
+
 class Desk:
     """What the operator's keys mean: commands while an episode runs, and any key at all against a retry.
 
@@ -65,23 +74,38 @@ class Desk:
     pressed between the two questions is not lost, and an old one vetoes nothing.
     """
 
-    def __init__(self, poll: Callable[[], str | None], back: bool = False) -> None:
-        """`back`: b takes the episode before back, too."""
+    def __init__(self, poll: Callable[[], str | None], *, back: bool = False, pen: "Pen | None" = None) -> None:
+        """`back`: b takes the episode before back, too. `pen`: p pauses, and n also writes a note with it."""
         self._poll = poll
         self._back = back
+        self._pen = pen
         self._stray = False
+        self._said: list[Event] = []
 
     def command(self) -> "Command":
         from ebt_recipes.recording import Command
 
         key = self._poll()
-        keys = {"s": Command.SAVE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.STOP, "m": Command.MARK}
+        keys = {"s": Command.SAVE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.STOP}
         if self._back:
             keys["b"] = Command.BACK
+        if self._pen is not None:
+            keys |= {"p": Command.PAUSE, "n": Command.NOTE}
+            if note := self._pen.written():
+                self._said.append(Event("note", note))
+        if key == "m":
+            self._said.append(Event("mark", "by the operator"))
         command = keys.get(key or "", Command.NONE)
+        if command is Command.NOTE and self._pen is not None:
+            self._pen.write()
         # A mark ends nothing, so that it counts against a retry like any other key.
-        self._stray = key is not None and command in (Command.NONE, Command.MARK)
+        self._stray = key is not None and command is Command.NONE
         return command
+
+    def said(self) -> "tuple[Event, ...]":
+        """Marks and notes since this was last asked."""
+        said, self._said = tuple(self._said), []
+        return said
 
     def veto(self) -> bool:
         """True where a key was pressed since the tick before."""
@@ -133,7 +157,7 @@ def hooks(
             painter.note(told, "yellow" if grade or result.path is None else "")
             bell()
 
-    return Hooks(watch=watch, report=report, settled=settled, command=desk.command)
+    return Hooks(watch=watch, report=report, settled=settled, command=desk.command, said=desk.said)
 
 
 def sentence(result: "EpisodeResult") -> str:

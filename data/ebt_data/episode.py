@@ -1,11 +1,11 @@
 """Reads an episode file, which may be damaged, foreign or still being written."""
 
 import contextlib
-import fcntl
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,13 +16,14 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from ebt_data import attributes, commit, guard, sums
+from ebt_data import attributes, commit, sums
 from ebt_data import format as layout
 from ebt_data.errors import DataError
 from ebt_data.hdf5 import tree
 from ebt_data.labels import Labels, read_labels
 from ebt_data.meta import EpisodeMeta
-from ebt_data.step import Depth, Image, Outcome
+from ebt_data.opening import one_line, open_file
+from ebt_data.step import PAUSE, Depth, Image, Outcome
 
 __all__ = ["Episode", "EpisodeEvent", "EpisodeMeta", "list_episodes"]
 
@@ -58,7 +59,7 @@ class Episode:
             DataError: missing, not HDF5, cut off, not an episode, or of a format that this version does not know.
         """
         self.path = Path(path)
-        self._file = _open(self.path)
+        self._file = open_file(self.path)
         try:
             with self._reading():
                 self._load()
@@ -212,6 +213,18 @@ class Episode:
         ]
 
     @cached_property
+    def pauses(self) -> list[int]:
+        """The rows before which somebody had paused: time stands between them and the row before, and nothing else."""
+        return sorted({event.row for event in self.events if event.kind == PAUSE and event.row > 0})
+
+    @cached_property
+    def stretches(self) -> list[slice]:
+        """The rows that are learnt from, cut where somebody had paused: within each, time goes on tick by tick."""
+        kept = self.trimmed
+        bounds = [kept.start, *(row for row in self.pauses if kept.start < row < kept.stop), kept.stop]
+        return [slice(*pair) for pair in pairwise(bounds)]
+
+    @cached_property
     def motors(self) -> dict[str, NDArray[Any]]:
         """[M] each, each time a motor was asked how it is: `row`, `joint` (its place), `temperature` °C, `voltage` V, `error` bits.
 
@@ -363,7 +376,7 @@ class Episode:
         try:
             yield
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            raise DataError(f"{self.path} is damaged: {_one_line(error)}") from error
+            raise DataError(f"{self.path} is damaged: {one_line(error)}") from error
 
 
 def list_episodes(folder: Path) -> list[Path]:
@@ -375,36 +388,3 @@ def list_episodes(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}", f"ebt collect --out {folder}")
     return sorted(path for path in folder.glob(f"*{commit.SUFFIX}") if path.is_file())
-
-
-def _open(path: Path) -> h5py.File:
-    if not path.is_file():
-        raise DataError(f"there is no episode {path}")
-    part = path.suffix == commit.PART
-    written = part and _is_written(path)
-    if not written:
-        guard.check(path)
-    try:
-        if part:
-            # What `repair` has settled opens like any other; under SWMR, damage is taken for a write and waited for.
-            with contextlib.suppress(OSError):
-                if not written or guard.inside():
-                    return h5py.File(path, "r", locking=False)
-            return h5py.File(path, "r", libver=layout.LIBVER, swmr=True, locking=False)
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise DataError(f"{path} is not a readable HDF5 file: {_one_line(error)}") from error
-
-
-def _is_written(part: Path) -> bool:
-    """True while a live process writes it, which holds a lock."""
-    with part.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

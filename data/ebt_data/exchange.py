@@ -1,10 +1,11 @@
 """Episodes as other tools read them: ALOHA and ACT a file each, robomimic all in one.
 
-to_aloha(paths, folder) -> [Path]            `episode_0.hdf5`, `episode_1.hdf5`, ...
+to_aloha(paths, folder) -> [(Path, Path)]    `episode_0.hdf5`, `episode_1.hdf5`, ...
 to_robomimic(paths, file, seed) -> Path      `data/demo_0`, ..., and `mask/train`, `mask/valid`
 lost(layout) -> str                          what the layout has no place for, in one sentence
 
-Both take the rows that are learnt from and the action that was sent. What they have no place for goes into attributes under
+Both take the rows that are learnt from and the action that was sent; where somebody had paused, the rows before and after
+become two demonstrations, as no other layout has a word for it. What they have no place for goes into attributes under
 `ebt_meta`, which their loaders pass over: joints, units, the bench's rate, when each row began, and which file it was.
 """
 
@@ -42,20 +43,24 @@ def lost(layout: str) -> str:
     return _LOST[layout]
 
 
-def to_aloha(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """One file an episode in the layout of ALOHA's `record_episodes.py`; returns them in order.
+def to_aloha(paths: Sequence[Path], folder: Path) -> list[tuple[Path, Path]]:
+    """One file a demonstration in the layout of ALOHA's `record_episodes.py`; returns each episode and file in order.
 
     Raises:
         DataError: an episode cannot be read, or the folder is there already or cannot be written. Nothing is left behind.
     """
-    names = [f"episode_{number}.hdf5" for number in range(len(paths))]
+    made: list[tuple[Path, Path]] = []
     with _workplace(folder, _pixel_bytes(paths, depth=False)) as place:
-        for path, name in zip(paths, names, strict=True):
-            with Episode(path) as episode, h5py.File(place / name, "w") as file:
+        for path in paths:
+            with Episode(path) as episode:
                 _distinct(list(episode.spec.cameras), path)
-                _aloha(episode, file)
+                for kept in episode.stretches:
+                    name = f"episode_{len(made)}.hdf5"
+                    made.append((path, folder / name))
+                    with h5py.File(place / name, "w") as file:
+                        _aloha(episode, kept, file)
         place.rename(folder)
-    return [folder / name for name in names]
+    return made
 
 
 def to_robomimic(paths: Sequence[Path], target: Path, seed: int = 0) -> Path:
@@ -78,47 +83,48 @@ def to_robomimic(paths: Sequence[Path], target: Path, seed: int = 0) -> Path:
     with _workplace(target, _pixel_bytes(paths, depth=True)) as place:
         with h5py.File(place / "all", "w") as file:
             total = 0
-            for number, path in enumerate(paths):
+            sides: dict[bool, list[bytes]] = {False: [], True: []}  # whether for validation
+            for path in paths:
                 with Episode(path) as episode:
-                    total += _demonstration(episode, file.create_group(f"data/demo_{number}"), middle, half)
+                    for kept in episode.stretches:
+                        name = f"demo_{sum(map(len, sides.values()))}"
+                        sides[path in held].append(name.encode())
+                        total += _demonstration(episode, kept, file.create_group(f"data/{name}"), middle, half)
                     task = episode.meta.task
             data = file["data"]
             data.attrs["total"] = total
             data.attrs["env_args"] = json.dumps({"env_name": task or "ebt", "type": 2, "env_kwargs": {}})
             data.attrs[META] = json.dumps(scale)
-            for name, which in (("train", False), ("valid", True)):
-                names = [f"demo_{number}".encode() for number, path in enumerate(paths) if (path in held) is which]
+            for name, names in (("train", sides[False]), ("valid", sides[True])):
                 file[f"mask/{name}"] = np.array(names, "S16")
         (place / "all").rename(target)
     return target
 
 
-def _aloha(episode: Episode, file: h5py.File) -> None:
-    kept = episode.trimmed
+def _aloha(episode: Episode, kept: slice, file: h5py.File) -> None:
     file.attrs["sim"] = episode.spec.sim
-    file.attrs[META] = _meta(episode)
+    file.attrs[META] = _meta(episode, kept)
     file["action"] = episode.action[kept]
     for name, values in (("qpos", episode.qpos), ("qvel", episode.qvel), ("effort", episode.effort)):
         file[f"observations/{name}"] = values[kept]
     for camera in episode.spec.cameras:
-        _images(episode, camera, file, f"observations/images/{camera}")
+        _images(episode, kept, camera, file, f"observations/images/{camera}")
 
 
-def _demonstration(episode: Episode, group: h5py.Group, middle: NDArray[Any], half: NDArray[Any]) -> int:
+def _demonstration(episode: Episode, kept: slice, group: h5py.Group, middle: NDArray[Any], half: NDArray[Any]) -> int:
     """One `demo_N`; returns its rows."""
-    kept = episode.trimmed
     rows: int = kept.stop - kept.start
     end = np.zeros(rows, np.float32)
-    end[-1] = 1
+    end[-1] = kept.stop == episode.trimmed.stop  # not where it was only paused
     group.attrs["num_samples"] = rows
-    group.attrs["ep_meta"] = _meta(episode)
+    group.attrs["ep_meta"] = _meta(episode, kept)
     group["actions"] = ((episode.action[kept] - middle) / half).astype(np.float32)
     group["rewards"], group["dones"] = end, end.astype(np.int64)
     for name, values in (("pos", episode.qpos), ("vel", episode.qvel), ("effort", episode.effort)):
         group[f"obs/robot0_joint_{name}"] = values[kept]
     for camera, spec in episode.spec.cameras.items():
         name = camera.replace("/", "_")
-        _images(episode, camera, group, f"obs/{name}_image")
+        _images(episode, kept, camera, group, f"obs/{name}_image")
         if spec.depth_unit_m is not None:
             shape = (rows, spec.height, spec.width, 1)
             data = group.create_dataset(f"obs/{name}_depth", shape, np.float32, chunks=(1, *shape[1:]))
@@ -128,9 +134,9 @@ def _demonstration(episode: Episode, group: h5py.Group, middle: NDArray[Any], ha
     return rows
 
 
-def _images(episode: Episode, camera: str, group: h5py.Group, name: str) -> None:
+def _images(episode: Episode, kept: slice, camera: str, group: h5py.Group, name: str) -> None:
     """[T, H, W, 3] RGB, a chunk a picture, decoded one at a time."""
-    kept, spec = episode.trimmed, episode.spec.cameras[camera]
+    spec = episode.spec.cameras[camera]
     shape = (kept.stop - kept.start, spec.height, spec.width, 3)
     data = group.create_dataset(name, shape, np.uint8, chunks=(1, *shape[1:]))
     _, place = episode.shown(camera)
@@ -140,8 +146,7 @@ def _images(episode: Episode, camera: str, group: h5py.Group, name: str) -> None
         data[row - kept.start] = picture
 
 
-def _meta(episode: Episode) -> str:
-    kept = episode.trimmed
+def _meta(episode: Episode, kept: slice) -> str:
     return json.dumps(
         {
             "source": episode.path.name,

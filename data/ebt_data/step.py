@@ -116,12 +116,16 @@ class Observation:
     """What was read since the observation before."""
 
 
+PAUSE = "pause"
+"""The event of the first row after somebody had stopped the recording for a while."""
+
+
 @dataclass(frozen=True)
 class Event:
     """Something worth a line in the episode."""
 
     kind: str
-    """E.g. `rise`, `hold`, `back_off`, `replan`, `resume`, `give_up`, `late`, `gap`, `disturbance`, `mark`, `note`."""
+    """E.g. `rise`, `hold`, `back_off`, `replan`, `resume`, `give_up`, `late`, `gap`, `pause`, `disturbance`, `mark`, `note`."""
     text: str = ""
 
 

@@ -33,7 +33,8 @@ class Windows:
 
     Arrays: `qpos`, `qvel`, `effort`, `actions` (as sent) [N, J] float32, `images[camera]` [N, H, W, 3] uint8,
     `privileged[name]` [N, ...] float32, `episode` and `row` [N] int64 (which one of `paths`, and the row in it),
-    `starts` [E + 1] int64: episode e has the rows `starts[e]:starts[e + 1]`.
+    `starts` [E + 1] int64: episode e has the rows `starts[e]:starts[e + 1]`, `first` and `last` [N] int64: of the rows
+    without a pause between them that each is one of.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Windows:
         self.skipped: list[Path] = []
         """Episodes left out: for their outcome, because they were cut off, or because a person said so."""
         parts: list[dict[str, NDArray[Any]]] = []
+        lengths: list[int] = []  # of stretches
         shown: dict[str, list[Part]] = {}
         for path in paths:
             with Episode(path) as episode:
@@ -72,6 +74,7 @@ class Windows:
                     self.cameras = tuple(episode.spec.cameras if cameras is None else cameras)
                 _check_same(self.spec, episode)
                 parts.append(_columns(episode))
+                lengths += [stretch.stop - stretch.start for stretch in episode.stretches]
                 for camera in self.cameras:
                     shown.setdefault(camera, []).append(read(pictures, episode, camera, image_size))
                 self.paths.append(path)
@@ -79,6 +82,8 @@ class Windows:
             wanted = " or ".join(sorted(outcome.value for outcome in outcomes))
             raise DataError(f"none of {len(paths)} episodes is complete and ended in {wanted}")
         self._join(parts)
+        ends = np.cumsum(lengths)
+        self.first, self.last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
         self.images = {camera: Pictures(of) for camera, of in shown.items()}
 
     def _join(self, parts: list[dict[str, NDArray[Any]]]) -> None:
@@ -104,18 +109,18 @@ class Windows:
 
         `position`, `velocity`, `effort` [B, n, J], `images/<camera>` [B, n, H, W, 3] and `privileged/<name>` [B, n, ...]
         end at the row; before an episode's start its first row is repeated. `actions` [B, H, J] begin at the row; after
-        an episode's end its last action is repeated and `mask` [B, H] is False. `row`, `episode` [B] say which.
+        an episode's end its last action is repeated and `mask` [B, H] is False. A pause is an end and a start. `row`,
+        `episode` [B] say which.
         """
         indices = np.asarray(indices, np.int64)
-        episode = self.episode[indices]
-        first, last = self.starts[episode][:, None], self.starts[episode + 1][:, None] - 1
+        first, last = self.first[indices][:, None], self.last[indices][:, None]
         past = np.maximum(indices[:, None] + np.arange(1 - self.history, 1), first)
         ahead = indices[:, None] + np.arange(self.horizon)
         batch = {"position": self.qpos[past], "velocity": self.qvel[past], "effort": self.effort[past]}
         batch |= {f"images/{camera}": images[past] for camera, images in self.images.items()}
         batch |= {f"privileged/{name}": values[past] for name, values in self.privileged.items()}
         batch |= {"actions": self.actions[np.minimum(ahead, last)], "mask": ahead <= last}
-        return batch | {"row": self.row[indices], "episode": episode}
+        return batch | {"row": self.row[indices], "episode": self.episode[indices]}
 
     def statistics(self) -> dict[str, Statistics]:
         """Of `position`, `velocity`, `effort` and `action`, over every row."""

@@ -42,6 +42,7 @@ _NAMES = {
     "\x08": "backspace",
 }
 JOINT_KEYS = "1234567890"
+LINE = 200  # characters of a line
 
 
 class Keys(Protocol):
@@ -69,6 +70,8 @@ class TerminalKeys:
         self._escape_s = 0.0
         self._keys: list[str] = []
         self._shared: dict[str, list[str]] = {}
+        self._line: str | None = None
+        self._lines: list[str] = []
 
     @property
     def active(self) -> bool:
@@ -98,6 +101,23 @@ class TerminalKeys:
             return queue.pop(0) if queue else None
 
         return reader
+
+    @property
+    def line(self) -> str | None:
+        """What has been typed of the line under way; None where none is."""
+        return self._line
+
+    def write(self) -> None:
+        """From now on all keys make up a line: Enter ends it, Esc gives it up."""
+        early, self._keys = self._keys, []
+        self._line = ""
+        for key in early:  # typed before anybody heard of the one that began the line
+            self._take(key)
+
+    def written(self) -> str | None:
+        """The next line that was ended and is not empty, or None; never waits."""
+        self._pump()
+        return self._lines.pop(0) if self._lines else None
 
     def __enter__(self) -> Self:
         if self._file is None or not os.isatty(self._file) or not _in_foreground(self._file):
@@ -147,7 +167,19 @@ class TerminalKeys:
             self._typed += self._decoder.decode(data)
         while self._typed and (key := self._next()) is not None:
             if key:
-                self._shared.get(key, self._keys).append(key)
+                self._take(key)
+
+    def _take(self, key: str) -> None:
+        if self._line is None:
+            self._shared.get(key, self._keys).append(key)
+        elif key in ("enter", "esc"):
+            if key == "enter" and self._line.strip():
+                self._lines.append(self._line.strip())
+            self._line = None
+        elif key == "backspace":
+            self._line = self._line[:-1]
+        elif len(self._line) < LINE and (key == "space" or len(key) == 1):
+            self._line += " " if key == "space" else key
 
     def _next(self) -> str | None:
         """Take a key off what was typed: None when it is not whole yet, empty when it is not one of ours."""

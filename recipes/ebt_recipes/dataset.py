@@ -109,18 +109,18 @@ class Dataset:
         return Statistics(inputs, Spread.of(chunks.reshape(-1, chunks.shape[-1]), act.floor_rad))
 
     def _past(self, rows: Rows) -> dict[str, Tensor]:
-        """`past` [B, P * J] by name where the recipe asks for it: before an episode's start its first pose."""
+        """`past` [B, P * J] by name where the recipe asks for it: before an episode's start or a pause's end its first pose."""
         windows, ticks = self.windows, self.recipe.observe.past_actions
         if not ticks:
             return {}
-        first = windows.starts[windows.episode[rows]][:, None]
+        first = windows.first[rows][:, None]
         before = rows[:, None] + np.arange(-ticks, 0)
         asked = np.where((before >= first)[..., None], windows.actions[np.maximum(before, first)], windows.qpos[first])
         return {PAST: torch.from_numpy((asked - windows.qpos[rows][:, None]).reshape(len(rows), -1))}
 
     def _chunks(self, rows: Rows) -> dict[str, NDArray[np.float32]]:
         """Only the actions of `Windows.batch`, without copying thousands of pictures."""
-        last = self.windows.starts[self.windows.episode[rows] + 1][:, None] - 1
+        last = self.windows.last[rows][:, None]
         ahead = rows[:, None] + np.arange(self.recipe.act.horizon)
         return {"actions": self.windows.actions[np.minimum(ahead, last)]}
 

@@ -1,10 +1,10 @@
 """One episode into one file: run the loop, watch for its end, and lose nothing that was recorded.
 
-Command: NONE | SAVE | DISCARD | REDO | BACK | STOP | MARK
+Command: NONE | SAVE | DISCARD | REDO | BACK | STOP | PAUSE | NOTE
 Limits(max_seconds, hold_s=0.5)
 Tick(episode, target, seed, step, success)                               for the screen, every tick
 EpisodeResult(episode, seed, outcome, command, path, steps, seconds, attempts, why)  for the screen, every episode
-Hooks(watch, report, command, on_step)                                   all optional
+Hooks(watch, report, command, said, on_step)                             all optional
 record_episode(bench, agent, recorder, meta, limits, hooks, number) -> EpisodeResult
 judge_episode(bench, agent, seed, limits, hooks, number, append) -> EpisodeResult        the same, wherever it goes
 """
@@ -17,9 +17,10 @@ from pathlib import Path
 from ebt_data.agent import Agent
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
-from ebt_data.step import Event, Outcome, Step
+from ebt_data.step import PAUSE, Event, Outcome, Step
 from ebt_hardware.bench import Bench
 from ebt_recipes.loop import run_episode
+from ebt_recipes.pausing import Pausable
 
 
 class Command(StrEnum):
@@ -31,7 +32,8 @@ class Command(StrEnum):
     REDO = "redo"  # throw it away and do the same scene again
     BACK = "back"  # throw it and the one before away, and do that one's scene again
     STOP = "stop"  # end it and the session
-    MARK = "mark"  # remember this row: an event of that name, and on it goes
+    PAUSE = "pause"  # hold the arm and record nothing; once more: go on
+    NOTE = "note"  # the same, to write something down; where it is paused already, it stays so
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Tick:
     step: Step
     success: bool
     """The success test holds just now; always False on a real bench."""
+    paused: bool = False
+    """The arm is held, and the step is not recorded."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,10 @@ def _no_command() -> Command:
     return Command.NONE
 
 
+def _no_words() -> tuple[Event, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Hooks:
     """Who looks on, and who may interfere."""
@@ -94,6 +102,8 @@ class Hooks:
     watch: Callable[[Tick], None] = _nothing
     report: Callable[[EpisodeResult], None] = _nothing
     command: Callable[[], Command] = _no_command
+    said: Callable[[], tuple[Event, ...]] = _no_words
+    """Marks and notes since the last tick, asked for after `command`."""
     settled: Callable[[], None] = _no_more
     """Called when every episode is on the disk, a long one some time after its report."""
     on_step: Callable[[Step], Event | None] = _nothing
@@ -128,9 +138,12 @@ def judge_episode(
     append: Callable[[Step], None],
 ) -> EpisodeResult:
     """Run one episode to its end, handing every step to `append`, and say how it ended."""
-    episode = _Episode(bench, limits, hooks, number, seed)
-    for step in run_episode(bench, agent, round(limits.max_seconds * bench.spec.rate_hz), seed):
-        append(episode.take(step))
+    pausable = Pausable(agent)
+    episode = _Episode(bench, pausable, limits, hooks, number, seed)
+    for step in run_episode(bench, pausable, seed):
+        recorded = episode.take(step)
+        if recorded is not None:
+            append(recorded)
         if episode.over():
             break
     return episode.result()
@@ -139,8 +152,15 @@ def judge_episode(
 class _Episode:
     """What is known of the episode under way, and whether it is over."""
 
-    def __init__(self, bench: Bench, limits: Limits, hooks: Hooks, number: tuple[int, int], seed: int | None) -> None:
+    def __init__(
+        self, bench: Bench, agent: Pausable, limits: Limits, hooks: Hooks, number: tuple[int, int], seed: int | None
+    ) -> None:
         self.steps = 0
+        """Those that are recorded."""
+        self._most = round(limits.max_seconds * bench.spec.rate_hz)
+        self._agent = agent
+        self._paused_s: float | None = None
+        self._meanwhile: tuple[Event, ...] = ()  # what happened while paused, for the next row
         self._scene = bench.scene
         self._limits = limits
         self._hooks = hooks
@@ -150,25 +170,41 @@ class _Episode:
         self._command = Command.NONE
         self._last: Step | None = None
 
-    def take(self, step: Step) -> Step:
-        """Let everybody look at a step, and return it with what they did to it."""
-        event = self._hooks.on_step(step)
-        if event is not None:
-            step = replace(step, events=(*step.events, event))
+    def take(self, step: Step) -> Step | None:
+        """Let everybody look at a step, and return it with what they did to it; None while nothing is recorded."""
+        upset = self._hooks.on_step(step)
         success = self._scene is not None and self._scene.succeeded()
-        now_s = step.observation.time_s
-        self._held_s = (now_s if self._held_s is None else self._held_s) if success else None
         self._command = self._hooks.command()
-        if self._command is Command.MARK:
-            self._command = Command.NONE
-            step = replace(step, events=(*step.events, Event("mark", "by the operator")))
-        self._hooks.watch(Tick(self._number[0], self._number[1], self._seed, step, success))
+        said = self._hooks.said()
+        step = replace(step, events=(*step.events, *([] if upset is None else [upset]), *said))
+        paused = self._agent.paused and self._command in (Command.NONE, Command.PAUSE, Command.NOTE)
+        self._hooks.watch(Tick(self._number[0], self._number[1], self._seed, step, success, paused))
+        now_s = step.observation.time_s
+        recorded = None if paused else self._after_pause(step)
+        if paused:
+            self._meanwhile += step.events
+        else:
+            self.steps += 1
+        self._held_s = (now_s if self._held_s is None else self._held_s) if success and not paused else None
         self._last = step
-        self.steps += 1
+        if self._command is Command.PAUSE and self._agent.paused:
+            self._agent.go_on()
+        elif self._command in (Command.PAUSE, Command.NOTE) and not self._agent.paused:
+            self._agent.pause(step.sent)
+            self._paused_s = now_s
+        return recorded
+
+    def _after_pause(self, step: Step) -> Step:
+        """The step, with what happened in the pause before it, if there was one."""
+        if self._paused_s is None:
+            return step
+        pause = Event(PAUSE, f"of {step.observation.time_s - self._paused_s:.1f} s before this row")
+        step = replace(step, events=(pause, *self._meanwhile, *step.events))
+        self._paused_s, self._meanwhile = None, ()
         return step
 
     def over(self) -> bool:
-        if self._command is not Command.NONE or self._held():
+        if self._ended_by_hand() or self._held() or self.steps >= self._most:
             return True
         # A success that holds just now is given the time to last, even where the agent has let go.
         return self._last is not None and self._last.decision.done and self._held_s is None
@@ -188,6 +224,9 @@ class _Episode:
             why=why,
         )
 
+    def _ended_by_hand(self) -> bool:
+        return self._command in _SAID
+
     def _held(self) -> bool:
         if self._held_s is None or self._last is None:
             return False
@@ -195,7 +234,7 @@ class _Episode:
         return self._last.observation.time_s - self._held_s >= self._limits.hold_s - 1e-6
 
     def _ending(self) -> tuple[Outcome, str]:
-        if self._command is not Command.NONE:
+        if self._ended_by_hand():
             return _SAID[self._command], f"operator: {self._command}"
         if self._held():
             return Outcome.SUCCESS, "success held"

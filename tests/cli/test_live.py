@@ -2,6 +2,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,7 +146,19 @@ def test_the_keyboard_shows_which_joint_it_moves(spec: BenchSpec, ticks: Ticks) 
     for tick in ticks(2):
         view.watch(tick)
     shown = "\n".join(screen(view))
-    assert "▶ elbow_flex" in shown and "up/down" in shown and "q stop" in shown
+    assert "▶ elbow_flex" in shown and "↑↓ joint" in shown and "q stop" in shown
+
+
+def test_a_pause_and_the_note_under_way_are_shown(spec: BenchSpec, ticks: Ticks) -> None:
+    view, typed = CollectView("ebt collect", spec, True), [None, "the cube [sl"]
+    view.attend(lambda: typed[0])
+    for tick in ticks(3):
+        view.watch(tick)
+    assert "p pause  n note" in "\n".join(screen(view))
+    view.watch(replace(tick, paused=True))
+    assert "paused: nothing is recorded, p goes on" in "\n".join(screen(view))
+    typed.reverse()
+    assert "note  the cube [sl▏  Enter keeps it, Esc gives it up" in "\n".join(screen(view))
 
 
 def test_a_new_episode_starts_the_energy_strip_anew(spec: BenchSpec, ticks: Ticks) -> None:

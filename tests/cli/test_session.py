@@ -2,7 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ebt_cli.session import Desk, rate_line, sentence, versions
-from ebt_data.step import Outcome
+from ebt_data.step import Event, Outcome
 from ebt_recipes.recording import Command, EpisodeResult
 
 
@@ -12,17 +12,38 @@ def desk(*keys: str | None) -> Desk:
 
 
 def test_keys_are_commands() -> None:
-    at = desk("s", "d", "r", "q", "m", None, "x")
-    commands = [at.command() for _ in range(7)]
-    assert commands == [
-        Command.SAVE,
-        Command.DISCARD,
-        Command.REDO,
-        Command.STOP,
-        Command.MARK,
-        Command.NONE,
-        Command.NONE,
-    ]
+    at = desk("s", "d", "r", "q", None, "x")
+    commands = [at.command() for _ in range(6)]
+    assert commands == [Command.SAVE, Command.DISCARD, Command.REDO, Command.STOP, Command.NONE, Command.NONE]
+
+
+def test_a_mark_is_said_once() -> None:
+    at = desk("m", None)
+    assert at.command() is Command.NONE
+    assert at.said() == (Event("mark", "by the operator"),)
+    assert at.said() == ()
+
+
+class Notebook:
+    """A pen whose lines are there at once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self) -> None:
+        self.lines.append("the cube slipped")
+
+    def written(self) -> str | None:
+        return self.lines.pop(0) if self.lines else None
+
+
+def test_pausing_and_notes_are_for_people_who_demonstrate() -> None:
+    pressed = iter(["p", "n", None])
+    at = Desk(lambda: next(pressed), pen=Notebook())
+    assert [at.command() for _ in range(3)] == [Command.PAUSE, Command.NOTE, Command.NONE]
+    assert at.said() == (Event("note", "the cube slipped"),)
+    scripted = desk("p", "n")
+    assert [scripted.command() for _ in range(2)] == [Command.NONE] * 2
 
 
 def test_going_back_is_a_command_only_where_it_means_something() -> None:
@@ -33,9 +54,9 @@ def test_going_back_is_a_command_only_where_it_means_something() -> None:
 
 
 def test_any_key_vetoes_even_one_that_the_command_saw_first() -> None:
-    for key, command in (("x", Command.NONE), ("m", Command.MARK)):
+    for key in ("x", "m"):
         at = desk(key)
-        assert at.command() is command
+        assert at.command() is Command.NONE
         assert at.veto()
 
 

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +10,19 @@ import numpy as np
 import pytest
 
 from ebt_data.meta import EpisodeMeta
-from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Event, Frame, MotorReading, Observation, Outcome, Step
+from ebt_data.step import (
+    PAUSE,
+    Actor,
+    BenchSpec,
+    CameraSpec,
+    Decision,
+    Event,
+    Frame,
+    MotorReading,
+    Observation,
+    Outcome,
+    Step,
+)
 from ebt_data.writer import EpisodeWriter
 
 HEIGHT, WIDTH = 48, 64
@@ -103,12 +115,18 @@ def record(tmp_path: Path) -> Callable[..., Path]:
     """Writes an episode of `rows` rows without a process in between and returns its path."""
 
     def write(
-        rows: int, spec: BenchSpec | None = None, outcome: Outcome = Outcome.SUCCESS, *, complete: bool = True
+        rows: int,
+        spec: BenchSpec | None = None,
+        outcome: Outcome = Outcome.SUCCESS,
+        *,
+        complete: bool = True,
+        pauses: Collection[int] = (),
     ) -> Path:
+        """`pauses`: the rows before which somebody had paused."""
         spec = bench_spec() if spec is None else spec
         writer = EpisodeWriter(tmp_path, spec, META, reserve_bytes=0)
         for row in range(rows):
-            writer.append(step_of(row, spec))
+            writer.append(step_of(row, spec, (Event(PAUSE),) if row in pauses else ()))
         return writer.commit(outcome, complete=complete)
 
     return write

@@ -23,8 +23,8 @@ def test_aloha_finds_what_was_recorded_but_for_what_was_trimmed(record: Record, 
     paths = [record(6), record(4)]
     labels.add_label(paths[0], "trim", [1, 5], "me")
     made = to_aloha(paths, tmp_path / "out" / "aloha")
-    assert [path.name for path in made] == ["episode_0.hdf5", "episode_1.hdf5"]
-    with Episode(paths[0]) as episode, h5py.File(made[0]) as file:
+    assert [(path, file.name) for path, file in made] == [(paths[0], "episode_0.hdf5"), (paths[1], "episode_1.hdf5")]
+    with Episode(paths[0]) as episode, h5py.File(made[0][1]) as file:
         assert bool(file.attrs["sim"]) is True
         np.testing.assert_array_equal(file["action"], episode.action[1:5])
         for name, values in (("qpos", episode.qpos), ("qvel", episode.qvel), ("effort", episode.effort)):
@@ -65,6 +65,25 @@ def test_robomimic_finds_scaled_actions_and_can_take_them_back(record: Record, t
     assert masks["train"] | masks["valid"] == {"demo_0", "demo_1", "demo_2"}
     assert masks["train"] & masks["valid"] == set()
     assert masks["valid"]
+
+
+def test_rows_around_a_pause_become_two_demonstrations(record: Record, tmp_path: Path) -> None:
+    paths = [record(6, pauses=(2,)), record(4)]
+    made = to_aloha(paths, tmp_path / "aloha")
+    assert [path for path, _ in made] == [paths[0], paths[0], paths[1]]
+    with Episode(paths[0]) as episode, h5py.File(made[1][1]) as file:
+        np.testing.assert_array_equal(file["action"], episode.action[2:])
+        np.testing.assert_array_equal(file["observations/images/top"], episode.images("top")[2:])
+    with h5py.File(to_robomimic(paths, tmp_path / "all.hdf5")) as file:
+        data = file["data"]
+        assert {name: int(demo.attrs["num_samples"]) for name, demo in data.items()} == {
+            "demo_0": 2,
+            "demo_1": 4,
+            "demo_2": 4,
+        }
+        assert [demo["dones"][:].sum() for demo in data.values()] == [0, 1, 1], "paused is not done"
+        masks = [{item.decode() for item in file[f"mask/{name}"]} for name in ("train", "valid")]
+    assert {"demo_0", "demo_1"} in masks, "an episode is on one side"
 
 
 def test_nothing_is_overwritten_and_nothing_half_is_left(

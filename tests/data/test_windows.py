@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ebt_data.episode import Episode
 from ebt_data.errors import DataError
+from ebt_data.labels import add_label
 from ebt_data.step import BenchSpec, Outcome
 from ebt_data.windows import Windows, split
 
@@ -30,6 +32,22 @@ def test_a_chunk_begins_at_its_row_and_is_masked_after_the_end(record: Record) -
     batch = windows.batch(np.array([0, 2, 3, 8]))
     np.testing.assert_array_equal(batch["actions"][:, :, 0] - 400, [[0, 1, 2], [2, 3, 3], [3, 3, 3], [4, 5, 5]])
     np.testing.assert_array_equal(batch["mask"], [[1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 1, 0]])
+
+
+def test_neither_a_history_nor_a_chunk_reaches_over_a_pause(record: Record) -> None:
+    windows = Windows([record(3), record(6, pauses=(2,))], history=3, horizon=3)
+    np.testing.assert_array_equal(windows.starts, [0, 3, 9])
+    batch = windows.batch(np.array([3, 4, 5, 6]))
+    np.testing.assert_array_equal(batch["position"][:, :, 0], [[0, 0, 0], [0, 0, 1], [2, 2, 2], [2, 2, 3]])
+    np.testing.assert_array_equal(batch["actions"][:, :, 0] - 400, [[0, 1, 1], [1, 1, 1], [2, 3, 4], [3, 4, 5]])
+    np.testing.assert_array_equal(batch["mask"], [[1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 1, 1]])
+
+
+def test_a_pause_that_is_trimmed_away_cuts_nothing(record: Record) -> None:
+    path = record(6, pauses=(2, 4))
+    add_label(path, "trim", [2, 6], "me")
+    with Episode(path) as episode:
+        assert (episode.pauses, episode.stretches) == ([2, 4], [slice(2, 4), slice(4, 6)])
 
 
 def test_arrays_are_plain_and_starts_bound_each_episode(record: Record) -> None:

@@ -64,6 +64,32 @@ def arm(typist: Typist, *joints: str) -> KeyboardArm:
     return KeyboardArm(BenchSpec("bench", joints, {}, 20.0, sim=True), typist.keys)
 
 
+def test_while_a_line_is_written_all_keys_belong_to_it(typist: Typist) -> None:
+    with typist.keys as keys:
+        arm = keys.share("12")
+        typist.type("ns 1")  # typed in one go: what follows the n is the line's already
+        assert keys.poll() == "n"
+        keys.write()
+        typist.type("23\x7f é\t!")
+        assert (keys.written(), keys.poll(), keys.line) == (None, None, "s 2 é!")
+        typist.type("\n1s")
+        assert (keys.written(), keys.written(), keys.line) == ("s 2 é!", None, None)
+        assert [keys.poll(), arm(), arm()] == ["s", "1", "1"]
+
+
+def test_esc_gives_a_line_up_and_an_empty_one_is_none(typist: Typist) -> None:
+    with typist.keys as keys:
+        for typed in ("  \n", "half a\x1b[A", "\n"):
+            keys.write()
+            typist.type(typed)
+            keys.poll()
+        keys.write()
+        typist.type("more\x1b")
+        assert (keys.written(), keys.line) == (None, "more"), "it may begin an arrow"
+        typist.now_s += 1.0
+        assert (keys.written(), keys.line) == (None, None)
+
+
 def test_characters_and_named_keys_come_one_press_at_a_time(typist: Typist) -> None:
     with typist.keys as keys:
         typist.type("a \t\r\x7fé\x1b[A\x1b[B\x1b[C\x1b[D\x1bOAz")

@@ -1,16 +1,18 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ebt_data.agent import Agent
 from ebt_data.episode import Episode, list_episodes
 from ebt_data.errors import TaskFailed
 from ebt_data.labels import add_label
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
-from ebt_data.step import Actor, Decision, Observation, Outcome
+from ebt_data.step import Actor, Decision, Event, Observation, Outcome
 from ebt_hardware.bench import Bench
 from ebt_hardware.config import load_bench
 from ebt_recipes.collect import CollectPlan, CollectSummary, collect
@@ -75,11 +77,73 @@ def test_a_discarded_demonstration_makes_way_for_a_fresh_scene(twin: Bench, tmp_
     assert (len(list_episodes(tmp_path)), summary.discarded) == (2, 1)
 
 
-def test_a_mark_is_an_event_of_its_row_and_ends_nothing(twin: Bench, tmp_path: Path) -> None:
-    summary, _ = session(twin, tmp_path, replace(SHORT, target=1), Command.MARK, Command.SAVE)
-    with Episode(summary.kept[0]) as episode:
+def by_tick(pressed: dict[int, Command], said: dict[int, Event]) -> Hooks:
+    """Keys and words by tick, of the session, from 0."""
+    ticks, seen = count(), []
+
+    def command() -> Command:
+        seen.append(next(ticks))
+        return pressed.get(seen[-1], Command.NONE)
+
+    return Hooks(command=command, said=lambda: (said[seen[-1]],) if seen[-1] in said else ())
+
+
+def collected(twin: Bench, folder: Path, hooks: Hooks, agent: Agent, limits: Limits = SHORT.limits) -> Path:
+    with Recorder(folder, twin.spec) as recorder:
+        (path,) = collect(twin, agent, recorder, folder, META, replace(SHORT, target=1, limits=limits), hooks).kept
+    return path
+
+
+def test_what_the_operator_says_is_an_event_of_its_row_and_ends_nothing(twin: Bench, tmp_path: Path) -> None:
+    hooks = by_tick({5: Command.SAVE}, {2: Event("mark", "by the operator")})
+    with Episode(collected(twin, tmp_path, hooks, Still())) as episode:
         assert len(episode) == 6
         assert [(event.row, event.text) for event in episode.events if event.kind == "mark"] == [(2, "by the operator")]
+
+
+class Climber:
+    """Somebody who raises one joint a little at each tick, from where the arm is at the start."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def reset(self, observation: Observation) -> None:
+        self.begun += 1
+        self.goal = observation.position.copy()
+
+    def decide(self, observation: Observation) -> Decision:
+        self.goal = self.goal + np.float32(0.01) * (np.arange(len(self.goal)) == 0)
+        return Decision(self.goal, Actor.HUMAN)
+
+
+def test_in_a_pause_the_arm_is_held_and_nothing_is_recorded(twin: Bench, tmp_path: Path) -> None:
+    climber = Climber()
+    pressed = {3: Command.PAUSE, 5: Command.NOTE, 8: Command.PAUSE, 12: Command.SAVE}
+    hooks = by_tick(pressed, {6: Event("note", "the phone rang")})
+    with Episode(collected(twin, tmp_path, hooks, climber)) as episode:
+        ticks_s, period_s = episode.time["tick"], 1 / twin.spec.rate_hz
+        # Rows 0 to 3, then 5 ticks in which nothing is recorded, then 4 more rows.
+        assert np.diff(ticks_s) == pytest.approx([period_s] * 3 + [6 * period_s] + [period_s] * 3)
+        begins = episode.action_asked[4, 0] - episode.action[3, 0]
+        assert begins == pytest.approx(0.01, abs=1e-6), "from the goal that was held"
+        assert (episode.pauses, climber.begun) == ([4], 2)
+        told = [(event.row, event.kind, event.text) for event in episode.events if event.kind in ("pause", "note")]
+    assert told == [(4, "pause", f"of {6 * period_s:.1f} s before this row"), (4, "note", "the phone rang")]
+
+
+def test_an_episode_may_end_in_a_pause_and_keeps_what_was_said_there(twin: Bench, tmp_path: Path) -> None:
+    hooks = by_tick({2: Command.NOTE, 6: Command.SAVE}, {4: Event("note", "good enough")})
+    with Episode(collected(twin, tmp_path, hooks, Still())) as episode:
+        assert (len(episode), episode.pauses) == (4, [3])
+        assert [(event.row, event.text) for event in episode.events if event.kind == "note"] == [(3, "good enough")]
+
+
+def test_a_pause_takes_nothing_from_the_time_limit(twin: Bench, tmp_path: Path) -> None:
+    ticks: list[Tick] = []
+    hooks = replace(by_tick({1: Command.PAUSE, 60: Command.PAUSE, 63: Command.SAVE}, {}), watch=ticks.append)
+    with Episode(collected(twin, tmp_path, hooks, Still(), Limits(max_seconds=6 / twin.spec.rate_hz))) as episode:
+        assert len(episode) == 5
+    assert [tick.paused for tick in ticks] == [False] * 2 + [True] * 59 + [False] * 3
 
 
 def test_redo_lays_the_same_scene_again(twin: Bench, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -18,11 +18,11 @@ LATENCY_TICKS = 2  # of the untrained run: 0.1 s at 20 Hz
 
 
 def decisions(twin: Bench, policy: EnergyPolicy, ticks: int) -> list[Decision]:
-    return [step.decision for step in run_episode(twin, policy, ticks, seed=1)]
+    return [step.decision for step in islice(run_episode(twin, policy, seed=1), ticks)]
 
 
 def test_before_the_first_plan_the_arm_holds(twin: Bench, untrained: Run) -> None:
-    steps = list(run_episode(twin, EnergyPolicy(untrained, twin.spec), LATENCY_TICKS + 1, seed=1))
+    steps = list(islice(run_episode(twin, EnergyPolicy(untrained, twin.spec), seed=1), LATENCY_TICKS + 1))
     start = steps[0].observation.position
     held = [np.array_equal(step.decision.action, start) for step in steps]
     assert held == [True] * LATENCY_TICKS + [False]
@@ -31,7 +31,7 @@ def test_before_the_first_plan_the_arm_holds(twin: Bench, untrained: Run) -> Non
 
 def test_a_plan_is_entered_where_its_latency_has_led(twin: Bench, untrained: Run) -> None:
     policy = EnergyPolicy(untrained, twin.spec, seed=5)
-    first, *_, entering = run_episode(twin, policy, LATENCY_TICKS + 1, seed=1)
+    first, *_, entering = islice(run_episode(twin, policy, seed=1), LATENCY_TICKS + 1)
     plan = policy.plan
     assert plan is not None
     assert plan.made_for_s == first.observation.time_s
@@ -51,7 +51,7 @@ def test_plans_come_every_so_many_ticks_and_bring_their_trace_once(twin: Bench, 
 
 
 def test_the_same_seed_sees_and_does_the_same(twin: Bench, untrained: Run) -> None:
-    seen = [step.observation for step in run_episode(twin, EnergyPolicy(untrained, twin.spec), 12, seed=1)]
+    seen = [step.observation for step in islice(run_episode(twin, EnergyPolicy(untrained, twin.spec), seed=1), 12)]
 
     def acts(seed: int) -> list[tuple[float, ...]]:
         policy = EnergyPolicy(untrained, twin.spec, seed=seed)
@@ -110,7 +110,7 @@ def test_the_old_plan_is_scored_under_the_new_observation(twin: Bench, untrained
 
 def test_replanning_holds_until_the_new_plan_is_there(twin: Bench, untrained: Run) -> None:
     policy = EnergyPolicy(untrained, twin.spec)
-    *_, last = run_episode(twin, policy, 10, seed=1)
+    *_, last = islice(run_episode(twin, policy, seed=1), 10)
     hold = last.sent + np.float32(0.01)
     now = last.observation
     policy.replan(now, hold, Effort(samples=2))
@@ -121,7 +121,7 @@ def test_replanning_holds_until_the_new_plan_is_there(twin: Bench, untrained: Ru
 
 def test_a_thread_plans_live(twin: Bench, untrained: Run) -> None:
     policy = EnergyPolicy(untrained, twin.spec, planner="thread")
-    steps = run_episode(twin, policy, 2000, seed=1)
+    steps = run_episode(twin, policy, seed=1)
     planned = next(step for step in steps if step.decision.trace)
     assert planned.decision.latency_s > 0
     policy.close()

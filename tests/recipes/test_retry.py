@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -205,10 +206,10 @@ class Replay:
 
 def test_an_arm_with_a_cube_in_its_grip_puts_it_down_and_comes_home(twin: Bench) -> None:
     leader = load_bench("twin").open_leader(twin)
-    demonstration = list(run_episode(twin, leader, 100, seed=0))
+    demonstration = list(islice(run_episode(twin, leader, seed=0), 100))
     lifted = next(s.observation.time_s for s in demonstration if s.observation.privileged["cube"][2] > 0.05)
     agent = Retrying(Replay([s.sent for s in demonstration], lifted), watcher(), twin.spec)
-    steps = list(run_episode(twin, agent, 150, seed=0))
+    steps = list(islice(run_episode(twin, agent, seed=0), 150))
     assert [k for k in kinds([s.decision for s in steps]) if k != "limit"] == [
         "rise",
         "hold",
