@@ -32,6 +32,7 @@ class Said(TypedDict):
     outcome: str
     tags: list[str]
     notes: list[str]
+    """Typed while it was recorded, then those that were added since."""
     bench: str
     sim: bool
     seed: int | None
@@ -115,7 +116,7 @@ def said(episode: "Episode") -> Said:
         task=episode.meta.task,
         outcome=", ".join(filter(None, ended)),
         tags=list(labels.tags),
-        notes=list(labels.notes),
+        notes=[*(event.text for event in episode.events if event.kind == "note"), *labels.notes],
         bench=episode.meta.bench,
         sim=episode.spec.sim,
         seed=episode.meta.seed,

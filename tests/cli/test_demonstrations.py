@@ -16,7 +16,7 @@ from ebt_cli.verdict import Grade, Report
 from ebt_data.episode import Episode
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
-from ebt_data.step import Actor, BenchSpec, Decision, Frame, Observation, Outcome, Step
+from ebt_data.step import PAUSE, Actor, BenchSpec, Decision, Event, Frame, Observation, Outcome, Step
 
 ROWS = 60
 
@@ -58,6 +58,25 @@ def test_a_clean_demonstration_is_good(record: Any) -> None:
     assert report.grade is Grade.GOOD, [reason.text for reason in report.reasons]
     assert report.facts["measures"]["gripper_events"] == 2
     assert report.facts["measures"]["idle"] == 0.0
+
+
+def test_a_pause_is_neither_length_nor_lateness_and_its_note_is_told(spec: BenchSpec, tmp_path: Path) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        recorder.start(EpisodeMeta("demo", "pick_place"))
+        for row in range(ROWS):
+            shown = step(spec, row)
+            if row >= 30:
+                late = replace(shown.observation, time_s=shown.observation.time_s + 5.0)
+                events = (Event(PAUSE), Event("note", "the phone [rang]")) if row == 30 else ()
+                shown = replace(shown, observation=late, events=events)
+            recorder.append(shown)
+        path = recorder.finish(Outcome.SUCCESS)
+    report = judged(path)
+    found, period_s = report.facts["measures"], 1 / spec.rate_hz
+    assert (found["seconds"], found["paused_s"]) == pytest.approx(((ROWS - 2) * period_s, 5 + period_s), abs=1e-3)
+    assert (found["jitter_ms"], found["notes"]) == (pytest.approx(0.0, abs=0.01), ["the phone [rang]"])
+    assert report.facts["rate_achieved_hz"] == pytest.approx(spec.rate_hz)
+    assert report.grade is Grade.GOOD
 
 
 def test_a_dark_and_late_demonstration_is_bad_and_says_by_how_much(record: Any) -> None:
