@@ -1,6 +1,7 @@
-"""The same stream kept in five ways: ebt's, and those of other tools as their code does it, on the same libraries.
+"""The same stream kept in six ways: ebt's, and those of other tools as their code does it, on the same libraries.
 
     ebt         this project's Recorder: JPEG and bitshuffled depth, row by row, in a process of its own
+    ebt, QOI    the same without loss, as `ebt collect --lossless` does
     ALOHA       lists in memory, written raw after the episode (`record_episodes.py`: chunks of one picture); it has no depth,
                 which is kept beside in the same way
     robomimic   the same moment of writing, in the layout of its datasets: `data/demo_0/obs/<camera>_image`, contiguous
@@ -21,6 +22,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ebt_data.codec import QUALITY
 from ebt_data.episode import Episode
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
@@ -62,8 +64,8 @@ class Recording(Protocol):
 class Ours:
     """Rows go to the writer's process as they come."""
 
-    def __init__(self, folder: Path, spec: BenchSpec) -> None:
-        self._recorder = Recorder(folder, spec).__enter__()
+    def __init__(self, folder: Path, spec: BenchSpec, quality: int | None = QUALITY) -> None:
+        self._recorder = Recorder(folder, spec, quality=quality).__enter__()
         self._paths: list[Path] = []
         self._episode: Episode | None = None
         self._dropped = 0
@@ -259,6 +261,7 @@ def decode(path: Path, row: int, rate_hz: float) -> NDArray[np.uint8]:
 
 WAYS: Mapping[str, Callable[[Path, BenchSpec], Any]] = {
     "ebt": Ours,
+    "ebt, QOI": lambda folder, spec: Ours(folder, spec, quality=None),
     "ALOHA": lambda folder, spec: InMemory(folder, spec, "observations/images/{}", chunked=True),
     "robomimic": lambda folder, spec: InMemory(folder, spec, "data/demo_0/obs/{}", chunked=False),
     "PNG": lambda folder, spec: Pictures(folder, spec, video=False),

@@ -41,6 +41,9 @@ def collect(
     seed: Annotated[int, typer.Option(min=0, help="Of the first scene, where a twin lays it out.")] = 0,
     seconds: Annotated[float | None, typer.Option(min=1, help="Longest demonstration.", show_default=LONGEST)] = None,
     rate: Annotated[float | None, typer.Option(min=1, help="Ticks a second, instead of the bench file's.")] = None,
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="Keep every pixel as it came (QOI), 2 to 7 times as large as JPEG.")
+    ] = False,
 ) -> None:
     """Record demonstrations until the folder holds enough good ones.
 
@@ -56,7 +59,7 @@ def collect(
         table = table.model_copy(update={"rate_hz": rate})
     plan = CollectPlan(episodes, Limits(seconds or table.longest_s), first_seed=seed)
     try:
-        done = record(table, operator, out, plan)
+        done = record(table, operator, out, plan, lossless=lossless)
     except KeyboardInterrupt as stop:
         raise Stopped(f"what was recorded is kept in {out}: the same command goes on") from stop
     result_table(("episode",), ([near(path)] for path in done.kept))
@@ -65,12 +68,15 @@ def collect(
         say("stopped before the target; the same command goes on", "yellow")
 
 
-def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, plan: "CollectPlan") -> "CollectSummary":
+def record(
+    table: "TwinBench | DynamixelBench", operator: Operator, out: Path, plan: "CollectPlan", *, lossless: bool = False
+) -> "CollectSummary":
     """The collect screen and the operator's keys around the procedure."""
     from ebt_cli.demonstrations import advice
     from ebt_cli.live import Painter
     from ebt_cli.screens import CollectView, scales
     from ebt_cli.session import Desk, hooks, repair_first, say_stand_ins, versions
+    from ebt_data.codec import QUALITY
     from ebt_data.meta import EpisodeMeta
     from ebt_data.recorder import Recorder
     from ebt_data.whole import RESERVE_BYTES, make_ready
@@ -90,7 +96,11 @@ def record(table: "TwinBench | DynamixelBench", operator: Operator, out: Path, p
     meta = EpisodeMeta("demo", spec.task, operator=who, bench=spec.name, versions=versions())
     with TerminalKeys() as keys:
         view = CollectView("ebt collect", spec, keys.active, scales(table))
-        with Painter(view) as painter, Recorder(out, spec) as recorder, table.open() as bench:
+        with (
+            Painter(view) as painter,
+            Recorder(out, spec, quality=None if lossless else QUALITY) as recorder,
+            table.open() as bench,
+        ):
             bell()
             meta, view.health = replace(meta, calibration=bench.calibration), bench.health
             agent = _agent(operator, table, bench, keys)

@@ -28,7 +28,7 @@ _TEXT_LIMIT = 200_000  # characters of one attribute; a calibration of two arms 
 _PIXEL_LIMIT = 1 << 26  # pixels in one frame
 
 
-def create(file: h5py.File, spec: BenchSpec, meta: EpisodeMeta) -> None:
+def create(file: h5py.File, spec: BenchSpec, meta: EpisodeMeta, encoding: str) -> None:
     """Write everything that is known before the first row; outcome and completeness are overwritten at commit."""
     file.attrs["ebt_format"] = FORMAT
     file.attrs["sim"] = spec.sim
@@ -51,7 +51,7 @@ def create(file: h5py.File, spec: BenchSpec, meta: EpisodeMeta) -> None:
     file.attrs.create("outcome", b"aborted", dtype="S16")
     file.attrs.create("complete", np.uint8(0))
     for camera, camera_spec in spec.cameras.items():
-        file[f"/images/{camera}"].attrs["encoding"] = "jpeg"
+        file[f"/images/{camera}"].attrs["encoding"] = encoding
         if camera_spec.depth_unit_m is not None:
             file[f"/depth/{camera}"].attrs["unit_m"] = float(camera_spec.depth_unit_m)
 

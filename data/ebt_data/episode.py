@@ -13,10 +13,9 @@ from typing import Any, Self
 import h5py
 import hdf5plugin  # noqa: F401  registers the depth filter
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
-from ebt_data import attributes, commit, sums
+from ebt_data import attributes, codec, commit, sums
 from ebt_data import format as layout
 from ebt_data.errors import DataError
 from ebt_data.hdf5 import tree
@@ -27,7 +26,7 @@ from ebt_data.step import PAUSE, Depth, Image, Outcome
 
 __all__ = ["Episode", "EpisodeEvent", "EpisodeMeta", "list_episodes"]
 
-_JPEG_LIMIT = 1 << 26  # bytes of one picture
+_BLOB_LIMIT = 1 << 26  # bytes of one picture
 _STATE_LIMIT = 10_000  # numbers in one privileged state
 _ROW_LIMIT = 10_000_000  # a day at 100 Hz
 _COLUMNS_LIMIT = 4 << 30  # bytes of everything that is read whole
@@ -248,8 +247,8 @@ class Episode:
             for camera in self.spec.cameras
         }
 
-    def jpeg(self, camera: str, row: int) -> bytes:
-        """The JPEG of the picture that a row shows, as it was stored.
+    def blob(self, camera: str, row: int) -> bytes:
+        """The picture that a row shows as it was stored, see `codec.py`.
 
         Raises:
             DataError: the row shows none (its frame was left out and there was none before), or it lies outside.
@@ -258,22 +257,18 @@ class Episode:
         offset, length = (int(column[row]) for column in self._frames[camera])
         with self._reading():
             data = self._data[f"/images/{camera}/bytes"]
-            if not 0 < length <= _JPEG_LIMIT or offset < 0 or offset + length > len(data):
+            if not 0 < length <= _BLOB_LIMIT or offset < 0 or offset + length > len(data):
                 raise DataError(f"{self.path} has no picture of {camera} in row {row}")
             return bytes(data[offset : offset + length].tobytes())
 
     def image(self, camera: str, row: int) -> Image:
         """[H, W, 3] RGB: the picture that a row shows."""
-        blob = self.jpeg(camera, row)
+        blob = self.blob(camera, row)
         spec = self.spec.cameras[camera]
         try:
-            height, width, *_ = simplejpeg.decode_jpeg_header(blob)
-            if (height, width) != (spec.height, spec.width):
-                raise DataError(f"{self.path} shows {height} x {width} pixels of {camera} in row {row}")
-            image: Image = simplejpeg.decode_jpeg(blob, "RGB")
+            return codec.decode(blob, (spec.height, spec.width))
         except ValueError as error:
             raise DataError(f"{self.path} has a damaged picture of {camera} in row {row} ({error})") from error
-        return image
 
     def shown(self, camera: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The first row [P] of each picture, and which of those P every row [T] shows; -1 where it shows none."""

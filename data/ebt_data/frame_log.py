@@ -4,22 +4,19 @@ from typing import Any
 
 import h5py
 import numpy as np
-import simplejpeg
 
+from ebt_data import codec
 from ebt_data.column import Growing
 from ebt_data.errors import DataError
 from ebt_data.format import frame_columns
 from ebt_data.step import CameraSpec, Frame
 
-CHROMA_FULL_BELOW = 320  # pixels; small frames keep full colour (4:4:4), large ones the usual 4:2:0
-
 
 class FrameLog:
     """Stores new frames of one camera and says what a row should hold about the frame it shows."""
 
-    def __init__(self, file: h5py.File, camera: str, spec: CameraSpec, quality: int) -> None:
+    def __init__(self, file: h5py.File, camera: str, spec: CameraSpec, quality: int | None) -> None:
         self._camera, self._spec, self._quality = camera, spec, quality
-        self._chroma = "444" if max(spec.height, spec.width) < CHROMA_FULL_BELOW else "420"
         self._growing = {
             column.path.rsplit("/", 1)[-1]: Growing(file[column.path]) for column in frame_columns(camera, spec)
         }
@@ -50,7 +47,7 @@ class FrameLog:
             raise DataError(f"camera {self._camera} gave {found}, but its bench says {expected} uint8")
         if frame.depth is not None and frame.depth.shape != expected[:2]:
             raise DataError(f"camera {self._camera} gave depth {frame.depth.shape}, but its bench says {expected[:2]}")
-        blob = simplejpeg.encode_jpeg(np.ascontiguousarray(frame.image), self._quality, "RGB", self._chroma)
+        blob = codec.encode(frame.image, self._quality)
         pixels = self._growing["bytes"]
         self._offset, self._length = pixels.length, len(blob)
         pixels.extend(np.frombuffer(blob, np.uint8))

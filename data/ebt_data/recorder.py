@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+from ebt_data.codec import QUALITY
 from ebt_data.commit import SUFFIX
 from ebt_data.errors import DataError, MisuseError
 from ebt_data.frame_gate import FrameGate
@@ -53,14 +54,15 @@ class Recorder:
         folder: Path,
         spec: BenchSpec,
         *,
-        quality: int = 95,
+        quality: int | None = QUALITY,
         reserve_bytes: int = RESERVE_BYTES,
         frame_bytes: int = FRAME_BYTES,
         stall_s: float = STALL_S,
     ) -> None:
         """Nothing is started or written yet.
 
-        `quality` is the JPEG's, 1 to 100; `reserve_bytes` are left free on the disk; at most `frame_bytes` of pixels
+        `quality` is the JPEG's, 1 to 100, or None for pictures without loss; `reserve_bytes` are left free on the disk;
+        at most `frame_bytes` of pixels
         are under way.
         """
         self._folder, self._spec = folder, spec

@@ -10,13 +10,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ebt_data import attributes, commit, guard, superblock
+from ebt_data import attributes, codec, commit, guard, superblock
 from ebt_data import format as layout
 from ebt_data.errors import DataError
 from ebt_data.hdf5 import tree
 from ebt_data.step import Outcome
-
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 @dataclass(frozen=True)
@@ -130,8 +128,9 @@ def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: in
         start, length = (int(datasets[f"/images/{camera}/{name}"][row]) for name in ("offset", "length"))
         if start < 0 or not 0 <= length <= len(pixels) - start:
             return False
-        first, last = pixels[start : start + min(2, length)], pixels[start + max(0, length - 2) : start + length]
-        if length > 0 and (first.tobytes() != _JPEG_START or last.tobytes() != _JPEG_END):
+        end = min(codec.LONGEST_END, length)
+        first, last = pixels[start : start + end], pixels[start + length - end : start + length]
+        if length > 0 and not codec.is_whole(first.tobytes(), last.tobytes()):
             return False
     return True
 

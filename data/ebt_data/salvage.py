@@ -15,7 +15,7 @@ def salvage(
     part: Path,
     spec: BenchSpec,
     meta: EpisodeMeta,
-    options: tuple[int, int],
+    options: tuple[int | None, int],
     rows: Sequence[tuple[Step, frozenset[str]]],
 ) -> tuple[Path, int]:
     """Commit `part` as aborted, with those of `rows` that it lacks; returns its path and how many rows it holds.

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ebt_data import attributes, commit
+from ebt_data import attributes, codec, commit
 from ebt_data import format as layout
 from ebt_data.column import Growing
 from ebt_data.errors import DataError
@@ -42,7 +42,7 @@ class EpisodeWriter:
         folder: Path,
         spec: BenchSpec,
         meta: EpisodeMeta,
-        quality: int = 95,
+        quality: int | None = codec.QUALITY,
         reserve_bytes: int = RESERVE_BYTES,
         part: Path | None = None,
     ) -> None:
@@ -113,7 +113,8 @@ class EpisodeWriter:
         frames = [c for camera, shape in spec.cameras.items() for c in layout.frame_columns(camera, shape)]
         # Built in memory and written as a whole: a kill leaves an empty file, a cut one or the whole layout, and each
         # can be told from the others. HDF5's own writes before SWMR begins can leave anything.
-        image = _empty_file([*rows, *lists, *frames], spec, self._meta)
+        encoding = codec.QOI if self._quality is None else codec.JPEG
+        image = _empty_file([*rows, *lists, *frames], spec, self._meta, encoding)
         with open(self._handle, "wb", closefd=False) as raw:
             raw.write(image)
         return self._open()
@@ -252,12 +253,12 @@ def _shapes(privileged: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _empty_file(columns: list[layout.Column], spec: BenchSpec, meta: EpisodeMeta) -> bytes:
+def _empty_file(columns: list[layout.Column], spec: BenchSpec, meta: EpisodeMeta, encoding: str) -> bytes:
     """An HDF5 file with every dataset and attribute and no row."""
     with h5py.File("image", "w", driver="core", backing_store=False, libver=layout.LIBVER) as file:
         for column in columns:
             layout.create(file, column)
-        attributes.create(file, spec, meta)
+        attributes.create(file, spec, meta, encoding)
         file.flush()
         image: bytes = file.id.get_file_image()
         return image

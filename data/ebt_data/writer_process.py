@@ -37,7 +37,7 @@ def _scratch() -> IO[bytes]:
 class WriterProcess:
     """A child that runs `ebt_data.writing`, in a session of its own so that Ctrl-C does not reach it."""
 
-    def __init__(self, folder: Path, spec: BenchSpec, quality: int, reserve_bytes: int) -> None:
+    def __init__(self, folder: Path, spec: BenchSpec, quality: int | None, reserve_bytes: int) -> None:
         self._stderr = _scratch()  # closed in `close`
         # Not multiprocessing: its spawn would import the caller's main module, and with it perhaps torch.
         # -P: a file named numpy.py in the folder where `ebt` runs must not be imported.

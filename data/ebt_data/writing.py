@@ -25,7 +25,9 @@ from ebt_data.writer import EpisodeWriter
 class Writing:
     """Answers the recorder's messages, one episode after another."""
 
-    def __init__(self, folder: Path, spec: BenchSpec, quality: int, reserve_bytes: int, replies: BinaryIO) -> None:
+    def __init__(
+        self, folder: Path, spec: BenchSpec, quality: int | None, reserve_bytes: int, replies: BinaryIO
+    ) -> None:
         self._new = (folder, spec)
         self._options = (quality, reserve_bytes)
         self._replies = replies

@@ -17,6 +17,7 @@ from ebt_cli.live import Painter, View
 from ebt_cli.screens import BenchView, CollectView, JointScale, scales
 from ebt_cli.tally import TallyView
 from ebt_cli.train_screen import TrainView
+from ebt_data.episode import Episode
 from ebt_data.errors import MisuseError
 from ebt_data.step import BenchSpec, Outcome
 from ebt_hardware.config import load_bench
@@ -231,11 +232,14 @@ def test_the_keyboard_is_refused_where_time_does_not_wait_for_a_hand(
 
 
 @pytest.mark.slow
-def test_a_piped_collect_has_no_escapes(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ebt_cli", "collect", "-n", "1", "--operator", Operator.LEADER, "--out", "demos"]
+def test_a_piped_collect_has_no_escapes_and_may_keep_every_pixel(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ebt_cli", "collect", "-n", "1", "--lossless", "--operator", Operator.LEADER]
+    command += ["--out", "demos"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "episode\ndemos/episode_0000.h5\n"
     assert "\x1b" not in done.stderr and len(done.stderr.splitlines()) < 5
+    with Episode(tmp_path / "demos" / "episode_0000.h5") as episode:
+        assert {episode.blob(camera, 0)[:4] for camera in episode.spec.cameras} == {b"qoif"}
 
 
 def test_a_training_that_had_nothing_left_to_do_says_so() -> None:

@@ -190,7 +190,7 @@ def test_long_texts_of_a_file_are_limited(record: Callable[..., Path]) -> None:
 
 def test_a_frame_shown_in_several_rows_is_stored_once(record: Callable[..., Path]) -> None:
     with Episode(record(10)) as episode:
-        assert len({episode.jpeg("top", row) for row in range(10)}) == 6
+        assert len({episode.blob("top", row) for row in range(10)}) == 6
         shown = list(episode.pictures("top"))
         assert [image is None for image in shown] == list(episode.camera_time("top")["repeated"])
         assert sum(image is not None for image in shown) == 6

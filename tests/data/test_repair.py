@@ -147,3 +147,20 @@ def test_a_stranger_named_part_is_left_as_it_is(tmp_path: Path) -> None:
     (said,) = repair(tmp_path)
     assert said == f"{stranger} is not an episode that ebt was recording; it is left as it is"
     assert stranger.read_bytes() == b"half a download"
+
+
+def test_a_lossless_recording_is_repaired_like_any_other(
+    make_step: Callable[..., Step], spec: BenchSpec, meta: EpisodeMeta, tmp_path: Path
+) -> None:
+    writer = EpisodeWriter(tmp_path, spec, meta, quality=None, reserve_bytes=0)
+    for row in range(10):
+        writer.append(make_step(row, spec))
+    writer.leave()
+    with h5py.File(writer.path, "r+", locking=False) as file:  # what the disk did not take of the last picture
+        file["/images/top/bytes"][-4:] = 0
+    (said,) = repair(tmp_path)
+    assert "rows kept: 9" in said
+    with Episode(tmp_path / "episode_0000.h5") as episode:
+        for row in range(9):
+            shown = make_step(row, spec).observation.frames["top"].image
+            np.testing.assert_array_equal(episode.image("top", row), shown)
