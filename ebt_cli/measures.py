@@ -93,8 +93,8 @@ def measure(episode: "Episode") -> Measures:
         late_ticks=int(episode.time["skipped"][kept].sum()),
         jitter_ms=jitter_ms(ticks, episode.time["skipped"][kept], pauses, rate_hz),
         idle=share(still),
-        idle_head_s=round(float(leading(still) / rate_hz), 2),
-        idle_tail_s=round(float(leading(still[::-1]) / rate_hz), 2),
+        idle_head_s=leading_s(still, ticks),
+        idle_tail_s=leading_s(still[::-1], ticks[::-1]),
         jerk_rad_s3=jerk(action[:, arm], rate_hz),
         held_back=share((np.abs(action - asked)[:, arm] > HELD_BACK_RAD).any(axis=1)) if arm.any() else None,
         gripper_events=len(grips),
@@ -136,9 +136,12 @@ def idle(action: Values, rate_hz: float) -> NDArray[np.bool_]:
     return np.asarray((np.abs(np.diff(action, axis=0)) * rate_hz < IDLE_RAD_S).all(axis=1))
 
 
-def leading(which: NDArray[np.bool_]) -> int:
-    """How many are true before the first that is not."""
-    return len(which) if which.all() else int(np.argmin(which))
+def leading_s(still: NDArray[np.bool_], ticks_s: NDArray[np.float64]) -> float:
+    """How long it is, late ticks and pauses included, until the first of `still` [T - 1] that is not true."""
+    if not len(ticks_s):
+        return 0.0
+    count = len(still) if still.all() else int(np.argmin(still))
+    return round(float(abs(ticks_s[count] - ticks_s[0])), 2)
 
 
 def jerk(arm: Values, rate_hz: float) -> float | None:

@@ -11,7 +11,7 @@ import pytest
 from ebt_cli.app import run
 from ebt_cli.demonstrations import report_folder, report_one
 from ebt_cli.facts import facts
-from ebt_cli.measures import measure
+from ebt_cli.measures import leading_s, measure
 from ebt_cli.verdict import Grade, Report
 from ebt_data.episode import Episode
 from ebt_data.meta import EpisodeMeta
@@ -172,6 +172,12 @@ def test_the_trim_that_is_advised_can_be_typed_and_leaves_nothing_to_advise(
     assert command in ends(judged(slow))
     assert run(shlex.split(command)[1:]) == 0
     assert ends(judged(slow)) == ""
+
+
+def test_standing_still_is_counted_in_seconds_however_late_the_ticks() -> None:
+    still, ticks_s = np.array([True, True, False, True]), np.array([0.0, 0.1, 0.9, 1.0, 1.3])
+    assert (leading_s(still, ticks_s), leading_s(still[::-1], ticks_s[::-1])) == (0.9, 0.3)
+    assert (leading_s(still[:2], ticks_s[:3]), leading_s(still[:0], ticks_s[:0])) == (0.9, 0.0)
 
 
 def test_a_trim_is_advised_in_the_seconds_of_the_whole_recording(slow: Path) -> None:
