@@ -47,7 +47,8 @@ def collect(
 ) -> None:
     """Record demonstrations until the folder holds enough good ones.
 
-    Keys while it runs: s save, d drop, r redo, b the one before as well, p pause or go on, n note, m mark, q stop. What is thrown away lies in .trash.
+    Keys while it runs: s save, d drop, r redo, b the one before as well, p pause or go on, n note, m mark, q stop.
+    What is thrown away lies in .trash.
     Example: ebt collect --bench twin -n 30
     """
     from ebt_hardware.config import load_bench

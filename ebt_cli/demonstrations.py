@@ -189,19 +189,24 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
         *_gripper([found], episode.spec.joints),
     ]
     kinds = Counter(event.kind for event in episode.events)
+    bench = f"{facts['bench']}{' (SIM)' if found['sim'] else ''}, seed {found['seed']}"
+    paused = f" and {found['paused_s']:.1f} s of pauses" if found["paused_s"] else ""
+    rate = f"{found['rows']} rows at {facts['rate_achieved_hz']} of {facts['rate_hz']:g} Hz"
+    cameras = [f"{name} {c['height']}x{c['width']}, {c['new_frames']} frames" for name, c in facts["cameras"].items()]
+    ticks = f"ticks within {_or_none(found['jitter_ms'])} ms of their time (99 %)"
     rows = [
-        ("recorded", f"{facts['created']} by {found['operator'] or 'somebody'} on {facts['bench']}{' (SIM)' if found['sim'] else ''}, seed {found['seed']}"),
+        ("recorded", f"{facts['created']} by {found['operator'] or 'somebody'} on {bench}"),
         ("task", episode.meta.task),
-        ("length", f"{found['seconds']:.1f} s{_paused(found['paused_s'])}, {found['rows']} rows at {facts['rate_achieved_hz']} of {facts['rate_hz']:g} Hz"),
-        ("cameras", ", ".join(f"{name} {c['height']}x{c['width']}, {c['new_frames']} frames" for name, c in facts["cameras"].items())),
+        ("length", f"{found['seconds']:.1f} s{paused}, {rate}"),
+        ("cameras", ", ".join(cameras)),
         ("joints", f"{len(episode.spec.joints)}, from {episode.spec.joints[0]} to {episode.spec.joints[-1]}"),
         ("gripper", f"{found['gripper_events']} times opened or closed"),
-        ("motion", f"jerk {_or_none(found['jerk_rad_s3'])} rad/s^3 (rms), ticks within {_or_none(found['jitter_ms'])} ms of their time (99 %)"),
+        ("motion", f"jerk {_or_none(found['jerk_rad_s3'])} rad/s^3 (rms), {ticks}"),
         ("motors", motors_in_words(facts)),
         ("labels", " ".join((*(f"#{tag}" for tag in found["tags"]), "; ".join(found["notes"]))) or "none"),
         ("events", ", ".join(f"{kind} {count}" for kind, count in kinds.items()) or "none"),
         ("file", f"{facts['bytes'] / 1e6:.1f} MB, sha256 {_sum(facts['intact'])}"),
-    ]  # fmt: skip
+    ]
     title = f"{episode.path.name}: a demonstration of {episode.meta.task}"
     return Report(
         "episode",
@@ -211,10 +216,6 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
         draw(episode, "episode.png"),
         facts | {"measures": found},
     )
-
-
-def _paused(seconds: float) -> str:
-    return f" and {seconds:.1f} s of pauses" if seconds else ""
 
 
 def _or_none(value: float | None) -> str:

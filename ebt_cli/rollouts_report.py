@@ -175,7 +175,8 @@ def _failures(judged: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 def _energy_rows(judged: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     bad, good = _compared(judged, "failure"), _compared(judged, "success")
-    rows = [("peak energy", f"{_ladder([*map(max, each)])} in {len(each)} {what}") for what, each in (("successes", good), ("failures", bad)) if each]  # fmt: skip
+    sides = [(what, each) for what, each in (("successes", good), ("failures", bad)) if each]
+    rows = [("peak energy", f"{_ladder([*map(max, each)])} in {len(each)} {what}") for what, each in sides]
     if min(len(bad), len(good)) < TOO_FEW:
         text = f"{len(bad)} failures, {len(good)} successes: too few to say if energy tells them apart"
         rows.append(("", text))
