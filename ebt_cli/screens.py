@@ -119,10 +119,10 @@ class BenchView(ABC):
             widgets.clip(self._rate(tick), width),
             widgets.clip(self._ages(tick), width),
             *self._last_events(events, width),
-            widgets.clip(self.footer(), width, "dim"),
+            widgets.clip(self.footer(width), width, "dim"),
         )
 
-    def footer(self) -> str:
+    def footer(self, width: int) -> str:
         """The last line: what can be pressed."""
         return self.keys if self._keys else "Ctrl-C stops: the arm parks first"
 
@@ -218,11 +218,11 @@ class CollectView(BenchView):
         self._chosen = chosen
         self.keys = "1-6↑↓ joint  s save  d drop  r redo  b back  p pause  n note  m mark  q stop"
 
-    def footer(self) -> str:
-        line = self._line()
-        if line is not None:
-            return f"note  {line}▏  Enter keeps it, Esc gives it up"
-        return super().footer()
+    def footer(self, width: int) -> str:
+        line, hint = self._line(), "▏  Enter keeps it, Esc gives it up"
+        if line is None:
+            return super().footer(width)
+        return f"note  {line[-max(1, width - len(hint) - 6) :]}{hint}"  # its end, where it is typed
 
     def state(self, tick: "Tick") -> tuple[str, str]:
         if self.ended is not None:

@@ -29,6 +29,7 @@ __all__ = ["Episode", "EpisodeEvent", "EpisodeMeta", "list_episodes"]
 _BLOB_LIMIT = 1 << 26  # bytes of one picture
 _STATE_LIMIT = 10_000  # numbers in one privileged state
 _ROW_LIMIT = 10_000_000  # a day at 100 Hz
+_LISTED = (1000, 4)  # events, and a row; a tick that is late, limited and marked has three
 _COLUMNS_LIMIT = 4 << 30  # bytes of everything that is read whole
 _PIECE = 1 << 26  # bytes
 _UNPACKED = 1000  # bytes that a byte in the file stands for at most; a black depth picture packs 1:250
@@ -77,9 +78,12 @@ class Episode:
         # A file that is being written, or was cut off, may have one row more in some datasets than in others.
         self._rows = min(map(len, layout.by_row(self._data, self.spec, self.meta.kind).values()))
         lists = [len(data) for path, data in self._data.items() if path.startswith(layout.LISTS)]
-        claimed = max(self._rows, *lists)
-        if claimed > _ROW_LIMIT:
-            raise DataError(f"{self.path} claims {claimed} rows or events; no episode has more than {_ROW_LIMIT}")
+        for what, claimed, most in (
+            ("rows", self._rows, _ROW_LIMIT),
+            ("events", max(lists), _LISTED[0] + _LISTED[1] * self._rows),
+        ):
+            if claimed > most:
+                raise DataError(f"{self.path} claims {claimed} {what}; no such episode has more than {most}")
         whole = sum(data.nbytes for path, data in self._data.items() if not path.startswith(("/images/", "/depth/")))
         if whole > _COLUMNS_LIMIT:
             raise DataError(f"{self.path} claims {whole >> 30} GiB without pictures; no episode has so much")
@@ -98,7 +102,7 @@ class Episode:
             raise DataError(f"{self.path} lacks {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}")
         for column in expected:
             data = found[column.path]
-            if data.shape[1:] != column.tail or data.dtype.str != np.dtype(column.dtype).str:
+            if not data.ndim or data.shape[1:] != column.tail or data.dtype.str != np.dtype(column.dtype).str:
                 raise DataError(
                     f"{self.path} has {data.shape} {data.dtype} in {column.path}, not {(*column.tail,)} a row"
                 )
@@ -214,14 +218,24 @@ class Episode:
     @cached_property
     def pauses(self) -> list[int]:
         """The rows before which somebody had paused: time stands between them and the row before, and nothing else."""
-        return sorted({event.row for event in self.events if event.kind == PAUSE and event.row > 0})
+        with self._reading():
+            kinds, rows = (self._data[f"/events/{name}"][:] for name in ("kind", "row"))
+        rows = rows[: len(kinds)][kinds[: len(rows)] == PAUSE.encode()]
+        return [int(row) for row in np.unique(rows[(rows > 0) & (rows < self._rows)])]
 
     @cached_property
     def stretches(self) -> list[slice]:
         """The rows that are learnt from, cut where somebody had paused: within each, time goes on tick by tick."""
         kept = self.trimmed
         bounds = [kept.start, *(row for row in self.pauses if kept.start < row < kept.stop), kept.stop]
-        return [slice(*pair) for pair in pairwise(bounds)]
+        first, *later = (slice(*pair) for pair in pairwise(bounds))
+        # A single row after a pause shows nothing but the arm held: it carries what was said meanwhile.
+        return [first, *(stretch for stretch in later if stretch.stop - stretch.start > 1)]
+
+    @property
+    def learnt(self) -> NDArray[np.int64]:
+        """[N] rows: those of all stretches."""
+        return np.concatenate([np.arange(stretch.start, stretch.stop) for stretch in self.stretches])
 
     @cached_property
     def motors(self) -> dict[str, NDArray[Any]]:
@@ -370,7 +384,7 @@ class Episode:
         """Turn what h5py raises on a damaged file into one sentence."""
         try:
             yield
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, ArithmeticError) as error:
             raise DataError(f"{self.path} is damaged: {one_line(error)}") from error
 
 

@@ -115,7 +115,7 @@ def _demonstration(episode: Episode, kept: slice, group: h5py.Group, middle: NDA
     """One `demo_N`; returns its rows."""
     rows: int = kept.stop - kept.start
     end = np.zeros(rows, np.float32)
-    end[-1] = kept.stop == episode.trimmed.stop  # not where it was only paused
+    end[-1] = kept == episode.stretches[-1]  # not where it was only paused
     group.attrs["num_samples"] = rows
     group.attrs["ep_meta"] = _meta(episode, kept)
     group["actions"] = ((episode.action[kept] - middle) / half).astype(np.float32)

@@ -32,6 +32,11 @@ READY = b"ready\n"
 _INSIDE = "EBT_READING"
 """Set in the child, which reads without asking."""
 
+
+class ReaderBug(Exception):
+    """The child is at fault, not the file."""
+
+
 _lock = threading.Lock()
 _known: set[str] = set()
 _loaded_bytes = -1
@@ -143,9 +148,9 @@ def _ask(path: Path) -> list[str]:
             raise DataError(f"{path} is damaged: reading it ends a process with {how}")
         about, *said = json.loads(answer)
         if said[0] == BUG:
-            raise RuntimeError(said[1])
+            raise ReaderBug(said[1])
         if about != asked:
-            raise RuntimeError(f"asked about {asked}, the reader answers about {about}")
+            raise ReaderBug(f"asked about {asked}, the reader answers about {about}")
     except BaseException:  # whoever is asked next must not be given this answer
         child.kill()
         _stop()

@@ -89,9 +89,9 @@ def read(way: Way, episode: Episode, camera: str, size: Size | None) -> Part:
     spec = episode.spec.cameras[camera]
     shape = size or (spec.height, spec.width)
     rows, place = episode.shown(camera)
-    kept = place[episode.trimmed]
+    kept = place[episode.learnt]
     if (kept < 0).any():
-        row = episode.trimmed.start + int(np.argmin(kept))
+        row = int(episode.learnt[np.argmin(kept)])
         raise DataError(f"{episode.path} has no picture of {camera} in row {row}")
     stack: Stack
     if way == "files":

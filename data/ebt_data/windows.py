@@ -33,8 +33,8 @@ class Windows:
 
     Arrays: `qpos`, `qvel`, `effort`, `actions` (as sent) [N, J] float32, `images[camera]` [N, H, W, 3] uint8,
     `privileged[name]` [N, ...] float32, `episode` and `row` [N] int64 (which one of `paths`, and the row in it),
-    `starts` [E + 1] int64: episode e has the rows `starts[e]:starts[e + 1]`, `first` and `last` [N] int64: of the rows
-    without a pause between them that each is one of.
+    `starts` [E + 1] int64: episode e has the rows `starts[e]:starts[e + 1]`. `bounds` [S + 1] int64 is the same for
+    stretches, of which a pause makes two, and `stretch` [N] int64 says which one a row is in.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class Windows:
             wanted = " or ".join(sorted(outcome.value for outcome in outcomes))
             raise DataError(f"none of {len(paths)} episodes is complete and ended in {wanted}")
         self._join(parts)
-        ends = np.cumsum(lengths)
-        self.first, self.last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
+        self.bounds = np.cumsum([0, *lengths])
+        self.stretch = np.repeat(np.arange(len(lengths)), lengths)
         self.images = {camera: Pictures(of) for camera, of in shown.items()}
 
     def _join(self, parts: list[dict[str, NDArray[Any]]]) -> None:
@@ -113,7 +113,8 @@ class Windows:
         `episode` [B] say which.
         """
         indices = np.asarray(indices, np.int64)
-        first, last = self.first[indices][:, None], self.last[indices][:, None]
+        stretch = self.stretch[indices]
+        first, last = self.bounds[stretch][:, None], self.bounds[stretch + 1][:, None] - 1
         past = np.maximum(indices[:, None] + np.arange(1 - self.history, 1), first)
         ahead = indices[:, None] + np.arange(self.horizon)
         batch = {"position": self.qpos[past], "velocity": self.qvel[past], "effort": self.effort[past]}
@@ -137,7 +138,7 @@ def _columns(episode: Episode) -> dict[str, NDArray[Any]]:
         "row": np.arange(len(episode)),
     }
     columns |= {f"privileged/{name}": values for name, values in episode.privileged.items()}
-    return {name: values[episode.trimmed] for name, values in columns.items()}
+    return {name: values[episode.learnt] for name, values in columns.items()}
 
 
 def split(paths: Sequence[Path], fraction: float, seed: int) -> tuple[list[Path], list[Path]]:

@@ -42,7 +42,7 @@ _NAMES = {
     "\x08": "backspace",
 }
 JOINT_KEYS = "1234567890"
-LINE = 200  # characters of a line
+LINE_BYTES = 250  # of a line in UTF-8; an event of an episode holds 256
 
 
 class Keys(Protocol):
@@ -178,8 +178,9 @@ class TerminalKeys:
             self._line = None
         elif key == "backspace":
             self._line = self._line[:-1]
-        elif len(self._line) < LINE and (key == "space" or len(key) == 1):
-            self._line += " " if key == "space" else key
+        elif key == "space" or len(key) == 1:
+            longer = self._line + (" " if key == "space" else key)
+            self._line = longer if len(longer.encode()) <= LINE_BYTES else self._line
 
     def _next(self) -> str | None:
         """Take a key off what was typed: None when it is not whole yet, empty when it is not one of ours."""

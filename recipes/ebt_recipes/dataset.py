@@ -49,7 +49,7 @@ class Dataset:
         actions = self.windows.actions
         self.middle = (actions.min(axis=0) + actions.max(axis=0)) / 2 if middle is None else middle
         grippers = [index for index, name in enumerate(self.windows.spec.joints) if "gripper" in name]
-        self.events = next_events(actions[:, grippers], self.middle[grippers], self.windows.starts)
+        self.events = next_events(actions[:, grippers], self.middle[grippers], self.windows.bounds)
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -113,26 +113,26 @@ class Dataset:
         windows, ticks = self.windows, self.recipe.observe.past_actions
         if not ticks:
             return {}
-        first = windows.first[rows][:, None]
+        first = windows.bounds[windows.stretch[rows]][:, None]
         before = rows[:, None] + np.arange(-ticks, 0)
         asked = np.where((before >= first)[..., None], windows.actions[np.maximum(before, first)], windows.qpos[first])
         return {PAST: torch.from_numpy((asked - windows.qpos[rows][:, None]).reshape(len(rows), -1))}
 
     def _chunks(self, rows: Rows) -> dict[str, NDArray[np.float32]]:
         """Only the actions of `Windows.batch`, without copying thousands of pictures."""
-        last = self.windows.last[rows][:, None]
+        last = self.windows.bounds[self.windows.stretch[rows] + 1][:, None] - 1
         ahead = rows[:, None] + np.arange(self.recipe.act.horizon)
         return {"actions": self.windows.actions[np.minimum(ahead, last)]}
 
 
-def next_events(grippers: NDArray[np.float32], middle: NDArray[np.float32], starts: Rows) -> Rows:
-    """[N] for each row the next later row at which a gripper's command crosses its mid-range, or its episode's last.
+def next_events(grippers: NDArray[np.float32], middle: NDArray[np.float32], bounds: Rows) -> Rows:
+    """[N] for each row the next later row at which a gripper's command crosses its mid-range, or its stretch's last.
 
-    `grippers` [N, G] rad, `middle` [G] rad, `starts` [E + 1] first rows of the episodes.
+    `grippers` [N, G] rad, `middle` [G] rad, `bounds` [S + 1] first rows of the stretches.
     """
     events = np.empty(len(grippers), np.int64)
     open_now = grippers > middle
-    for first, after in pairwise(starts):
+    for first, after in pairwise(bounds):
         crossed = (open_now[first + 1 : after] != open_now[first : after - 1]).any(axis=1)
         marks = np.append(np.flatnonzero(crossed) + first + 1, after - 1)
         rows = np.arange(first, after)

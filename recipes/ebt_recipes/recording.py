@@ -73,6 +73,7 @@ class EpisodeResult:
     """None where it was thrown away."""
     steps: int
     seconds: float
+    """Without pauses."""
     attempts: int
     """1 plus the retries."""
     why: str
@@ -159,8 +160,9 @@ class _Episode:
         """Those that are recorded."""
         self._most = round(limits.max_seconds * bench.spec.rate_hz)
         self._agent = agent
-        self._paused_s: float | None = None
-        self._meanwhile: tuple[Event, ...] = ()  # what happened while paused, for the next row
+        self._paused_s: float | None = None  # the last row before the pause under way
+        self._lost_s = 0.0  # to pauses
+        self._meanwhile: dict[str, Event] = {}  # in the pause: the first event of each kind, for the next row
         self._scene = bench.scene
         self._limits = limits
         self._hooks = hooks
@@ -171,40 +173,44 @@ class _Episode:
         self._last: Step | None = None
 
     def take(self, step: Step) -> Step | None:
-        """Let everybody look at a step, and return it with what they did to it; None while nothing is recorded."""
+        """Let everybody look at a step, and return it with what they did to it; None if it is not recorded."""
         upset = self._hooks.on_step(step)
         success = self._scene is not None and self._scene.succeeded()
         self._command = self._hooks.command()
         said = self._hooks.said()
         step = replace(step, events=(*step.events, *([] if upset is None else [upset]), *said))
-        paused = self._agent.paused and self._command in (Command.NONE, Command.PAUSE, Command.NOTE)
-        self._hooks.watch(Tick(self._number[0], self._number[1], self._seed, step, success, paused))
-        now_s = step.observation.time_s
-        recorded = None if paused else self._after_pause(step)
-        if paused:
-            self._meanwhile += step.events
-        else:
-            self.steps += 1
-        self._held_s = (now_s if self._held_s is None else self._held_s) if success and not paused else None
+        held, now_s = self._agent.paused, step.observation.time_s
+        self._hooks.watch(Tick(self._number[0], self._number[1], self._seed, step, success, held))
+        self._held_s = (now_s if self._held_s is None else self._held_s) if success and not held else None
         self._last = step
-        if self._command is Command.PAUSE and self._agent.paused:
+        if self._command is Command.PAUSE and held:
             self._agent.go_on()
-        elif self._command in (Command.PAUSE, Command.NOTE) and not self._agent.paused:
+        elif self._command in (Command.PAUSE, Command.NOTE) and not held:
             self._agent.pause(step.sent)
-            self._paused_s = now_s
-        return recorded
+        if held and not said and not self._ended_by_hand():
+            self._meanwhile = {event.kind: event for event in step.events} | self._meanwhile
+            return None
+        # In a pause too, what is said is written at once, so that nothing that ends the session can take it.
+        self.steps += 1
+        step = self._after_pause(step)
+        self._paused_s = now_s if self._agent.paused else None
+        return step
 
     def _after_pause(self, step: Step) -> Step:
         """The step, with what happened in the pause before it, if there was one."""
         if self._paused_s is None:
             return step
-        pause = Event(PAUSE, f"of {step.observation.time_s - self._paused_s:.1f} s before this row")
-        step = replace(step, events=(pause, *self._meanwhile, *step.events))
-        self._paused_s, self._meanwhile = None, ()
-        return step
+        lost_s = step.observation.time_s - self._paused_s
+        self._lost_s += lost_s
+        meanwhile, self._meanwhile = self._meanwhile.values(), {}
+        return replace(step, events=(Event(PAUSE, f"of {lost_s:.1f} s before this row"), *meanwhile, *step.events))
 
     def over(self) -> bool:
-        if self._ended_by_hand() or self._held() or self.steps >= self._most:
+        if self._ended_by_hand():
+            return True
+        if self._agent.paused:
+            return False
+        if self._held() or self.steps >= self._most:
             return True
         # A success that holds just now is given the time to last, even where the agent has let go.
         return self._last is not None and self._last.decision.done and self._held_s is None
@@ -216,10 +222,10 @@ class _Episode:
             episode=self._number[0],
             seed=self._seed,
             outcome=outcome,
-            command=self._command,
+            command=self._command if self._ended_by_hand() else Command.NONE,
             path=None,
             steps=self.steps,
-            seconds=0.0 if last is None else last.observation.time_s,
+            seconds=0.0 if last is None else last.observation.time_s - self._lost_s,
             attempts=1 if last is None else last.decision.attempt,
             why=why,
         )

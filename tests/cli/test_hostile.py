@@ -133,6 +133,7 @@ ABSURD = {
         CAMERAS.replace("top", "tick") % ("20.0", "null"),
         CAMERAS % ("NaN", "null"),
         CAMERAS % ("true", "null"),
+        CAMERAS % ("1" + "0" * 400, "null"),
     ),
     "calibration": ("{", "null", "[" * 100_000),
     "versions": ("{", "[1]", "\udcff".encode("utf-8", "surrogatepass")),
@@ -179,8 +180,9 @@ def reshape(name: str, file: h5py.File) -> None:
 
 
 def scalar(name: str, file: h5py.File) -> None:
+    dtype = file[name].dtype
     del file[name]
-    file[name] = 1.0
+    file[name] = np.zeros((), dtype)
 
 
 def huge(name: str, file: h5py.File) -> None:

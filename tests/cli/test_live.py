@@ -160,6 +160,8 @@ def test_a_pause_and_the_note_under_way_are_shown(spec: BenchSpec, ticks: Ticks)
     assert "paused: nothing is recorded, p goes on" in "\n".join(screen(view))
     typed.reverse()
     assert "note  the cube [sl▏  Enter keeps it, Esc gives it up" in "\n".join(screen(view))
+    typed[0] = "x" * 200 + "the end"
+    assert "xxthe end▏  Enter keeps it, Esc gives it up" in "\n".join(screen(view))
 
 
 def test_a_new_episode_starts_the_energy_strip_anew(spec: BenchSpec, ticks: Ticks) -> None:

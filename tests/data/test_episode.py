@@ -212,3 +212,14 @@ def test_a_changed_file_is_not_what_was_recorded(record: Callable[..., Path]) ->
     with Episode(path) as episode:
         assert episode.verify() is False
     assert Episode(copy_to_edit(path)).verify() is None
+
+
+def test_a_flood_of_events_is_no_episode(record: Callable[..., Path]) -> None:
+    path = record(4)
+    path.with_name("SHA256SUMS").unlink()
+    path.chmod(0o644)
+    with h5py.File(path, "r+") as file:
+        for data in file["events"].values():
+            data.resize(5_000, axis=0)
+    with pytest.raises(DataError, match="claims 5000 events"):
+        Episode(path)

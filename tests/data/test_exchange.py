@@ -68,12 +68,12 @@ def test_robomimic_finds_scaled_actions_and_can_take_them_back(record: Record, t
 
 
 def test_rows_around_a_pause_become_two_demonstrations(record: Record, tmp_path: Path) -> None:
-    paths = [record(6, pauses=(2,)), record(4)]
+    paths = [record(7, pauses=(2, 6)), record(4)]  # it ended in a pause
     made = to_aloha(paths, tmp_path / "aloha")
     assert [path for path, _ in made] == [paths[0], paths[0], paths[1]]
     with Episode(paths[0]) as episode, h5py.File(made[1][1]) as file:
-        np.testing.assert_array_equal(file["action"], episode.action[2:])
-        np.testing.assert_array_equal(file["observations/images/top"], episode.images("top")[2:])
+        np.testing.assert_array_equal(file["action"], episode.action[2:6])
+        np.testing.assert_array_equal(file["observations/images/top"], episode.images("top")[2:6])
     with h5py.File(to_robomimic(paths, tmp_path / "all.hdf5")) as file:
         data = file["data"]
         assert {name: int(demo.attrs["num_samples"]) for name, demo in data.items()} == {

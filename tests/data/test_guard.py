@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import pytest
 
 from ebt_data import guard
 from ebt_data.episode import Episode
 from ebt_data.errors import DataError
+from ebt_data.guard import ReaderBug
 from ebt_data.meta import EpisodeMeta
 from ebt_data.repair import repair
 from ebt_data.step import BenchSpec, Outcome, Step
@@ -141,16 +143,25 @@ def test_what_was_only_repaired_is_not_taken_for_ours(record: Record, tried: lis
     assert tried == ["evil.h5"]
 
 
-def test_a_cut_off_recording_is_tried_before_it_is_written_to(
-    record: Record, tried: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_cut_off_recording_is_tried_before_its_rows_are_written_to(
+    record: Record, tried: list[str], make_step: Callable[..., Step], spec: BenchSpec, meta: EpisodeMeta
 ) -> None:
-    part = foreign(record(3), "evil.part")
-    content = part.read_bytes()
+    ours = record(3).parent
+    writer = EpisodeWriter(ours, spec, meta, reserve_bytes=0)
+    for row in range(5):
+        writer.append(make_step(row, spec))
+    writer.leave()
+    with h5py.File(writer.path, "r+", locking=False) as file:  # a row that never got as far as the others
+        file["/action"].resize(4, axis=0)
+    part = foreign(writer.path, "evil.part")
+    writer.path.unlink()
     reader = stopped_reader()
     threading.Timer(0.1, reader.kill).start()
     (said,) = repair(part.parent)
     assert said == f"{part} is damaged: reading it ends a process with SIGKILL"
-    assert part.read_bytes() == content
+    with h5py.File(part, "r", locking=False) as file:
+        assert (len(file["/action"]), len(file["/time/tick"])) == (4, 5), "nothing was cut"
+    assert repair(part.parent) == ["evil.h5 was cut off; rows kept: 4, marked as aborted."]
 
 
 def test_damage_in_a_cut_off_recording_is_not_waited_for(record: Record, tried: list[str]) -> None:
@@ -189,7 +200,7 @@ def test_an_answer_about_another_file_is_a_bug(
     assert reader.stdin is not None
     reader.stdin.write(b'["/elsewhere.h5", 9]\n')
     reader.stdin.flush()
-    with pytest.raises(RuntimeError, match=r"answers about /elsewhere\.h5"):
+    with pytest.raises(ReaderBug, match=r"answers about /elsewhere\.h5"):
         Episode(path)
     Episode(path).close()
 

@@ -43,6 +43,18 @@ def test_neither_a_history_nor_a_chunk_reaches_over_a_pause(record: Record) -> N
     np.testing.assert_array_equal(batch["mask"], [[1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 1, 1]])
 
 
+def test_a_single_row_after_a_pause_is_not_learnt_from(record: Record) -> None:
+    windows = Windows([record(3), record(6, pauses=(2, 3, 5))], history=2, horizon=2)
+    np.testing.assert_array_equal(windows.row, [0, 1, 2, 0, 1, 3, 4])
+    np.testing.assert_array_equal(windows.starts, [0, 3, 7])
+    np.testing.assert_array_equal(windows.bounds, [0, 3, 5, 7])
+    np.testing.assert_array_equal(windows.actions[:, 0] - 400, windows.row)
+    shown = windows.images["top"][:]
+    np.testing.assert_array_equal(shown[5], windows.images["top"][5])
+    with Episode(windows.paths[1]) as episode:
+        np.testing.assert_array_equal(shown[5], episode.image("top", 3))
+
+
 def test_a_pause_that_is_trimmed_away_cuts_nothing(record: Record) -> None:
     path = record(6, pauses=(2, 4))
     add_label(path, "trim", [2, 6], "me")

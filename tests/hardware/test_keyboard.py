@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from ebt_data.errors import HardwareError
+from ebt_data.format import TEXT_BYTES
 from ebt_data.step import Actor, BenchSpec, Joints, Observation
-from ebt_hardware.keyboard import AHEAD_RAD, STEP_RAD, HeldKeys, KeyboardArm, TerminalKeys
+from ebt_hardware.keyboard import AHEAD_RAD, LINE_BYTES, STEP_RAD, HeldKeys, KeyboardArm, TerminalKeys
 
 
 class Typist:
@@ -75,6 +76,14 @@ def test_while_a_line_is_written_all_keys_belong_to_it(typist: Typist) -> None:
         typist.type("\n1s")
         assert (keys.written(), keys.written(), keys.line) == ("s 2 é!", None, None)
         assert [keys.poll(), arm(), arm()] == ["s", "1", "1"]
+
+
+def test_a_line_is_as_long_as_an_event_can_keep(typist: Typist) -> None:
+    with typist.keys as keys:
+        keys.write()
+        typist.type("é" * 200 + "\n")
+        assert keys.written() == "é" * (LINE_BYTES // 2)
+    assert LINE_BYTES <= TEXT_BYTES
 
 
 def test_esc_gives_a_line_up_and_an_empty_one_is_none(typist: Typist) -> None:

@@ -118,8 +118,7 @@ class Climber:
 
 def test_in_a_pause_the_arm_is_held_and_nothing_is_recorded(twin: Bench, tmp_path: Path) -> None:
     climber = Climber()
-    pressed = {3: Command.PAUSE, 5: Command.NOTE, 8: Command.PAUSE, 12: Command.SAVE}
-    hooks = by_tick(pressed, {6: Event("note", "the phone rang")})
+    hooks = by_tick({3: Command.PAUSE, 8: Command.PAUSE, 12: Command.SAVE}, {})
     with Episode(collected(twin, tmp_path, hooks, climber)) as episode:
         ticks_s, period_s = episode.time["tick"], 1 / twin.spec.rate_hz
         # Rows 0 to 3, then 5 ticks in which nothing is recorded, then 4 more rows.
@@ -127,15 +126,47 @@ def test_in_a_pause_the_arm_is_held_and_nothing_is_recorded(twin: Bench, tmp_pat
         begins = episode.action_asked[4, 0] - episode.action[3, 0]
         assert begins == pytest.approx(0.01, abs=1e-6), "from the goal that was held"
         assert (episode.pauses, climber.begun) == ([4], 2)
-        told = [(event.row, event.kind, event.text) for event in episode.events if event.kind in ("pause", "note")]
-    assert told == [(4, "pause", f"of {6 * period_s:.1f} s before this row"), (4, "note", "the phone rang")]
+        assert episode.stretches == [slice(0, 4), slice(4, 8)]
+        (told,) = (event.text for event in episode.events if event.kind == "pause")
+    assert told == f"of {6 * period_s:.1f} s before this row"
 
 
-def test_an_episode_may_end_in_a_pause_and_keeps_what_was_said_there(twin: Bench, tmp_path: Path) -> None:
-    hooks = by_tick({2: Command.NOTE, 6: Command.SAVE}, {4: Event("note", "good enough")})
+def test_what_is_said_in_a_pause_has_a_row_that_is_not_learnt_from(twin: Bench, tmp_path: Path) -> None:
+    pressed = {3: Command.PAUSE, 5: Command.NOTE, 8: Command.PAUSE, 12: Command.SAVE}
+    hooks = by_tick(pressed, {6: Event("note", "the phone rang")})
+    with Episode(collected(twin, tmp_path, hooks, Climber())) as episode:
+        assert [(event.row, event.text) for event in episode.events if event.kind == "note"] == [(4, "the phone rang")]
+        assert (episode.pauses, episode.stretches) == ([4, 5], [slice(0, 4), slice(5, 9)])
+        assert (episode.action[4] == episode.action[3]).all(), "the arm is held"
+
+
+def test_what_is_said_in_a_pause_is_kept_however_the_session_ends(twin: Bench, tmp_path: Path) -> None:
+    def interrupt(tick: Tick) -> None:
+        if tick.paused and tick.step.observation.time_s > 9.5 / twin.spec.rate_hz:
+            raise KeyboardInterrupt
+
+    hooks = replace(by_tick({2: Command.NOTE}, {4: Event("note", "too hot")}), watch=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        collected(twin, tmp_path, hooks, Still())
+    with Episode(*list_episodes(tmp_path)) as episode:
+        assert [event.text for event in episode.events if event.kind == "note"] == ["too hot"]
+
+
+def test_an_episode_may_end_in_a_pause(twin: Bench, tmp_path: Path) -> None:
+    results: list[EpisodeResult] = []
+    hooks = replace(by_tick({2: Command.PAUSE, 42: Command.SAVE}, {}), report=results.append)
     with Episode(collected(twin, tmp_path, hooks, Still())) as episode:
-        assert (len(episode), episode.pauses) == (4, [3])
-        assert [(event.row, event.text) for event in episode.events if event.kind == "note"] == [(3, "good enough")]
+        assert (len(episode), episode.pauses, episode.stretches) == (4, [3], [slice(0, 3)])
+    assert [result.seconds for result in results] == pytest.approx([2 / twin.spec.rate_hz])
+
+
+def test_a_pause_that_begins_with_the_last_tick_holds_the_end_up(twin: Bench, tmp_path: Path) -> None:
+    results: list[EpisodeResult] = []
+    hooks = replace(by_tick({2: Command.NOTE, 9: Command.PAUSE}, {}), report=results.append)
+    limits = Limits(max_seconds=3 / twin.spec.rate_hz)
+    with Recorder(tmp_path, twin.spec) as recorder, pytest.raises(TaskFailed):
+        collect(twin, Still(), recorder, tmp_path, META, CollectPlan(1, limits, patience=1), hooks)
+    assert [(result.steps, result.why, result.command) for result in results] == [(3, "time limit", Command.NONE)]
 
 
 def test_a_pause_takes_nothing_from_the_time_limit(twin: Bench, tmp_path: Path) -> None:
