@@ -18,13 +18,15 @@ class Growing:
         self._one = h5py.h5s.create_simple((1, *self._tail))
         self.length = int(dataset.shape[0])
 
-    def append(self, value: Any) -> None:
-        """Add one entry.
+    def append(self, value: Any) -> bytes:
+        """Add one entry; returns it as it is stored.
 
         Raises:
             ValueError: it does not have an entry's shape.
         """
-        self._write(np.asarray(value, self._dtype).reshape(1, *self._tail), self._one)
+        block = np.asarray(value, self._dtype).reshape(1, *self._tail)
+        self._write(block, self._one)
+        return block.tobytes()
 
     def extend(self, values: NDArray[Any]) -> None:
         """Add several entries at once, `[N, *tail]`."""

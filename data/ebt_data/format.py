@@ -121,6 +121,10 @@ def motor_columns() -> list[Column]:
     ]
 
 
+SUMS = Column("/sums/row", np.uint32)
+"""One entry a row, see `row_sums.py`; absent from episodes of recorders that kept none."""
+
+
 def create(file: h5py.File, column: Column) -> h5py.Dataset:
     """Make an empty dataset that can grow without end."""
     return file.create_dataset(

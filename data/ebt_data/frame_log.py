@@ -23,6 +23,8 @@ class FrameLog:
         self._kept: Frame | None = None
         self._kept_tick_s = np.nan  # when the last kept frame was first shown
         self._offset, self._length, self._depth_index = 0, 0, -1
+        self.fresh: list[bytes] = []
+        """What was stored for the last row: nothing, a picture, or a picture and its depth."""
         if len(file[f"/images/{camera}/length"]):  # going on with an episode
             self._offset, self._length = (int(file[f"/images/{camera}/{name}"][-1]) for name in ("offset", "length"))
             if "frames" in self._growing:
@@ -36,6 +38,7 @@ class FrameLog:
         """
         same = self._kept is not None and (frame.number, frame.device_s) == (self._kept.number, self._kept.device_s)
         new = frame.image.size > 0 and not dropped and not same
+        self.fresh = []
         if new:
             self._store(frame, tick_s)
         return self._values(frame, tick_s, repeated=not new and self._length > 0, dropped=dropped)
@@ -52,9 +55,10 @@ class FrameLog:
         self._offset, self._length = pixels.length, len(blob)
         pixels.extend(np.frombuffer(blob, np.uint8))
         self._depth_index = -1
+        self.fresh.append(blob)
         if "frames" in self._growing and frame.depth is not None:
             self._depth_index = self._growing["frames"].length
-            self._growing["frames"].append(frame.depth)
+            self.fresh.append(self._growing["frames"].append(frame.depth))
         self._kept, self._kept_tick_s = frame, tick_s
 
     def _values(self, frame: Frame, tick_s: float, *, repeated: bool, dropped: bool) -> dict[str, Any]:

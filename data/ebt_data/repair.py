@@ -10,11 +10,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ebt_data import attributes, codec, commit, guard, superblock
+from ebt_data import attributes, codec, commit, guard, row_sums, superblock
 from ebt_data import format as layout
 from ebt_data.errors import DataError
 from ebt_data.hdf5 import tree
-from ebt_data.step import Outcome
+from ebt_data.step import BenchSpec, Outcome
+
+UNSYNCED_S = 5.0
+"""So much at the end of a recording may not have reached the disk: a sync is asked for each second."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def repair_part(part: Path, *, foreign: bool = False) -> Repaired | None:
 def level(part: Path, *, foreign: bool = False) -> tuple[int, bool] | None:
     """Make one `.part` whole in place: how many rows, and whether the episode had been ended; None where it had no row.
 
-    `foreign`: as in `repair_part`.
+    `foreign`: as in `repair_part`. Before that trial only the mark that a process writes it is taken out of its head.
 
     Raises:
         BlockingIOError: a live process is writing it.
@@ -91,7 +94,7 @@ def level(part: Path, *, foreign: bool = False) -> tuple[int, bool] | None:
             return rows, complete
     except BlockingIOError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, ArithmeticError, MemoryError) as error:
         raise DataError(f"{part} cannot be repaired ({error}); it is left as it is") from error
 
 
@@ -99,12 +102,14 @@ def _level(part: Path) -> tuple[int, bool]:
     """Cut every dataset of the format to the rows that all have; how many, and whether the episode had been ended."""
     with h5py.File(part, "r+", libver=layout.LIBVER, locking=False) as file:
         attrs = attributes.read(file)
-        spec, datasets = attributes.spec(attrs), tree(file)
-        per_row = layout.by_row(datasets, spec, attributes.meta(attrs).kind)
-        rows = min(len(data) for data in per_row.values())
+        spec, meta, datasets = attributes.spec(attrs), attributes.meta(attrs), tree(file)
+        per_row = layout.by_row(datasets, spec, meta.kind)
+        sums = [datasets[layout.SUMS.path]] if layout.SUMS.path in datasets else []
+        rows = min(len(data) for data in (*per_row.values(), *sums))
         while rows and not _is_whole(datasets, spec.cameras, rows - 1):
             rows -= 1
-        for data in per_row.values():
+        rows = _as_recorded(part, datasets, spec, meta.kind, rows)
+        for data in (*per_row.values(), *sums):
             _cut(data, rows)
         listed = [column.path for column in (*layout.event_columns(), *layout.motor_columns())]
         for group in layout.LISTS:
@@ -116,6 +121,17 @@ def _level(part: Path) -> tuple[int, bool]:
         if not complete:
             attributes.mark(file, Outcome.ABORTED.value, complete=False)
     return rows, complete
+
+
+def _as_recorded(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str, rows: int) -> int:
+    """How many of the rows are what was recorded: a power cut may leave others at the end."""
+    wrong = row_sums.first_wrong(datasets, spec, kind, rows)
+    if wrong is None:
+        return rows
+    ticks = datasets["/time/tick"]
+    if wrong == 0 or ticks[rows - 1] - ticks[wrong] > UNSYNCED_S:
+        raise DataError(f"{part} is damaged: row {wrong} of {rows} is not what was recorded; it is left as it is")
+    return wrong
 
 
 def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: int) -> bool:

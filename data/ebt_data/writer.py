@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ebt_data import attributes, codec, commit
+from ebt_data import attributes, codec, commit, row_sums
 from ebt_data import format as layout
 from ebt_data.column import Growing
 from ebt_data.errors import DataError
@@ -63,8 +63,9 @@ class EpisodeWriter:
         self.rows = 0
         self._file: h5py.File | None = None
         self._columns: dict[str, Growing] = {}
-        self._events: list[Growing] = []
-        self._motors: list[Growing] = []
+        self._events: dict[str, Growing] = {}
+        self._motors: dict[str, Growing] = {}
+        self._sums: dict[str, Growing] = {}
         self._logs: dict[str, FrameLog] = {}
         self._syncer = ThreadPoolExecutor(1, "fdatasync")
         self._sync: Future[None] | None = None
@@ -92,16 +93,17 @@ class EpisodeWriter:
         values = self._values(step)
         for camera, log in self._logs.items():
             values |= log.row(step.observation.frames[camera], tick_s, camera in dropped)
+        lists: list[dict[str, bytes]] = []
         for event in step.events:
             entry = (tick_s, self.rows, clip(event.kind, layout.KIND_BYTES), clip(event.text, layout.TEXT_BYTES))
-            for growing, value in zip(self._events, entry, strict=True):
-                growing.append(value)
+            lists.append(_append(self._events, entry))
         for motor in step.observation.motors:
             said = (self.rows, motor.joint, motor.temperature_c, motor.voltage_v, motor.error_bits)
-            for growing, value in zip(self._motors, said, strict=True):
-                growing.append(value)
-        for name, growing in self._columns.items():  # /time/tick last: where it stands, the row is whole
-            growing.append(values[name])
+            lists.append(_append(self._motors, said))
+        # /time/tick last: where it stands, all that is learnt from is whole.
+        entries = _append(self._columns, [values[path] for path in self._columns])
+        fresh = [pixels for camera in sorted(self._logs) for pixels in self._logs[camera].fresh]
+        _append(self._sums, [row_sums.of_row(entries, lists, fresh)])
         self._file.flush()
         self.rows += 1
         self._keep_synced()
@@ -114,7 +116,7 @@ class EpisodeWriter:
         # Built in memory and written as a whole: a kill leaves an empty file, a cut one or the whole layout, and each
         # can be told from the others. HDF5's own writes before SWMR begins can leave anything.
         encoding = codec.QOI if self._quality is None else codec.JPEG
-        image = _empty_file([*rows, *lists, *frames], spec, self._meta, encoding)
+        image = _empty_file([*rows, *lists, *frames, layout.SUMS], spec, self._meta, encoding)
         with open(self._handle, "wb", closefd=False) as raw:
             raw.write(image)
         return self._open()
@@ -126,9 +128,10 @@ class EpisodeWriter:
         file = h5py.File(self.path, "r+", libver=layout.LIBVER, locking=False, rdcc_nbytes=0)
         file.swmr_mode = True
         rows = layout.row_columns(self._spec, self._meta.kind, _shapes(file.get("/privileged", {})))
-        self._columns = {column.path: Growing(file[column.path]) for column in rows}
-        self._events = [Growing(file[column.path]) for column in layout.event_columns()]
-        self._motors = [Growing(file[column.path]) for column in layout.motor_columns()]
+        self._columns, self._events, self._motors, self._sums = (
+            {column.path: Growing(file[column.path]) for column in columns}
+            for columns in (rows, layout.event_columns(), layout.motor_columns(), [layout.SUMS])
+        )
         self._logs = {name: FrameLog(file, name, shape, self._quality) for name, shape in self._spec.cameras.items()}
         return file
 
@@ -251,6 +254,11 @@ def _shapes(privileged: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         name: tuple(value.shape[1:]) if isinstance(value, h5py.Dataset) else np.shape(value)
         for name, value in privileged.items()
     }
+
+
+def _append(to: Mapping[str, Growing], entry: Sequence[Any]) -> dict[str, bytes]:
+    """Add an entry to each, in order; returns them by path as they are stored."""
+    return {path: growing.append(value) for (path, growing), value in zip(to.items(), entry, strict=True)}
 
 
 def _empty_file(columns: list[layout.Column], spec: BenchSpec, meta: EpisodeMeta, encoding: str) -> bytes:

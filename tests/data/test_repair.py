@@ -164,3 +164,70 @@ def test_a_lossless_recording_is_repaired_like_any_other(
         for row in range(9):
             shown = make_step(row, spec).observation.frames["top"].image
             np.testing.assert_array_equal(episode.image("top", row), shown)
+
+
+@pytest.fixture
+def cut_off(
+    make_spec: Callable[..., BenchSpec], make_step: Callable[..., Step], meta: EpisodeMeta, tmp_path: Path
+) -> Path:
+    """A `.part` of 300 rows, six seconds, with depth."""
+    spec = make_spec(depth=True)
+    writer = EpisodeWriter(tmp_path, spec, meta, reserve_bytes=0)
+    for row in range(300):
+        writer.append(make_step(row, spec, (Event("mark", "here"),) if row == 296 else ()))
+    writer.leave()
+    return writer.path
+
+
+STALE = {
+    "a number": ("/observations/qpos", 295),
+    "a stamp": ("/time/top/device", 295),
+    "an age that is not a number": ("/time/wrist/age", 295),
+    "an event": ("/events/text", 0),
+    "a motor": ("/motors/temperature", 98),
+    "depth": ("/depth/wrist/frames", 177),
+}
+
+
+@pytest.mark.parametrize(("path", "entry"), STALE.values(), ids=STALE)
+def test_a_row_that_the_disk_kept_otherwise_ends_the_recording_there(cut_off: Path, path: str, entry: int) -> None:
+    with h5py.File(cut_off, "r+", locking=False) as file:
+        file[path][entry] = b"" if path == "/events/text" else np.zeros_like(file[path][entry])
+    (said,) = repair(cut_off.parent)
+    assert f"rows kept: {296 if path.startswith(('/events', '/motors')) else 295}" in said
+    with Episode(cut_off.with_suffix(".h5")) as episode:
+        assert np.isfinite(episode.qpos).all() and len(episode.events) == 0
+
+
+def test_a_picture_of_which_only_the_middle_is_wrong_is_noticed(cut_off: Path) -> None:
+    with h5py.File(cut_off, "r+", locking=False) as file:
+        middle = int(file["/images/top/offset"][290]) + int(file["/images/top/length"][290]) // 2
+        file["/images/top/bytes"][middle] ^= 1
+        first = int(np.argmax(file["/images/top/offset"][:] == file["/images/top/offset"][290]))
+    assert f"rows kept: {first}, " in repair(cut_off.parent)[0]
+
+
+def test_where_more_than_a_power_cut_takes_is_wrong_nothing_is_cut(cut_off: Path) -> None:
+    with h5py.File(cut_off, "r+", locking=False) as file:
+        file["/action"][10, 0] += 1
+    (said,) = repair(cut_off.parent)
+    assert "row 10 of 300 is not what was recorded; it is left as it is" in said
+    with h5py.File(cut_off, "r", locking=False) as file:
+        assert len(file["/action"]) == 300
+
+
+def test_a_recording_without_sums_is_repaired_as_ever(cut_off: Path) -> None:
+    with h5py.File(cut_off, "r+", locking=False) as file:
+        del file["/sums"]
+        file["/action"].resize(299, axis=0)
+    assert "rows kept: 299" in repair(cut_off.parent)[0]
+
+
+def test_numbers_that_no_index_can_be_leave_the_file_as_it_is(cut_off: Path) -> None:
+    with h5py.File(cut_off, "r+", locking=False) as file:
+        offsets = file["/images/top/offset"][:].astype(np.float64)
+        del file["/images/top/offset"]
+        offsets[-1] = np.inf
+        file["/images"].create_dataset("top/offset", data=offsets, maxshape=(None,), chunks=True)
+    (said,) = repair(cut_off.parent)
+    assert said.startswith(f"{cut_off} cannot be repaired") and "Traceback" not in said

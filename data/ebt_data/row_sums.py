@@ -1,0 +1,92 @@
+"""A sum of each row, which tells what was recorded from what a power cut left half written.
+
+CRC-32 over, one behind the other as they are stored (little-endian, texts padded):
+
+1. the row's entry of every dataset with one entry a row, but the sum's own, by path in alphabetical order;
+2. each entry of `/events`, then of `/motors`, that belongs to the row, by path in alphabetical order;
+3. for each camera by name, the picture, then the depth, where the row shows another one than the row before.
+
+of_row(entries, lists, fresh) -> int            first_wrong(datasets, spec, kind, rows) -> int | None
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import h5py
+import numpy as np
+
+from ebt_data import format as layout
+from ebt_data.step import BenchSpec
+
+_ROWS = 4096
+"""Read at once."""
+
+
+def of_row(entries: Mapping[str, bytes], lists: Iterable[Mapping[str, bytes]], fresh: Iterable[bytes]) -> int:
+    """The sum of one row: its entries by path, what was appended to lists in it, and the pictures that are new in it."""
+    told = zlib.crc32(_joined(entries))
+    for entry in lists:
+        told = zlib.crc32(_joined(entry), told)
+    for pixels in fresh:
+        told = zlib.crc32(pixels, told)
+    return told
+
+
+def first_wrong(datasets: Mapping[str, h5py.Dataset], spec: BenchSpec, kind: str, rows: int) -> int | None:
+    """The first of so many rows that is not what was recorded; None where all are, or nobody kept sums.
+
+    Every dataset with one entry a row has so many at least, and every picture of theirs is there.
+    """
+    if layout.SUMS.path not in datasets:
+        return None
+    columns = layout.by_row(dict(datasets), spec, kind)
+    fresh = [_Fresh(datasets, camera) for camera in sorted(spec.cameras)]
+    said = [_List(datasets, columns) for columns in (layout.event_columns(), layout.motor_columns())]
+    for first in range(0, rows, _ROWS):
+        after = min(rows, first + _ROWS)
+        sums = datasets[layout.SUMS.path][first:after]
+        block = {path: data[first:after] for path, data in columns.items()}
+        for place, row in enumerate(range(first, after)):
+            entries = {path: values[place : place + 1].tobytes() for path, values in block.items()}
+            lists = (entry for part in said for entry in part.of(row))
+            pixels = (shown for camera in fresh for shown in camera.of(row))
+            if of_row(entries, lists, pixels) != sums[place]:
+                return row
+    return None
+
+
+def _joined(entries: Mapping[str, bytes]) -> bytes:
+    return b"".join(entries[path] for path in sorted(entries))
+
+
+class _List:
+    """What was appended to one group's datasets, by row."""
+
+    def __init__(self, datasets: Mapping[str, h5py.Dataset], columns: Sequence[layout.Column]) -> None:
+        count = min(len(datasets[column.path]) for column in columns)  # a cut may fall between two
+        self._columns = {column.path: datasets[column.path][:count] for column in columns}
+        (self._rows,) = (values for path, values in self._columns.items() if path.endswith("/row"))
+
+    def of(self, row: int) -> Iterator[Mapping[str, bytes]]:
+        first, after = np.searchsorted(self._rows, (row, row + 1))
+        for place in range(first, after):
+            yield {path: values[place : place + 1].tobytes() for path, values in self._columns.items()}
+
+
+class _Fresh:
+    """What a camera's rows show that the row before did not."""
+
+    def __init__(self, datasets: Mapping[str, h5py.Dataset], camera: str) -> None:
+        self._pixels = datasets[f"/images/{camera}/bytes"]
+        self._where = np.stack([datasets[f"/images/{camera}/{name}"][:] for name in ("offset", "length")], axis=1)
+        self._depth = datasets.get(f"/depth/{camera}/frames")
+        self._index = None if self._depth is None else datasets[f"/depth/{camera}/index"][:]
+
+    def of(self, row: int) -> Iterator[bytes]:
+        offset, length = self._where[row]
+        if length > 0 and (row == 0 or (self._where[row] != self._where[row - 1]).any()):
+            yield self._pixels[offset : offset + length].tobytes()
+        if self._depth is not None and self._index is not None:
+            index = self._index[row]
+            if 0 <= index < len(self._depth) and (row == 0 or index != self._index[row - 1]):
+                yield self._depth[index].tobytes()
