@@ -1,6 +1,6 @@
 """What a demonstration is judged by, in figures: its timing, its pictures, and what the arm did.
 
-Shapes: T rows, J joints. Of a trimmed episode only what is left counts.
+Shapes: T rows, J joints. Only the rows that are learnt from count: of a trimmed episode what is left.
 """
 
 from typing import TYPE_CHECKING
@@ -73,12 +73,12 @@ class Measures(Said):
 
 def measure(episode: "Episode") -> Measures:
     """Judge one demonstration."""
-    kept = episode.trimmed
+    kept = episode.learnt
     ticks, action, qpos = episode.time["tick"][kept], episode.action[kept], episode.qpos[kept]
     joints, rate_hz = episode.spec.joints, episode.spec.rate_hz
     arm = np.array(["gripper" not in name for name in joints])
     rows = len(ticks)
-    pauses = np.array([stretch.start - kept.start for stretch in episode.stretches[1:]], int)
+    pauses = np.flatnonzero(np.isin(kept, episode.pauses) & (np.arange(rows) > 0))
     paused_s = float((ticks[pauses] - ticks[pauses - 1]).sum())
     grips = gripper_events(action[:, ~arm])
     still = idle(action, rate_hz)
@@ -179,11 +179,11 @@ def share(which: NDArray[np.bool_]) -> float | None:
 def _camera(episode: "Episode", name: str) -> Seen:
     from ebt_data.errors import DataError
 
-    kept = episode.trimmed
+    kept = episode.learnt
     times = {what: column[kept] for what, column in episode.camera_time(name).items()}
     expected = min(1.0, episode.spec.cameras[name].rate_hz / episode.spec.rate_hz)
     means, spreads = [], []
-    for row in np.linspace(kept.start, kept.stop - 1, LOOKED_AT).astype(int):
+    for row in kept[np.linspace(0, len(kept) - 1, LOOKED_AT).astype(int)]:
         try:
             picture = episode.image(name, int(row))
         except DataError:

@@ -124,7 +124,11 @@ class BenchView(ABC):
 
     def footer(self, width: int) -> str:
         """The last line: what can be pressed."""
-        return self.keys if self._keys else "Ctrl-C stops: the arm parks first"
+        if not self._keys:
+            return "Ctrl-C stops: the arm parks first"
+        if len(self.keys) <= width:
+            return self.keys
+        return " ".join(what.split()[0] for what in self.keys.split("  ")) + "  (--help says more)"
 
     @abstractmethod
     def body(self, tick: "Tick", width: int, height: int) -> RenderableType:
@@ -143,14 +147,14 @@ class BenchView(ABC):
         if tick is None:
             return ""
         return (
-            f"episode {tick.episode} of {tick.target}  t {tick.step.observation.time_s:.1f} s  {self.tally()}"
+            f"episode {tick.episode} of {tick.target}  t {tick.seconds:.1f} of {tick.longest_s:g} s  {self.tally()}"
             f"  {self._rate(tick).plain}  {self._ages(tick).plain}"
         )
 
     def _episode(self, tick: "Tick", width: int) -> Text:
         seed = "" if tick.seed is None else f"  seed {tick.seed}"
         words, style = self.state(tick)
-        head = f"episode {tick.episode} of {tick.target}{seed}  t {tick.step.observation.time_s:4.1f} s  "
+        head = f"episode {tick.episode} of {tick.target}{seed}  t {tick.seconds:4.1f} of {tick.longest_s:g} s  "
         return widgets.clip(Text.assemble((head, "bold"), (words, style)), width)
 
     def _progress(self, tick: "Tick", width: int) -> Text:
@@ -228,7 +232,7 @@ class CollectView(BenchView):
         if self.ended is not None:
             return ("saved", "bold green") if self.ended.path else (f"not kept: {self.ended.why}", "bold yellow")
         if tick.paused:
-            return "paused: nothing is recorded, p goes on", "bold yellow"
+            return "paused, p goes on", "bold yellow"
         return ("task done", "bold green") if tick.success else ("● recording", "bold red")
 
     def tally(self) -> str:

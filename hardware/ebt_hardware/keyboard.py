@@ -31,6 +31,8 @@ STEP_RAD = 0.05
 AHEAD_RAD = 0.3  # how far the goal may run ahead of a joint that is stopped: a grip, not a push
 ESCAPE_S = 0.025  # an arrow's bytes come together; an Esc that stays alone so long is one
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;]*|O)([A-Za-z~])")
+_PASTE, _PASTED = "\x1b[200~", "\x1b[201~"  # what a terminal puts around text that was pasted, where it was asked to
+_PASTING, _NOT_PASTING = b"\x1b[?2004h", b"\x1b[?2004l"
 _ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 _NAMES = {
     "\x1b": "esc",
@@ -57,6 +59,7 @@ class TerminalKeys:
     """Key presses on the terminal, without echo and without waiting for Enter; Ctrl-C works as ever.
 
     A terminal tells of no release: one press, one step. Ctrl-Z is off, since a stopped program feeds no watchdog.
+    Pasted text goes into a line that is being written, as one line, and nowhere else; Alt with a key is no key.
     Where stdin is not a terminal there are no keys: `active` is False and `notice` says so.
     """
 
@@ -135,6 +138,7 @@ class TerminalKeys:
             signal.signal(signal.SIGCONT, self._on_continue)
             self._on_continue = None
         if self._saved is not None and self._file is not None:
+            self._tell(_NOT_PASTING)
             # FLUSH: keys meant for the arm must not reach the shell.
             with suppress(termios.error):  # a terminal that was closed has no settings to restore
                 termios.tcsetattr(self._file, termios.TCSAFLUSH, self._saved)
@@ -144,9 +148,16 @@ class TerminalKeys:
         if self._file is None:
             return
         tty.setcbreak(self._file)
+        self._tell(_PASTING)
         settings = termios.tcgetattr(self._file)
         settings[6][termios.VSUSP] = b"\x00"
         termios.tcsetattr(self._file, termios.TCSANOW, settings)
+
+    def _tell(self, said: bytes) -> None:
+        """Ask the terminal for something, if it is one that can be asked."""
+        if self._file is not None and os.environ.get("TERM", "dumb") != "dumb":
+            with suppress(OSError):  # it may be open for reading only, or closed
+                os.write(self._file, said)
 
     def _continued(self, number: int, frame: FrameType | None) -> None:
         """The shell restores its own settings while a program is stopped; a terminal that closes wakes us too."""
@@ -185,6 +196,18 @@ class TerminalKeys:
     def _next(self) -> str | None:
         """Take a key off what was typed: None when it is not whole yet, empty when it is not one of ours."""
         typed = self._typed
+        if typed.startswith(_PASTE):
+            text, ended, rest = typed.removeprefix(_PASTE).partition(_PASTED)
+            if not ended:
+                return None
+            self._typed = rest
+            if self._line is not None:
+                for key in filter(str.isprintable, " ".join(text.split())):
+                    self._take(key)
+            return ""
+        if typed[0] == "\x1b" and typed[1:2].isprintable() and typed[1:2] not in ("", "[", "O"):
+            self._typed = typed[2:]  # Alt with a key
+            return ""
         if sequence := _SEQUENCE.match(typed):
             self._typed = typed[sequence.end() :]
             return _ARROWS.get(sequence.group(1), "")

@@ -88,7 +88,9 @@ def collect(
             again.append(seed)
         if result.command is Command.BACK and kept:
             recorder.settle()
-            again.append(_throw_away(kept.pop()))
+            taken = kept.pop()
+            again.append(_throw_away(taken))
+            hooks.report(replace(taken, path=None, outcome=Outcome.ABORTED, command=Command.BACK, why="taken back"))
             discarded += 1
         discarded += result.path is None
         in_a_row = in_a_row + 1 if result.outcome is Outcome.FAILURE else 0

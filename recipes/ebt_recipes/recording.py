@@ -2,7 +2,7 @@
 
 Command: NONE | SAVE | DISCARD | REDO | BACK | STOP | PAUSE | NOTE
 Limits(max_seconds, hold_s=0.5)
-Tick(episode, target, seed, step, success)                               for the screen, every tick
+Tick(episode, target, seed, step, success, ...)                          for the screen, every tick
 EpisodeResult(episode, seed, outcome, command, path, steps, seconds, attempts, why)  for the screen, every episode
 Hooks(watch, report, command, said, on_step)                             all optional
 record_episode(bench, agent, recorder, meta, limits, hooks, number) -> EpisodeResult
@@ -57,7 +57,11 @@ class Tick:
     success: bool
     """The success test holds just now; always False on a real bench."""
     paused: bool = False
-    """The arm is held, and the step is not recorded."""
+    """The arm is held, and nothing is recorded but what is said."""
+    seconds: float = 0.0
+    """Of the episode so far, without pauses."""
+    longest_s: float = float("inf")
+    """After which it ends by itself."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,9 @@ class _Episode:
         said = self._hooks.said()
         step = replace(step, events=(*step.events, *([] if upset is None else [upset]), *said))
         held, now_s = self._agent.paused, step.observation.time_s
-        self._hooks.watch(Tick(self._number[0], self._number[1], self._seed, step, success, held))
+        lost_s = self._lost_s + (0.0 if self._paused_s is None else now_s - self._paused_s)
+        longest_s = self._limits.max_seconds
+        self._hooks.watch(Tick(*self._number, self._seed, step, success, held, now_s - lost_s, longest_s))
         self._held_s = (now_s if self._held_s is None else self._held_s) if success and not held else None
         self._last = step
         if self._command is Command.PAUSE and held:

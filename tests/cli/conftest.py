@@ -59,7 +59,10 @@ def spec() -> BenchSpec:
 @pytest.fixture
 def ticks() -> Callable[[int], list[Tick]]:
     """Make so many ticks of one rollout."""
-    return lambda count: [Tick(1, 10, 7, rollout_step(row), success=False) for row in range(count)]
+    return lambda count: [
+        Tick(1, 10, 7, rollout_step(row), success=False, seconds=rollout_step(row).observation.time_s, longest_s=15.0)
+        for row in range(count)
+    ]
 
 
 @pytest.fixture

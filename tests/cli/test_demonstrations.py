@@ -70,6 +70,8 @@ def test_a_pause_is_neither_length_nor_lateness_and_its_note_is_told(spec: Bench
                 events = (Event(PAUSE), Event("note", "the phone [rang]")) if row == 30 else ()
                 shown = replace(shown, observation=late, events=events)
             recorder.append(shown)
+        end = replace(shown.observation, time_s=shown.observation.time_s + 3.0)  # it was ended in a pause
+        recorder.append(replace(shown, observation=end, events=(Event(PAUSE),)))
         path = recorder.finish(Outcome.SUCCESS)
     report = judged(path)
     found, period_s = report.facts["measures"], 1 / spec.rate_hz

@@ -86,6 +86,26 @@ def test_a_line_is_as_long_as_an_event_can_keep(typist: Typist) -> None:
     assert LINE_BYTES <= TEXT_BYTES
 
 
+def test_what_is_pasted_is_text_and_no_keys(typist: Typist) -> None:
+    with typist.keys as keys:
+        typist.type("\x1b[200~save\nquit\x1b[201~m")
+        assert typist.pressed() == ["m"]
+        keys.write()
+        typist.type("the \x1b[200~arm\nis hot")
+        assert keys.written() is None
+        typist.type("\r\x1b[201~!\n")
+        assert keys.written() == "the arm is hot!"
+
+
+def test_alt_with_a_key_is_no_key(typist: Typist) -> None:
+    with typist.keys as keys:
+        typist.type("\x1bb\x1bq")
+        assert typist.pressed() == []
+        keys.write()
+        typist.type("a\x1bbc\n")
+        assert keys.written() == "ac"
+
+
 def test_esc_gives_a_line_up_and_an_empty_one_is_none(typist: Typist) -> None:
     with typist.keys as keys:
         for typed in ("  \n", "half a\x1b[A", "\n"):

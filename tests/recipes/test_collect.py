@@ -175,6 +175,9 @@ def test_a_pause_takes_nothing_from_the_time_limit(twin: Bench, tmp_path: Path) 
     with Episode(collected(twin, tmp_path, hooks, Still(), Limits(max_seconds=6 / twin.spec.rate_hz))) as episode:
         assert len(episode) == 5
     assert [tick.paused for tick in ticks] == [False] * 2 + [True] * 59 + [False] * 3
+    period_s = 1 / twin.spec.rate_hz
+    assert [tick.seconds for tick in ticks[:3]] == pytest.approx([0, period_s, period_s])
+    assert ticks[-1].seconds == pytest.approx(3 * period_s)
 
 
 def test_redo_lays_the_same_scene_again(twin: Bench, tmp_path: Path) -> None:
@@ -185,7 +188,8 @@ def test_redo_lays_the_same_scene_again(twin: Bench, tmp_path: Path) -> None:
 def test_back_takes_the_one_before_too_and_lays_its_scene_first(twin: Bench, tmp_path: Path) -> None:
     pressed = (Command.SAVE, Command.SAVE, Command.BACK, Command.SAVE, Command.SAVE)
     summary, results = session(twin, tmp_path, replace(SHORT, target=3), *pressed, Command.SAVE)
-    assert [result.seed for result in results] == [10, 11, 12, 11, 12]
+    assert [result.seed for result in results] == [10, 11, 12, 11, 11, 12]
+    assert [(result.episode, result.why) for result in results[2:4]] == [(3, "operator: back"), (2, "taken back")]
     assert [path.name for path in summary.kept] == [path.name for path in list_episodes(tmp_path)]
     assert (len(summary.kept), summary.discarded) == (3, 2)
     assert len(list_episodes(tmp_path / ".trash")) == 2
