@@ -83,7 +83,7 @@ def run(arguments: Sequence[str] | None = None, came: Sequence[int] = ()) -> int
         _show(str(error), error.hint, getattr(error, "__notes__", ()))
         return error.exit_code
     except typer.TyperException as misuse:
-        _show(misuse.format_message(), f"{_path(misuse)} --help")
+        _show(misuse.format_message().replace("Value error, ", ""), f"{_path(misuse)} --help")
         return misuse.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebt_cli.console import Stopped, bell, near, result_table, say
-from ebt_cli.names import EPISODES, LONGEST, complete_bench, task_option
+from ebt_cli.names import DAY_S, EPISODES, LAST_SEED, LONGEST, MOST_HZ, complete_bench, task_option
 from ebt_data.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -38,11 +38,18 @@ def collect(
         int, typer.Option("--episodes", "-n", min=1, help="Good demonstrations that the folder shall hold.")
     ] = 30,
     out: Annotated[Path, typer.Option(help="Folder of the dataset; an unfinished one is continued.")] = EPISODES,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first scene, where a twin lays it out.")] = 0,
-    seconds: Annotated[float | None, typer.Option(min=1, help="Longest demonstration.", show_default=LONGEST)] = None,
-    rate: Annotated[float | None, typer.Option(min=1, help="Ticks a second, instead of the bench file's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Of the first scene, where a twin lays it out.")] = 0,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, max=DAY_S, help="Longest demonstration.", show_default=LONGEST)
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=1, max=MOST_HZ, help="Ticks a second, instead of the bench file's.")
+    ] = None,
     lossless: Annotated[
-        bool, typer.Option("--lossless", help="Keep every pixel as it came (QOI), 2 to 7 times as large as JPEG.")
+        bool,
+        typer.Option(
+            "--lossless", help="Keep every pixel as it came (QOI): a camera's pictures take several times the room."
+        ),
     ] = False,
 ) -> None:
     """Record demonstrations until the folder holds enough good ones.

@@ -13,10 +13,11 @@ USUAL = "twin"
 """The bench of every verb that is not told another."""
 
 
-def collect(out: str, bench: str, task: str, count: int | None = None) -> str:
+def collect(out: str, bench: str, task: str, count: int | None = None, operator: str = "") -> str:
     """`ebt collect`, to go on with what lies in `out`; a bench or task that is not known is "" and left out."""
     number = [] if count is None else ["-n", str(count)]
-    return join(["ebt", "collect", *_bench(bench), *_task(bench, task), *number, "--out", out])
+    hand = ["--operator", operator] if operator == "keyboard" else []
+    return join(["ebt", "collect", *_bench(bench), *_task(bench, task), *hand, *number, "--out", out])
 
 
 def deploy(run: str, bench: str, task: str, sim: bool, more: Sequence[str]) -> str:

@@ -39,10 +39,11 @@ def convert(
         with Episode(path) as episode:
             if episode.counts():
                 taken.append(path)
+    if not paths:
+        raise DataError(f"{data} holds no episode", f"ebt collect --out {near(data)}")
     if not taken:
-        raise DataError(
-            f"none of {len(paths)} episodes in {data} is complete and ended in success", f"ebt inspect {data} --list"
-        )
+        look = f"ebt inspect {near(data)}{'' if data.is_file() else ' --list'}"
+        raise DataError(f"none of {len(paths)} episodes in {data} is complete and ended in success", look)
     base = data.with_suffix("") if data.is_file() else data
     if to == "aloha":
         made = to_aloha(taken, out or base.with_name(f"{base.name}_aloha"))
@@ -50,4 +51,6 @@ def convert(
         target = to_robomimic(taken, out or base.with_name(f"{base.name}_robomimic.hdf5"))
         made = [(path, target) for path in taken]
     result_table(("episode", "as"), [(near(path), near(target)) for path, target in made])
-    say(f"{len(taken)} of {len(paths)} episodes; {lost(to)}")
+    left = f" ({len(paths) - len(taken)} are no whole successes)" if len(taken) < len(paths) else ""
+    cut = f", in {len(made)} demonstrations, cut at their pauses" if len(made) > len(taken) else ""
+    say(f"{len(taken)} of {len(paths)} episodes{left}{cut}; {lost(to)}")

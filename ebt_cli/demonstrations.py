@@ -13,6 +13,7 @@ from ebt_cli.console import near
 from ebt_cli.facts import motors_in_words
 from ebt_cli.measures import measure
 from ebt_cli.verdict import Grade, Reason, Report, graded
+from ebt_data.commit import TRASH
 
 if TYPE_CHECKING:
     from ebt_data.episode import Episode
@@ -213,9 +214,15 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
         title,
         told,
         rows,
-        draw(episode, "episode.png"),
+        _advised(told, found, episode),
         facts | {"measures": found},
     )
+
+
+def _advised(told: Sequence[Reason], found: Mapping[str, Any], episode: "Episode") -> str:
+    """What to do with one demonstration: trim it where that is advised, or look at it."""
+    trim = _trim(found, episode.path.parent) if any(reason.name == "ends" for reason in told) else ""
+    return trim or draw(episode, "episode.png")
 
 
 def _or_none(value: float | None) -> str:
@@ -268,8 +275,10 @@ def _next(folder: Path, found: Sequence[Mapping[str, Any]], usable: int) -> str:
     """More of what most of them show, or training on it where there are enough."""
     if usable >= ENOUGH:
         return join(["ebt", "train", _recipe(found), "--data", near(folder)])
-    ((bench, task), _), *_ = Counter((one["bench"], one["task"]) for one in found).most_common(1) or [(("", ""), 0)]
-    return collect(near(folder), bench, task, ENOUGH if usable else None)
+    how = Counter((one["bench"], one["task"], one["operator"]) for one in found).most_common(1)
+    bench, task, operator = how[0][0] if how else ("", "", "")
+    home = folder.parent if folder.name == TRASH else folder
+    return collect(near(home), bench, task, ENOUGH if usable else None, operator)
 
 
 def _recipe(found: Sequence[Mapping[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebt_cli.console import bell, listed, near, result_table, say
-from ebt_cli.names import LONGEST, ROLLOUTS, complete_bench, complete_run, task_option
+from ebt_cli.names import DAY_S, LAST_SEED, LONGEST, ROLLOUTS, complete_bench, complete_run, task_option
 from ebt_cli.session import rate_line
 from ebt_data.errors import MisuseError, TaskFailed
 
@@ -36,7 +36,9 @@ Score = Annotated[
 Alpha = Annotated[
     float | None, typer.Option(metavar="RATE", help="With --calibrate: false alarms per episode, 0.05 where left out.")
 ]
-Seconds = Annotated[float | None, typer.Option(min=1, help="Longest rollout, retries and all.", show_default=LONGEST)]
+Seconds = Annotated[
+    float | None, typer.Option(min=1, max=DAY_S, help="Longest rollout, retries and all.", show_default=LONGEST)
+]
 
 
 def deploy(
@@ -44,7 +46,9 @@ def deploy(
     bench: Annotated[str, typer.Option(help="Bench file, by name or path.", autocompletion=complete_bench)] = "twin",
     task: Annotated[str | None, task_option("the run's on the twin, else the bench file's")] = None,
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Rollouts.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first scene, where a twin lays it out.")] = 100_000,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LAST_SEED, help="Of the first scene, where a twin lays it out.")
+    ] = 100_000,
     out: Annotated[Path, typer.Option(help="Folder the rollouts are saved to.")] = ROLLOUTS,
     retry: Annotated[bool, typer.Option("--retry/--no-retry", help="Back off and try again when energy rises.")] = True,
     calibrate: Annotated[

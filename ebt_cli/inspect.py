@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ONLY = ("success", "failure", "aborted", "excluded", "tag:WORD")
 """What `--only` can ask for."""
+DRAWN = (".png", ".svg", ".pdf", ".jpg")
 ANYTHING = "an episode (.h5), a folder of them, a run, a demo's folder, its tallies (.jsonl), or a calibration.json"
 
 
@@ -48,8 +49,8 @@ def inspect(
 
     if sync and (listed or only or plot is not None):
         raise MisuseError("--sync stands alone: with no --list, --only or --plot", f"ebt inspect {path} --sync")
-    if plot is not None and path.suffix != ".h5":
-        raise MisuseError(f"--plot draws one episode, and {path} is none", hint=f"ebt inspect {path}")
+    if plot is not None:
+        _check_plot(path, plot)
     if not path.exists():
         raise DataError(f"there is nothing at {path}", hint="record something with `ebt collect`, or try `ebt demo`")
     if sync:
@@ -65,6 +66,15 @@ def inspect(
             say(f"left out: {told}", "yellow")
     else:
         show(_episodes(path, only or ()), json)
+
+
+def _check_plot(path: Path, plot: Path) -> None:
+    if path.suffix != ".h5":
+        raise MisuseError(f"--plot draws one episode, and {path} is none", hint=f"ebt inspect {path}")
+    if plot.suffix not in DRAWN:
+        raise MisuseError(f"--plot {plot} names no picture; it ends in {', '.join(DRAWN)}", "--plot episode.png")
+    if not plot.parent.is_dir():
+        raise DataError(f"there is no folder {plot.parent} to draw into", f"mkdir -p {plot.parent}")
 
 
 def _sync(path: Path) -> "Report":
@@ -158,8 +168,9 @@ def _found(path: Path, only: Sequence[str]) -> _Found:
                 found.measured.append(measured)
                 found.hardware.append(on)
     if not found.measured and not found.damaged:
-        which = f" that is {' and '.join(only)}" if only else f"; expected {ANYTHING}"
-        raise DataError(f"{path} holds no episode{which}", hint=f"ebt collect --out {path}")
+        if only:
+            raise DataError(f"{path} holds no episode that is {' and '.join(only)}", f"ebt inspect {path} --list")
+        raise DataError(f"{path} holds no episode; expected {ANYTHING}", f"ebt collect --out {path}")
     return found
 
 

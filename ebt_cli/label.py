@@ -1,6 +1,7 @@
 """`ebt label`: say afterwards how an episode went, what of it is worth learning from, or that it should go."""
 
 import os
+from collections.abc import Sequence
 from getpass import getuser
 from pathlib import Path
 from shlex import join
@@ -53,8 +54,10 @@ def label(
     paths = list(dict.fromkeys(path.parent.resolve() / path.name for path in paths))
     ranges = []
     for path in paths:  # all of them, before anything is said of one
+        _check_there(path)
         with Episode(path) as episode:
             ranges.append(_rows(episode, trim) if trim else None)
+            _check_untag(episode, untag or ())
         if undo:
             check_undo(path)
         if trash or restore:
@@ -68,6 +71,22 @@ def label(
     if trash or restore:
         paths = [_move(path, back=restore) for path in paths]
     _show(paths)
+
+
+def _check_there(path: Path) -> None:
+    from ebt_data.commit import TRASH
+
+    if path.is_dir():
+        raise MisuseError(f"{path} is a folder; labels are of episodes", f"ebt label {near(path)}/*.h5")
+    if not path.exists() and (gone := path.parent / TRASH / path.name).exists():
+        raise DataError(f"there is no episode {path}; it lies in the {TRASH}", f"ebt label {near(gone)} --restore")
+
+
+def _check_untag(episode: "Episode", untag: Sequence[str]) -> None:
+    for word in untag:
+        if word not in episode.labels.tags:
+            tags = f"; there are {', '.join(episode.labels.tags)}" if episode.labels.tags else ", nor any other"
+            raise MisuseError(f"{episode.path.name} has no tag {word!r:.60}{tags}", f"ebt label {near(episode.path)}")
 
 
 def _user() -> str:
@@ -103,11 +122,11 @@ def _rows(episode: "Episode", trim: str) -> tuple[int, int] | None:
         first_s, last_s = float(begin or "-inf"), float(end or "inf")
     except ValueError:
         colon = ""
-    if not colon:
+    if not colon or (begin and not first_s >= 0) or (end and not last_s > 0):
         raise MisuseError(f"--trim {trim} is no range of seconds", "--trim 0.8:12.5, --trim 0.8: or --trim :12.5")
     first, after = (int(row) for row in np.searchsorted(ticks_s, (first_s, last_s)))
     if first >= after:
-        raise MisuseError(f"--trim {trim} leaves nothing of {episode.path.name}, which takes {ticks_s[-1]:.1f} s")
+        raise MisuseError(f"--trim {trim} leaves nothing of {episode.path.name}, which ends at {ticks_s[-1]:.1f} s")
     return None if (first, after) == (0, len(episode)) else (first, after)
 
 
@@ -149,7 +168,7 @@ def _show(paths: list[Path]) -> None:
             ticks_s = episode.time["tick"]
             part = "all" if labels.trim is None else f"{ticks_s[kept.start]:.2f}:{ticks_s[kept.stop - 1]:.2f}"
             learnt = "no" if labels.excluded else part
-            rows.append((near(path), episode.judged, learnt, " ".join(labels.tags), "; ".join(labels.notes)))
+            rows.append((near(path), episode.judged, learnt, " ".join(labels.tags), "; ".join(episode.notes)))
         if labels.damaged:
             say(f"{labels.damaged} lines of its labels are torn and say nothing", "yellow")
     result_table(("episode", "outcome", "learnt_from_s", "tags", "notes"), rows)

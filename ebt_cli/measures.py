@@ -116,7 +116,7 @@ def said(episode: "Episode") -> Said:
         task=episode.meta.task,
         outcome=", ".join(filter(None, ended)),
         tags=list(labels.tags),
-        notes=[*(event.text for event in episode.events if event.kind == "note"), *labels.notes],
+        notes=list(episode.notes),
         bench=episode.meta.bench,
         sim=episode.spec.sim,
         seed=episode.meta.seed,

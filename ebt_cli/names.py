@@ -8,6 +8,8 @@ import typer
 RUNS, EPISODES, ROLLOUTS = Path("data/runs"), Path("data/episodes"), Path("data/episodes/rollouts")
 LONGEST = "the task's; 30 on real arms"
 """Said where nobody asks for a time."""
+DAY_S, MOST_HZ, LAST_SEED = 86_400, 1_000, 2**63 - 1
+"""The largest of what can be asked for: no episode lasts longer, no bus is faster, and a file keeps no more."""
 
 
 def complete_bench(incomplete: str) -> list[str]:

@@ -55,12 +55,14 @@ def _paint(report: Report) -> None:
 
 
 def screen(report: Report, width: int, height: int) -> "list[Text]":
-    """At most `height - 1` lines of `width` columns; what finds no room is in --json, the least important first."""
+    """At most `height - 1` lines of `width` columns, the last wrapped; what finds no room is in --json."""
     from rich.text import Text
 
     from ebt_cli.widgets import clip
 
-    room = height - 5  # the verdict, two empty lines, what is next, the prompt
+    # What is to be typed stays whole, if it takes two lines.
+    following = Text.assemble(("next  ", "cyan"), plain(report.next))
+    room = height - 4 - -(-following.cell_len // width)  # the verdict, two empty lines, what is next, the prompt
     reasons = sorted(report.reasons, key=lambda reason: -reason.grade)[: max(3, room - len(report.rows))]
     lines = [Text.assemble((report.grade.word.upper(), STYLES[report.grade]), ("  " + plain(report.title), "bold"))]
     lines += [Text.assemble((f"  {MARKS[r.grade]} ", STYLES[r.grade]), plain(r.text)) for r in reasons]
@@ -68,8 +70,7 @@ def screen(report: Report, width: int, height: int) -> "list[Text]":
     for label, value in report.rows[: max(0, room - len(reasons))]:
         told = plain(value) if isinstance(value, str) else value
         lines.append(Text.assemble((f"{label:<{LABEL}}", "dim"), told))
-    lines += [Text(), Text.assemble(("next  ", "cyan"), plain(report.next))]
-    return [clip(line, width) for line in lines]
+    return [*(clip(line, width) for line in [*lines, Text()]), following]
 
 
 def flat(found: dict[str, Any], before: str = "") -> list[tuple[str, str]]:

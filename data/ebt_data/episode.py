@@ -20,11 +20,8 @@ from ebt_data import format as layout
 from ebt_data.errors import DataError
 from ebt_data.hdf5 import tree
 from ebt_data.labels import Labels, read_labels
-from ebt_data.meta import EpisodeMeta
 from ebt_data.opening import one_line, open_file
 from ebt_data.step import PAUSE, Depth, Image, Outcome
-
-__all__ = ["Episode", "EpisodeEvent", "EpisodeMeta", "list_episodes"]
 
 _BLOB_LIMIT = 1 << 26  # bytes of one picture
 _STATE_LIMIT = 10_000  # numbers in one privileged state
@@ -78,12 +75,8 @@ class Episode:
         # A file that is being written, or was cut off, may have one row more in some datasets than in others.
         self._rows = min(map(len, layout.by_row(self._data, self.spec, self.meta.kind).values()))
         lists = [len(data) for path, data in self._data.items() if path.startswith(layout.LISTS)]
-        for what, claimed, most in (
-            ("rows", self._rows, _ROW_LIMIT),
-            ("events", max(lists), _LISTED[0] + _LISTED[1] * self._rows),
-        ):
-            if claimed > most:
-                raise DataError(f"{self.path} claims {claimed} {what}; no such episode has more than {most}")
+        if self._rows > _ROW_LIMIT or max(lists) > _LISTED[0] + _LISTED[1] * self._rows:
+            raise DataError(f"{self.path} claims {self._rows} rows and {max(lists)} events; no episode has so many")
         whole = sum(data.nbytes for path, data in self._data.items() if not path.startswith(("/images/", "/depth/")))
         if whole > _COLUMNS_LIMIT:
             raise DataError(f"{self.path} claims {whole >> 30} GiB without pictures; no episode has so much")
@@ -119,6 +112,11 @@ class Episode:
     def labels(self) -> Labels:
         """What people said of it since."""
         return read_labels(self.path)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What was typed while it was recorded, then what people added since."""
+        return (*(event.text for event in self.events if event.kind == "note"), *self.labels.notes)
 
     @property
     def judged(self) -> Outcome:
@@ -191,8 +189,7 @@ class Episode:
 
         None for a demonstration.
         """
-        paths = [path for path in self._data if path.startswith("/energy/")]
-        columns = {path.removeprefix("/energy/"): self._rows_of(path) for path in sorted(paths)}
+        columns = self._group("/energy/")
         if not columns:
             return None
         columns["actor"] = np.char.decode(columns["actor"], "utf-8", "replace")
@@ -201,8 +198,7 @@ class Episode:
     @cached_property
     def privileged(self) -> dict[str, NDArray[np.float32]]:
         """[T, ...] by name: state that only the twin knows."""
-        paths = [path for path in self._data if path.startswith("/privileged/")]
-        return {path.removeprefix("/privileged/"): self._rows_of(path) for path in sorted(paths)}
+        return self._group(layout.STATES)
 
     @cached_property
     def events(self) -> list[EpisodeEvent]:
@@ -374,6 +370,10 @@ class Episode:
     def _check_camera(self, camera: str) -> None:
         if camera not in self.spec.cameras:
             raise DataError(f"{self.path} has no camera {camera!r}; it has {', '.join(self.spec.cameras) or 'none'}")
+
+    def _group(self, group: str) -> dict[str, NDArray[Any]]:
+        paths = sorted(path for path in self._data if path.startswith(group))
+        return {path.removeprefix(group): self._rows_of(path) for path in paths}
 
     def _rows_of(self, path: str) -> NDArray[Any]:
         with self._reading():

@@ -1,6 +1,7 @@
 """`ebt inspect`: every verdict comes with its figures, on one screen, and the same in JSON."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -513,8 +514,10 @@ def test_every_report_is_one_screen(demo: Path, size: tuple[int, int]) -> None:
     reports += [verb._file(demo / "policy.jsonl", None), verb._file(next((demo / "rollouts").glob("*.h5")), None)]
     for report in reports:
         shown = [line.plain for line in screen(report, *size)]
-        assert len(shown) < size[1], report.title
-        assert max(map(cell_len, shown)) <= size[0]
+        *clipped, following = map(cell_len, shown)
+        assert len(clipped) + math.ceil(following / size[0]) < size[1], report.title
+        assert max(clipped) <= size[0]
+        assert shown[-1] == f"next  {report.next}", "it is to be typed"
         assert shown[0].split()[0] in ("GOOD", "DOUBTFUL", "BAD")
         assert shown[-1].startswith("next  ebt ")
 

@@ -1,6 +1,7 @@
 """`ebt label` as a person types it, on one recorded rollout and copies of it."""
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -74,6 +75,9 @@ def test_trash_and_back_takes_the_labels_along(episodes: list[Path], capsys: pyt
         (["--trim", "soon"], 2, "no range of seconds"),
         (["--trim", "5:9"], 2, "leaves nothing"),
         (["--trim", "1:0.5"], 2, "leaves nothing"),
+        (["--trim", "-1:1"], 2, "no range of seconds"),
+        (["--trim", "nan:"], 2, "no range of seconds"),
+        (["--untag", "nope"], 2, "has no tag 'nope', nor any other"),
         (["--tag", "two words"], 2, "expected a word"),
         (["--success", "--undo"], 2, "stand alone"),
         (["--undo", "--trash"], 2, "stand alone"),
@@ -85,6 +89,14 @@ def test_nonsense_is_refused_and_nothing_is_written(
     assert run(["label", *map(str, episodes), *options]) == code
     assert said in capsys.readouterr().err
     assert not any(labels_path(path).exists() and labels_path(path).stat().st_size for path in episodes)
+
+
+def test_what_lies_in_the_trash_is_found_there(episodes: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["label", str(episodes[0]), "--trash"]) == 0
+    assert run(["label", str(episodes[0]), "--restore"]) == 5
+    hint = capsys.readouterr().err.splitlines()[-1].removeprefix("hint: ")
+    assert run(shlex.split(hint)[1:]) == 0
+    assert episodes[0].exists()
 
 
 def test_one_wrong_file_stops_it_before_anything_is_said(

@@ -221,5 +221,5 @@ def test_a_flood_of_events_is_no_episode(record: Callable[..., Path]) -> None:
     with h5py.File(path, "r+") as file:
         for data in file["events"].values():
             data.resize(5_000, axis=0)
-    with pytest.raises(DataError, match="claims 5000 events"):
+    with pytest.raises(DataError, match="claims 4 rows and 5000 events"):
         Episode(path)
