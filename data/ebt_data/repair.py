@@ -2,10 +2,9 @@
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -14,6 +13,7 @@ from ebt_data import attributes, codec, commit, guard, row_sums, superblock
 from ebt_data import format as layout
 from ebt_data.errors import DataError
 from ebt_data.hdf5 import tree
+from ebt_data.rebuild import rebuild
 from ebt_data.step import BenchSpec, Outcome
 
 UNSYNCED_S = 5.0
@@ -103,24 +103,51 @@ def _level(part: Path) -> tuple[int, bool]:
     with h5py.File(part, "r+", libver=layout.LIBVER, locking=False) as file:
         attrs = attributes.read(file)
         spec, meta, datasets = attributes.spec(attrs), attributes.meta(attrs), tree(file)
-        per_row = layout.by_row(datasets, spec, meta.kind)
-        sums = [datasets[layout.SUMS.path]] if layout.SUMS.path in datasets else []
-        rows = min(len(data) for data in (*per_row.values(), *sums))
+        rows = min(len(data) for data in _by_row(datasets, spec, meta.kind).values())
         while rows and not _is_whole(datasets, spec.cameras, rows - 1):
             rows -= 1
         rows = _as_recorded(part, datasets, spec, meta.kind, rows)
-        for data in (*per_row.values(), *sums):
-            _cut(data, rows)
-        listed = [column.path for column in (*layout.event_columns(), *layout.motor_columns())]
-        for group in layout.LISTS:
-            entries = [datasets[path] for path in listed if path.startswith(f"{group}/") and path in datasets]
-            count = min((len(data) for data in entries), default=0)
-            for data in entries:
-                _cut(data, int(np.searchsorted(datasets[f"{group}/row"][:count], rows)))
+        lengths = _lengths(datasets, spec, meta.kind, rows)
         complete = bool(file.attrs["complete"])
         if not complete:
             attributes.mark(file, Outcome.ABORTED.value, complete=False)
+        is_cut = _cut(datasets, lengths)
+    if not is_cut:
+        rebuild(part, lengths)
     return rows, complete
+
+
+def _by_row(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> dict[str, h5py.Dataset]:
+    """Every dataset with one entry a row, their sums as well where there are any."""
+    sums = {path: data for path, data in datasets.items() if path == layout.SUMS.path}
+    return layout.by_row(datasets, spec, kind) | sums
+
+
+def _lengths(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str, rows: int) -> dict[str, int]:
+    """How many entries of each dataset of the format belong to so many rows."""
+    found = dict.fromkeys(_by_row(datasets, spec, kind), rows)
+    for columns in (layout.event_columns(), layout.motor_columns()):
+        entries = {column.path: datasets[column.path] for column in columns if column.path in datasets}
+        count = min(map(len, entries.values()), default=0)
+        said = next((data[:count] for path, data in entries.items() if path.endswith("/row")), np.empty(0))
+        found |= dict.fromkeys(entries, int(np.searchsorted(said, rows)))
+    for camera in spec.cameras:  # behind what the rows show may be a picture that is there in part
+        offsets, lengths = (datasets[f"/images/{camera}/{name}"][:rows] for name in ("offset", "length"))
+        found[f"/images/{camera}/bytes"] = int((offsets + lengths).max(initial=0))
+        if f"/depth/{camera}/frames" in datasets:
+            found[f"/depth/{camera}/frames"] = int(datasets[f"/depth/{camera}/index"][:rows].max(initial=-1)) + 1
+    return {path: min(length, len(datasets[path])) for path, length in found.items()}
+
+
+def _cut(datasets: dict[str, h5py.Dataset], lengths: Mapping[str, int]) -> bool:
+    """False where HDF5 cannot find its way well enough for that."""
+    try:
+        for path, length in lengths.items():
+            if len(datasets[path]) != length:
+                datasets[path].resize(length, axis=0)
+    except (OSError, RuntimeError):
+        return False
+    return True
 
 
 def _as_recorded(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str, rows: int) -> int:
@@ -149,8 +176,3 @@ def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: in
         if length > 0 and not codec.is_whole(first.tobytes(), last.tobytes()):
             return False
     return True
-
-
-def _cut(data: Any, length: int) -> None:
-    if len(data) != length:
-        data.resize(length, axis=0)

@@ -11,7 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
+from ebt_data import attributes, row_sums
+from ebt_data import repair as repairing
 from ebt_data.episode import Episode, list_episodes
+from ebt_data.hdf5 import tree
 from ebt_data.meta import EpisodeMeta
 from ebt_data.repair import repair
 from ebt_data.step import BenchSpec, Event, Outcome, Step
@@ -231,3 +234,38 @@ def test_numbers_that_no_index_can_be_leave_the_file_as_it_is(cut_off: Path) -> 
         file["/images"].create_dataset("top/offset", data=offsets, maxshape=(None,), chunks=True)
     (said,) = repair(cut_off.parent)
     assert said.startswith(f"{cut_off} cannot be repaired") and "Traceback" not in said
+
+
+@pytest.mark.parametrize("quality", [None, 95], ids=["qoi", "jpeg"])
+def test_where_hdf5_cannot_cut_the_rows_are_written_anew(
+    quality: int | None,
+    make_spec: Callable[..., BenchSpec],
+    make_step: Callable[..., Step],
+    meta: EpisodeMeta,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = make_spec(depth=True)
+    writer = EpisodeWriter(tmp_path, spec, meta, quality=quality, reserve_bytes=0)
+    for row in range(40):
+        writer.append(make_step(row, spec, (Event("mark", f"row {row}"),) if row in (7, 39) else ()))
+    writer.leave()
+    with h5py.File(writer.path, "r+", locking=False) as file:
+        created = file.attrs["created"]
+        file["/action"].resize(36, axis=0)
+    monkeypatch.setattr(repairing, "_cut", lambda datasets, lengths: False)
+    assert "rows kept: 36, marked as aborted" in repair(tmp_path)[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["episode_0000.h5", "SHA256SUMS"]
+    with Episode(tmp_path / "episode_0000.h5") as episode:
+        episode.read_through()
+        assert (episode.meta, episode.attrs["created"]) == (meta, created)
+        assert [(event.row, event.text) for event in episode.events] == [(7, "row 7")]
+        for row in range(36):
+            frame = make_step(row, spec).observation.frames["wrist"]
+            assert np.abs(episode.image("wrist", row).astype(int) - frame.image).max() <= (0 if quality is None else 60)
+            np.testing.assert_array_equal(episode.depth("wrist", row), frame.depth)
+    with h5py.File(tmp_path / "episode_0000.h5") as file:
+        attrs, datasets = attributes.read(file), tree(file)
+        assert row_sums.first_wrong(datasets, attributes.spec(attrs), "rollout", 36) is None
+        assert file["/depth/wrist/frames"].maxshape[0] is None and len(file["/depth/wrist/frames"]) == 22
+        assert file["/images/top"].attrs["encoding"] == ("qoi" if quality is None else "jpeg")
