@@ -18,7 +18,7 @@ class Growing:
         self._one = h5py.h5s.create_simple((1, *self._tail))
         self.length = int(dataset.shape[0])
 
-    def append(self, value: Any) -> bytes:
+    def append(self, value: Any) -> NDArray[Any]:
         """Add one entry; returns it as it is stored.
 
         Raises:
@@ -26,7 +26,7 @@ class Growing:
         """
         block = np.asarray(value, self._dtype).reshape(1, *self._tail)
         self._write(block, self._one)
-        return block.tobytes()
+        return block
 
     def extend(self, values: NDArray[Any]) -> None:
         """Add several entries at once, `[N, *tail]`."""

@@ -23,7 +23,7 @@ class FrameLog:
         self._kept: Frame | None = None
         self._kept_tick_s = np.nan  # when the last kept frame was first shown
         self._offset, self._length, self._depth_index = 0, 0, -1
-        self.fresh: list[bytes] = []
+        self.fresh: list[bytes | memoryview] = []
         """What was stored for the last row: nothing, a picture, or a picture and its depth."""
         if len(file[f"/images/{camera}/length"]):  # going on with an episode
             self._offset, self._length = (int(file[f"/images/{camera}/{name}"][-1]) for name in ("offset", "length"))
@@ -58,7 +58,7 @@ class FrameLog:
         self.fresh.append(blob)
         if "frames" in self._growing and frame.depth is not None:
             self._depth_index = self._growing["frames"].length
-            self.fresh.append(self._growing["frames"].append(frame.depth))
+            self.fresh.append(self._growing["frames"].append(frame.depth).data)
         self._kept, self._kept_tick_s = frame, tick_s
 
     def _values(self, frame: Frame, tick_s: float, *, repeated: bool, dropped: bool) -> dict[str, Any]:

@@ -11,18 +11,22 @@ of_row(entries, lists, fresh) -> int            first_wrong(datasets, spec, kind
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from ebt_data import format as layout
 from ebt_data.step import BenchSpec
 
+Values = NDArray[Any]
+Pixels = bytes | memoryview
 _ROWS = 4096
 """Read at once."""
 
 
-def of_row(entries: Mapping[str, bytes], lists: Iterable[Mapping[str, bytes]], fresh: Iterable[bytes]) -> int:
+def of_row(entries: Mapping[str, Values], lists: Iterable[Mapping[str, Values]], fresh: Iterable[Pixels]) -> int:
     """The sum of one row: its entries by path, what was appended to lists in it, and the pictures that are new in it."""
     told = zlib.crc32(_joined(entries))
     for entry in lists:
@@ -47,7 +51,7 @@ def first_wrong(datasets: Mapping[str, h5py.Dataset], spec: BenchSpec, kind: str
         sums = datasets[layout.SUMS.path][first:after]
         block = {path: data[first:after] for path, data in columns.items()}
         for place, row in enumerate(range(first, after)):
-            entries = {path: values[place : place + 1].tobytes() for path, values in block.items()}
+            entries = {path: values[place : place + 1] for path, values in block.items()}
             lists = (entry for part in said for entry in part.of(row))
             pixels = (shown for camera in fresh for shown in camera.of(row))
             try:
@@ -59,8 +63,8 @@ def first_wrong(datasets: Mapping[str, h5py.Dataset], spec: BenchSpec, kind: str
     return None
 
 
-def _joined(entries: Mapping[str, bytes]) -> bytes:
-    return b"".join(entries[path] for path in sorted(entries))
+def _joined(entries: Mapping[str, Values]) -> bytes:
+    return b"".join(entries[path].data for path in sorted(entries))
 
 
 class _List:
@@ -71,10 +75,10 @@ class _List:
         self._columns = {column.path: datasets[column.path][:count] for column in columns}
         (self._rows,) = (values for path, values in self._columns.items() if path.endswith("/row"))
 
-    def of(self, row: int) -> Iterator[Mapping[str, bytes]]:
+    def of(self, row: int) -> Iterator[Mapping[str, Values]]:
         first, after = np.searchsorted(self._rows, (row, row + 1))
         for place in range(first, after):
-            yield {path: values[place : place + 1].tobytes() for path, values in self._columns.items()}
+            yield {path: values[place : place + 1] for path, values in self._columns.items()}
 
 
 class _Fresh:
@@ -86,11 +90,11 @@ class _Fresh:
         self._depth = datasets.get(f"/depth/{camera}/frames")
         self._index = None if self._depth is None else datasets[f"/depth/{camera}/index"][:]
 
-    def of(self, row: int) -> Iterator[bytes]:
+    def of(self, row: int) -> Iterator[Pixels]:
         offset, length = self._where[row]
         if length > 0 and (row == 0 or (self._where[row] != self._where[row - 1]).any()):
-            yield self._pixels[offset : offset + length].tobytes()
+            yield self._pixels[offset : offset + length].data
         if self._depth is not None and self._index is not None:
             index = self._index[row]
             if 0 <= index < len(self._depth) and (row == 0 or index != self._index[row - 1]):
-                yield self._depth[index].tobytes()
+                yield self._depth[index].data

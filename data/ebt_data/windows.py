@@ -72,7 +72,7 @@ class Windows:
                 if not parts:
                     self.spec = episode.spec
                     self.cameras = tuple(episode.spec.cameras if cameras is None else cameras)
-                _check_same(self.spec, episode)
+                check_same(self.spec, episode, "the episodes before it")
                 parts.append(_columns(episode))
                 lengths += [stretch.stop - stretch.start for stretch in episode.stretches]
                 for camera in self.cameras:
@@ -170,7 +170,12 @@ def _statistics(values: NDArray[np.float32]) -> Statistics:
     return Statistics(*(moment.astype(np.float32) for moment in moments))
 
 
-def _check_same(spec: BenchSpec, episode: Episode) -> None:
+def check_same(spec: BenchSpec, episode: Episode, what: str) -> None:
+    """See that an episode can be learnt from together with those of `spec`, which `what` names.
+
+    Raises:
+        DataError: it has other joints, cameras or ticks a second.
+    """
     other = episode.spec
     pairs = {
         "joints": (spec.joints, other.joints),
@@ -179,4 +184,5 @@ def _check_same(spec: BenchSpec, episode: Episode) -> None:
     }
     for name, (expected, found) in pairs.items():
         if expected != found:
-            raise DataError(f"{episode.path} has other {name} than the episodes before it: {found}, not {expected}")
+            told = f"{episode.path} has other {name} than {what}: {found}, not {expected}"
+            raise DataError(told, f"keep them apart; ebt inspect {episode.path.parent}")

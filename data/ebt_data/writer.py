@@ -10,6 +10,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from ebt_data import attributes, codec, commit, row_sums
 from ebt_data import format as layout
@@ -93,7 +94,7 @@ class EpisodeWriter:
         values = self._values(step)
         for camera, log in self._logs.items():
             values |= log.row(step.observation.frames[camera], tick_s, camera in dropped)
-        lists: list[dict[str, bytes]] = []
+        lists: list[dict[str, NDArray[Any]]] = []
         for event in step.events:
             entry = (tick_s, self.rows, clip(event.kind, layout.KIND_BYTES), clip(event.text, layout.TEXT_BYTES))
             lists.append(_append(self._events, entry))
@@ -256,7 +257,7 @@ def _shapes(privileged: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _append(to: Mapping[str, Growing], entry: Sequence[Any]) -> dict[str, bytes]:
+def _append(to: Mapping[str, Growing], entry: Sequence[Any]) -> dict[str, NDArray[Any]]:
     """Add an entry to each, in order; returns them by path as they are stored."""
     return {path: growing.append(value) for (path, growing), value in zip(to.items(), entry, strict=True)}
 

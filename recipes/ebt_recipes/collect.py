@@ -19,6 +19,7 @@ from ebt_data.errors import TaskFailed
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
 from ebt_data.step import Outcome
+from ebt_data.windows import check_same
 from ebt_hardware.bench import Bench
 from ebt_recipes.recording import Command, EpisodeResult, Hooks, Limits, record_episode
 
@@ -71,6 +72,7 @@ def collect(
 
     Raises:
         TaskFailed: `plan.patience` demonstrations failed in a row; what was kept stays.
+        DataError: the folder's demonstrations of this task are from a bench that differs; nothing moves.
     """
     hooks = hooks or Hooks()
     had, seeds = _resume(bench, folder, plan)
@@ -116,6 +118,7 @@ def _resume(bench: Bench, folder: Path, plan: CollectPlan) -> tuple[int, Iterato
         with Episode(path) as episode:
             if episode.meta.task != bench.spec.task:
                 continue  # a folder may hold several tasks
+            check_same(bench.spec, episode, f"what {bench.spec.name} records now")
             # The scene of a demonstration that was interrupted, cut off or excluded is laid again.
             if episode.counts((Outcome.SUCCESS, Outcome.FAILURE)):
                 known.add(episode.meta.seed)

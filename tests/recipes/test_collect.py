@@ -8,7 +8,7 @@ import pytest
 
 from ebt_data.agent import Agent
 from ebt_data.episode import Episode, list_episodes
-from ebt_data.errors import TaskFailed
+from ebt_data.errors import DataError, TaskFailed
 from ebt_data.labels import add_label
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recorder import Recorder
@@ -286,3 +286,11 @@ def test_the_scripted_operator_brings_good_demonstrations(twin: Bench, tmp_path:
     with Episode(summary.kept[0]) as episode:
         assert episode.outcome is Outcome.SUCCESS
         assert episode.privileged["cube"][-1, 1] > 0.1  # in the bin
+
+
+def test_demonstrations_that_could_not_be_learnt_from_together_are_not_begun(twin: Bench, tmp_path: Path) -> None:
+    session(twin, tmp_path, replace(SHORT, target=1), Command.SAVE)
+    other = load_bench("twin").model_copy(update={"rate_hz": 10.0})
+    refused = pytest.raises(DataError, match=r"other rate_hz than what twin records now: 20\.0, not 10\.0")
+    with other.open() as bench, Recorder(tmp_path, bench.spec) as recorder, refused:
+        collect(bench, Still(), recorder, tmp_path, META, SHORT, Hooks())
