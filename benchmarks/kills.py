@@ -22,8 +22,8 @@ lacks. A row is wrong that differs from the goals sent in its turn, a picture th
 What a power cut can lose, which no process can stage: the name of a `.part` is synced when it is made, and `fdatasync` is asked
 for once a second, in a thread, not again before the last one is done. A cut between two syncs takes the rows since the last
 (of a second, and of as long as a slow disk takes). A cut within one, and a disk that writes in another order than it was
-told, can leave a part of HDF5's index without the rest, as the file has no journal: then the episode under way may be left
-as `.part`, or be found damaged when it is read, with all its rows (`power_cut.py` simulates both). What a disk that lies
+told, can leave a part of HDF5's index without the rest, as the file has no journal: then rows at the end go, or the episode
+under way is left as `.part`, with all its rows (`power_cut.py` simulates both). What a disk that lies
 about its cache held goes too. Once `ebt` has said that an episode is saved, file, sum and name were synced, and nothing goes.
 """
 
