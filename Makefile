@@ -21,7 +21,7 @@ check: installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q --durations=10
+	$(BIN)/pytest -q --durations=10 --numprocesses=auto --maxprocesses=4
 
 # The wheel, used as a stranger would: a fresh environment, outside the checkout.
 wheel: installed-dev
