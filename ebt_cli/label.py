@@ -1,7 +1,7 @@
 """`ebt label`: say afterwards how an episode went, what of it is worth learning from, or that it should go."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from getpass import getuser
 from pathlib import Path
 from shlex import join
@@ -52,16 +52,17 @@ def label(
     for kind, value in said:
         check_label(kind, value)
     paths = list(dict.fromkeys(path.parent.resolve() / path.name for path in paths))
-    ranges = []
+    ranges, tags = [], set[str]()
     for path in paths:  # all of them, before anything is said of one
         _check_there(path)
         with Episode(path) as episode:
             ranges.append(_rows(episode, trim) if trim else None)
-            _check_untag(episode, untag or ())
+            tags.update(episode.labels.tags)
         if undo:
             check_undo(path)
         if trash or restore:
             _check_move(path, back=restore)
+    _check_untag(untag or (), tags)
     by = _user() if said or trim or undo else ""
     for path, rows in zip(paths, ranges, strict=True):
         for kind, value in [*said, *([("trim", rows)] if trim else [])]:
@@ -82,11 +83,11 @@ def _check_there(path: Path) -> None:
         raise DataError(f"there is no episode {path}; it lies in the {TRASH}", f"ebt label {near(gone)} --restore")
 
 
-def _check_untag(episode: "Episode", untag: Sequence[str]) -> None:
+def _check_untag(untag: Sequence[str], tags: Collection[str]) -> None:
     for word in untag:
-        if word not in episode.labels.tags:
-            tags = f"; there are {', '.join(episode.labels.tags)}" if episode.labels.tags else ", nor any other"
-            raise MisuseError(f"{episode.path.name} has no tag {word!r:.60}{tags}", f"ebt label {near(episode.path)}")
+        if word not in tags:
+            others = f"there are {', '.join(sorted(tags))}" if tags else "nor any other"
+            raise MisuseError(f"none of them has the tag {word!r:.60}; {others}", "ebt inspect FOLDER --list")
 
 
 def _user() -> str:

@@ -56,13 +56,15 @@ def _paint(report: Report) -> None:
 
 def screen(report: Report, width: int, height: int) -> "list[Text]":
     """At most `height - 1` lines of `width` columns, the last wrapped; what finds no room is in --json."""
+    from rich.console import Console
     from rich.text import Text
 
     from ebt_cli.widgets import clip
 
     # What is to be typed stays whole, if it takes two lines.
     following = Text.assemble(("next  ", "cyan"), plain(report.next))
-    room = height - 4 - -(-following.cell_len // width)  # the verdict, two empty lines, what is next, the prompt
+    wrapped = len(following.wrap(Console(width=width), width))
+    room = height - 4 - wrapped  # the verdict, two empty lines, what is next, the prompt
     reasons = sorted(report.reasons, key=lambda reason: -reason.grade)[: max(3, room - len(report.rows))]
     lines = [Text.assemble((report.grade.word.upper(), STYLES[report.grade]), ("  " + plain(report.title), "bold"))]
     lines += [Text.assemble((f"  {MARKS[r.grade]} ", STYLES[r.grade]), plain(r.text)) for r in reasons]

@@ -17,6 +17,8 @@ from ebt_data.step import Image
 
 QUALITY = 95
 """Of a JPEG, 1 to 100."""
+LARGEST = 1 << 26
+"""Bytes of one picture."""
 CHROMA_FULL_BELOW = 320  # pixels; small pictures keep full colour (4:4:4), large ones the usual 4:2:0
 JPEG, QOI = "jpeg", "qoi"
 _JPEG_ENDS = (b"\xff\xd8", b"\xff\xd9")

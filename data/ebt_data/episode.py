@@ -18,18 +18,16 @@ from numpy.typing import NDArray
 from ebt_data import attributes, codec, commit, sums
 from ebt_data import format as layout
 from ebt_data.errors import DataError
-from ebt_data.hdf5 import tree
+from ebt_data.hdf5 import check_claims, tree
 from ebt_data.labels import Labels, read_labels
 from ebt_data.opening import one_line, open_file
 from ebt_data.step import PAUSE, Depth, Image, Outcome
 
-_BLOB_LIMIT = 1 << 26  # bytes of one picture
 _STATE_LIMIT = 10_000  # numbers in one privileged state
 _ROW_LIMIT = 10_000_000  # a day at 100 Hz
 _LISTED = (1000, 4)  # events, and a row; a tick that is late, limited and marked has three
 _COLUMNS_LIMIT = 4 << 30  # bytes of everything that is read whole
 _PIECE = 1 << 26  # bytes
-_UNPACKED = 1000  # bytes that a byte in the file stands for at most; a black depth picture packs 1:250
 
 
 @dataclass(frozen=True)
@@ -267,7 +265,7 @@ class Episode:
         offset, length = (int(column[row]) for column in self._frames[camera])
         with self._reading():
             data = self._data[f"/images/{camera}/bytes"]
-            if not 0 < length <= _BLOB_LIMIT or offset < 0 or offset + length > len(data):
+            if not 0 < length <= codec.LARGEST or offset < 0 or offset + length > len(data):
                 raise DataError(f"{self.path} has no picture of {camera} in row {row}")
             return bytes(data[offset : offset + length].tobytes())
 
@@ -325,11 +323,9 @@ class Episode:
             DataError: it cannot, or it does not.
         """
         self._check_values()
-        most = _UNPACKED * self.path.stat().st_size
+        check_claims(self.path, self._data)
         with self._reading():
-            for path, data in self._data.items():
-                if data.nbytes > most:
-                    raise DataError(f"{self.path} claims {data.nbytes} bytes in {path}, more than its size can hold")
+            for data in self._data.values():
                 step = max(1, _PIECE // max(1, data.nbytes // max(1, len(data)))) if data.ndim else 1
                 for first in range(0, len(data) if data.ndim else 1, step):
                     data[first : first + step] if data.ndim else data[()]

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import hdf5plugin
 import numpy as np
+from numpy.typing import NDArray
 
 from ebt_data.errors import DataError
 from ebt_data.step import BenchSpec, CameraSpec
@@ -58,7 +59,7 @@ def row_columns(spec: BenchSpec, kind: str, privileged: Mapping[str, tuple[int, 
         DataError: a camera or privileged name that cannot be a path in the file.
     """
     for name in (*spec.cameras, *privileged):
-        if not _NAME.fullmatch(name) or name in _TAKEN:
+        if not _NAME.fullmatch(name) or name in _TAKEN or (name in privileged and "/" in name):
             raise DataError(f"{name!r} cannot name a camera or an object: use letters, digits, _ and -")
     joints = (len(spec.joints),)
     columns = [Column(f"/observations/{name}", np.float32, joints) for name in ("qpos", "qvel", "effort")]
@@ -119,6 +120,25 @@ def motor_columns() -> list[Column]:
         Column("/motors/voltage", np.float32),
         Column("/motors/error", np.uint8),
     ]
+
+
+def entries(datasets: Mapping[str, h5py.Dataset], group: str) -> dict[str, h5py.Dataset]:
+    """The datasets of one of `LISTS`; none where the file lacks the group.
+
+    Raises:
+        KeyError: it has only some of them.
+    """
+    columns = event_columns() if group == "/events" else motor_columns()
+    there = any(column.path in datasets for column in columns)
+    return {column.path: datasets[column.path] for column in columns} if there else {}
+
+
+def entry_rows(there: Mapping[str, h5py.Dataset], group: str) -> NDArray[np.int64]:
+    """[E] the row of each entry that all datasets of the group have; up to the first that a power cut left as nothing."""
+    count = min(map(len, there.values()), default=0)
+    rows = np.asarray(there[f"{group}/row"][:count] if count else [], np.int64)
+    fallen = np.flatnonzero(np.diff(rows) < 0)
+    return rows[: fallen[0] + 1] if len(fallen) else rows
 
 
 SUMS = Column("/sums/row", np.uint32)

@@ -1,6 +1,8 @@
 """Looks into an HDF5 file that may come from anywhere: plain datasets only, found without following links."""
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -10,6 +12,7 @@ from ebt_data.errors import DataError
 BITSHUFFLE = 32008  # the filter's registered number: https://github.com/HDFGroup/hdf5_plugins
 _DEPTH_LIMIT = 6  # groups within groups
 _COUNT_LIMIT = 2000  # links in one file
+_UNPACKED = 1000  # bytes that a byte in the file stands for at most; a black depth picture packs 1:250
 _CHUNK_LIMIT = 1 << 27  # bytes that one read unpacks; a depth picture of 8 megapixels takes 16 MiB
 
 
@@ -38,6 +41,18 @@ def tree(file: h5py.File) -> dict[str, h5py.Dataset]:
                 _check_storage(file, path, item)
                 found[path] = item
     return found
+
+
+def check_claims(path: Path, datasets: Mapping[str, h5py.Dataset]) -> None:
+    """Refuse what takes more memory to read than a file of this size can ask for.
+
+    Raises:
+        DataError: a dataset does.
+    """
+    most = _UNPACKED * path.stat().st_size
+    for name, data in datasets.items():
+        if data.nbytes > most:
+            raise DataError(f"{path} claims {data.nbytes} bytes in {name[:80]}, more than its size can hold")
 
 
 def _check_storage(file: h5py.File, path: str, data: h5py.Dataset) -> None:

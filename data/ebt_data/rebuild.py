@@ -3,6 +3,8 @@
 rebuild(part, lengths)
 """
 
+import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,12 +19,14 @@ _PIECE = 1 << 24
 
 
 def rebuild(part: Path, lengths: Mapping[str, int]) -> None:
-    """Put a file with so many entries of each dataset in the part's place.
+    """Put a file with so many entries of each of these datasets in the part's place.
 
     Raises:
         OSError, RuntimeError: they cannot be read, or the disk is full; the part is left as it is.
     """
-    fresh = part.with_suffix(".rebuilt")
+    handle, name = tempfile.mkstemp(".rebuilt", f".{part.stem}.", part.parent)
+    os.close(handle)
+    fresh = Path(name)
     try:
         with h5py.File(part, "r", locking=False) as old, h5py.File(fresh, "w", libver=layout.LIBVER) as new:
             for path, length in lengths.items():

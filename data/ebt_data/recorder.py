@@ -105,7 +105,7 @@ class Recorder:
         if self._part is not None:
             raise MisuseError(f"{self._part.stem} is still being recorded: finish or discard it first")
         self._reset()
-        self._running().post("start", meta)
+        self._running().post("start", meta, wait_s=ANSWER_S)
         self._meta = meta
         self._part = Path(self._answer("started"))
         return self._part.with_suffix(SUFFIX)
@@ -124,7 +124,10 @@ class Recorder:
         self._under_way.append(row)  # first, so that the row is salvaged if the writer turns out to be dead
         self._bytes += row.size
         self.appended += 1
-        process.post("row", row.step, row.dropped)
+        try:
+            process.post("row", row.step, row.dropped)
+        except DataError as error:
+            self._fail(error)
         self._hear(0.0)
         if self._spec.lockstep:
             self._wait_for_room()
@@ -144,7 +147,7 @@ class Recorder:
                 what was kept is kept then too.
         """
         process, known = self._recording(faulty=True), self._fault
-        process.post("finish", outcome)
+        process.post("finish", outcome, wait_s=ANSWER_S)
         try:
             final = Path(self._answer("ended")).with_suffix(SUFFIX)
         except WriterDied as died:
@@ -191,7 +194,7 @@ class Recorder:
 
     def discard(self) -> None:
         """End the episode and move it to `<folder>/.trash`; one without rows is removed."""
-        self._recording(faulty=True).post("discard")
+        self._recording(faulty=True).post("discard", wait_s=ANSWER_S)
         self._part = None
         self._answer("done")
 

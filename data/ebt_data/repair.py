@@ -1,6 +1,7 @@
 """Turns what a killed recording left behind into an episode again."""
 
 import fcntl
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ import numpy as np
 from ebt_data import attributes, codec, commit, guard, row_sums, superblock
 from ebt_data import format as layout
 from ebt_data.errors import DataError
-from ebt_data.hdf5 import tree
+from ebt_data.hdf5 import check_claims, tree
 from ebt_data.rebuild import rebuild
 from ebt_data.step import BenchSpec, Outcome
 
 UNSYNCED_S = 5.0
 """So much at the end of a recording may not have reached the disk: a sync is asked for each second."""
+_UNSYNCED_ROWS = 5000
+"""The same in rows where time is simulated and runs as fast as the machine."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def repair(folder: Path) -> list[str]:
     for part in sorted(folder.glob(f"*{commit.PART}")):
         try:
             repaired = repair_part(part, foreign=True)
-        except BlockingIOError:
+        except (BlockingIOError, FileNotFoundError):  # somebody writes it, or has just repaired it
             continue
         except DataError as error:
             said.append(str(error))
@@ -103,18 +106,19 @@ def _level(part: Path) -> tuple[int, bool]:
     with h5py.File(part, "r+", libver=layout.LIBVER, locking=False) as file:
         attrs = attributes.read(file)
         spec, meta, datasets = attributes.spec(attrs), attributes.meta(attrs), tree(file)
+        check_claims(part, datasets)
         rows = min(len(data) for data in _by_row(datasets, spec, meta.kind).values())
         while rows and not _is_whole(datasets, spec.cameras, rows - 1):
             rows -= 1
-        rows = _as_recorded(part, datasets, spec, meta.kind, rows)
-        lengths = _lengths(datasets, spec, meta.kind, rows)
-        complete = bool(file.attrs["complete"])
+        recorded = _as_recorded(part, datasets, spec, meta.kind, rows)
+        lengths = _lengths(datasets, spec, meta.kind, recorded)
+        complete = bool(file.attrs["complete"]) and recorded == rows
         if not complete:
             attributes.mark(file, Outcome.ABORTED.value, complete=False)
         is_cut = _cut(datasets, lengths)
     if not is_cut:
         rebuild(part, lengths)
-    return rows, complete
+    return recorded, complete
 
 
 def _by_row(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> dict[str, h5py.Dataset]:
@@ -126,11 +130,9 @@ def _by_row(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> di
 def _lengths(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str, rows: int) -> dict[str, int]:
     """How many entries of each dataset of the format belong to so many rows."""
     found = dict.fromkeys(_by_row(datasets, spec, kind), rows)
-    for columns in (layout.event_columns(), layout.motor_columns()):
-        entries = {column.path: datasets[column.path] for column in columns if column.path in datasets}
-        count = min(map(len, entries.values()), default=0)
-        said = next((data[:count] for path, data in entries.items() if path.endswith("/row")), np.empty(0))
-        found |= dict.fromkeys(entries, int(np.searchsorted(said, rows)))
+    for group in layout.LISTS:
+        entries = layout.entries(datasets, group)
+        found |= dict.fromkeys(entries, int(np.searchsorted(layout.entry_rows(entries, group), rows)))
     for camera in spec.cameras:  # behind what the rows show may be a picture that is there in part
         offsets, lengths = (datasets[f"/images/{camera}/{name}"][:rows] for name in ("offset", "length"))
         found[f"/images/{camera}/bytes"] = int((offsets + lengths).max(initial=0))
@@ -151,14 +153,13 @@ def _cut(datasets: dict[str, h5py.Dataset], lengths: Mapping[str, int]) -> bool:
 
 
 def _as_recorded(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str, rows: int) -> int:
-    """How many of the rows are what was recorded: a power cut may leave others at the end."""
-    wrong = row_sums.first_wrong(datasets, spec, kind, rows)
-    if wrong is None:
-        return rows
-    ticks = datasets["/time/tick"]
-    if wrong == 0 or ticks[rows - 1] - ticks[wrong] > UNSYNCED_S:
+    """How many of the rows are what was recorded: a power cut may leave others at the end, where nothing was synced."""
+    unsynced = _UNSYNCED_ROWS if spec.lockstep else math.ceil(UNSYNCED_S * spec.rate_hz)
+    first = max(0, rows - unsynced)
+    wrong = row_sums.first_wrong(datasets, spec, kind, first, rows)
+    if wrong is not None and wrong == first:
         raise DataError(f"{part} is damaged: row {wrong} of {rows} is not what was recorded; it is left as it is")
-    return wrong
+    return rows if wrong is None else wrong
 
 
 def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: int) -> bool:

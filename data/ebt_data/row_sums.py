@@ -6,24 +6,23 @@ CRC-32 over, one behind the other as they are stored (little-endian, texts padde
 2. each entry of `/events`, then of `/motors`, that belongs to the row, by path in alphabetical order;
 3. for each camera by name, the picture, then the depth, where the row shows another one than the row before.
 
-of_row(entries, lists, fresh) -> int            first_wrong(datasets, spec, kind, rows) -> int | None
+of_row(entries, lists, fresh) -> int      first_wrong(datasets, spec, kind, first, after) -> int | None
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ebt_data import codec
 from ebt_data import format as layout
 from ebt_data.step import BenchSpec
 
 Values = NDArray[Any]
 Pixels = bytes | memoryview
-_ROWS = 4096
-"""Read at once."""
 
 
 def of_row(entries: Mapping[str, Values], lists: Iterable[Mapping[str, Values]], fresh: Iterable[Pixels]) -> int:
@@ -36,30 +35,27 @@ def of_row(entries: Mapping[str, Values], lists: Iterable[Mapping[str, Values]],
     return told
 
 
-def first_wrong(datasets: Mapping[str, h5py.Dataset], spec: BenchSpec, kind: str, rows: int) -> int | None:
-    """The first of so many rows that is not what was recorded; None where all are, or nobody kept sums.
+def first_wrong(datasets: Mapping[str, h5py.Dataset], spec: BenchSpec, kind: str, first: int, after: int) -> int | None:
+    """The first row in `first:after` that is not what was recorded; None where all are, or nobody kept sums.
 
-    Every dataset with one entry a row has so many at least, and every picture of theirs is there.
+    Every dataset with one entry a row has so many at least.
     """
     if layout.SUMS.path not in datasets:
         return None
-    columns = layout.by_row(dict(datasets), spec, kind)
+    sums = datasets[layout.SUMS.path][first:after]
+    columns = {path: data[first:after] for path, data in layout.by_row(dict(datasets), spec, kind).items()}
     fresh = [_Fresh(datasets, camera) for camera in sorted(spec.cameras)]
-    said = [_List(datasets, columns) for columns in (layout.event_columns(), layout.motor_columns())]
-    for first in range(0, rows, _ROWS):
-        after = min(rows, first + _ROWS)
-        sums = datasets[layout.SUMS.path][first:after]
-        block = {path: data[first:after] for path, data in columns.items()}
-        for place, row in enumerate(range(first, after)):
-            entries = {path: values[place : place + 1] for path, values in block.items()}
-            lists = (entry for part in said for entry in part.of(row))
-            pixels = (shown for camera in fresh for shown in camera.of(row))
-            try:
-                found = of_row(entries, lists, pixels)
-            except (OSError, RuntimeError):  # a picture that is there in part
-                return row
-            if found != sums[place]:
-                return row
+    said = [_List(datasets, group) for group in layout.LISTS]
+    for place, row in enumerate(range(first, after)):
+        entries = {path: values[place : place + 1] for path, values in columns.items()}
+        lists = (entry for part in said for entry in part.of(row))
+        pixels = (shown for camera in fresh for shown in camera.of(row))
+        try:
+            found = of_row(entries, lists, pixels)
+        except (OSError, RuntimeError):  # a picture that is there in part
+            return row
+        if found != sums[place]:
+            return row
     return None
 
 
@@ -70,10 +66,10 @@ def _joined(entries: Mapping[str, Values]) -> bytes:
 class _List:
     """What was appended to one group's datasets, by row."""
 
-    def __init__(self, datasets: Mapping[str, h5py.Dataset], columns: Sequence[layout.Column]) -> None:
-        count = min(len(datasets[column.path]) for column in columns)  # a cut may fall between two
-        self._columns = {column.path: datasets[column.path][:count] for column in columns}
-        (self._rows,) = (values for path, values in self._columns.items() if path.endswith("/row"))
+    def __init__(self, datasets: Mapping[str, h5py.Dataset], group: str) -> None:
+        there = layout.entries(datasets, group)
+        self._rows = layout.entry_rows(there, group)
+        self._columns = {path: data[: len(self._rows)] for path, data in there.items()}
 
     def of(self, row: int) -> Iterator[Mapping[str, Values]]:
         first, after = np.searchsorted(self._rows, (row, row + 1))
@@ -92,7 +88,7 @@ class _Fresh:
 
     def of(self, row: int) -> Iterator[Pixels]:
         offset, length = self._where[row]
-        if length > 0 and (row == 0 or (self._where[row] != self._where[row - 1]).any()):
+        if 0 < length <= codec.LARGEST and (row == 0 or (self._where[row] != self._where[row - 1]).any()):
             yield self._pixels[offset : offset + length].data
         if self._depth is not None and self._index is not None:
             index = self._index[row]

@@ -1,7 +1,16 @@
-"""Messages to the writer process: pickled, with large arrays sent as they lie in memory."""
+"""Messages to the writer process: each is a file in memory that is handed over, so that none is lost with its sender.
 
+A pipe would hold less than a row of two cameras; the rest waited in the recorder, and died with it. The kernel keeps a
+file that is under way between two processes whatever becomes of the first.
+
+send(to, message)      receive(at) -> message      scratch() -> a file without a name
+"""
+
+import os
 import pickle
+import socket
 import struct
+import tempfile
 from typing import IO, Any
 
 import numpy as np
@@ -9,10 +18,17 @@ import numpy as np
 _HEAD = struct.Struct("<QI")  # bytes of the pickle, number of large buffers
 _SIZE = struct.Struct("<Q")
 _LARGE = 1 << 15  # bytes; smaller arrays go inside the pickle
+_MARK = b"m"
+"""What goes through the socket itself: a file needs a byte to go with."""
 
 
-def send(pipe: IO[bytes], message: tuple[Any, ...]) -> None:
-    """Write one message. Raises BrokenPipeError where nobody reads any more."""
+def scratch() -> IO[bytes]:
+    """A file without a name: in memory where the system has that, so that no temporary folder is needed."""
+    return os.fdopen(os.memfd_create("ebt"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()
+
+
+def send(to: socket.socket, message: tuple[Any, ...]) -> None:
+    """Hand one message over; waits while a few hundred are under way. Raises ConnectionError where nobody is there."""
     large: list[memoryview] = []
 
     def inside(buffer: pickle.PickleBuffer) -> bool:
@@ -23,32 +39,34 @@ def send(pipe: IO[bytes], message: tuple[Any, ...]) -> None:
         return False
 
     body = pickle.dumps(message, protocol=5, buffer_callback=inside)
-    pipe.write(_HEAD.pack(len(body), len(large)))
-    pipe.write(body)
-    for view in large:
-        pipe.write(_SIZE.pack(view.nbytes))
-        pipe.write(view)
-    pipe.flush()
+    with scratch() as file:
+        file.write(_HEAD.pack(len(body), len(large)))
+        file.write(body)
+        for view in large:
+            file.write(_SIZE.pack(view.nbytes))
+            file.write(view)
+        file.flush()
+        socket.send_fds(to, [_MARK], [file.fileno()])
 
 
-def receive(pipe: IO[bytes]) -> tuple[Any, ...]:
-    """Read one message. Raises EOFError where the sender is gone, also in the midst of a message.
+def receive(at: socket.socket) -> tuple[Any, ...]:
+    """Take one message. Raises EOFError where the sender is gone and all of its messages were taken.
 
-    Only for pipes between a process and its own child: unpickling runs what the sender says.
+    Only between a process and its own child: unpickling runs what the sender says.
     """
-    size, count = _HEAD.unpack(_exactly(pipe, _HEAD.size))
-    body = _exactly(pipe, size)
-    buffers = [_exactly(pipe, _SIZE.unpack(_exactly(pipe, _SIZE.size))[0]) for _ in range(count)]
+    mark, handles, _, _ = socket.recv_fds(at, len(_MARK), 1)
+    if not mark:
+        raise EOFError
+    with os.fdopen(handles[0], "rb") as file:
+        file.seek(0)
+        size, count = _HEAD.unpack(file.read(_HEAD.size))
+        body = file.read(size)
+        buffers = [_array(file, _SIZE.unpack(file.read(_SIZE.size))[0]) for _ in range(count)]
     message: tuple[Any, ...] = pickle.loads(body, buffers=buffers)
     return message
 
 
-def _exactly(pipe: IO[bytes], size: int) -> memoryview:
-    data = np.empty(size, np.uint8).data  # not bytearray: no need to zero what is overwritten
-    got = 0
-    while got < size:
-        count = pipe.readinto(data[got:])  # type: ignore[attr-defined]
-        if not count:
-            raise EOFError
-        got += count
+def _array(file: IO[bytes], size: int) -> memoryview:
+    data = np.empty(size, np.uint8).data  # not bytes: what is unpickled from it may be written to
+    file.readinto(data)  # type: ignore[attr-defined]
     return data

@@ -1,24 +1,20 @@
-"""The recorder's end of the writer process: messages out through a thread, replies in without waiting."""
+"""The recorder's end of the writer process: messages out, replies in, both without waiting."""
 
 import contextlib
-import fcntl
 import json
 import os
-import queue
 import select
 import signal
+import socket
 import subprocess
 import sys
-import tempfile
-import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ebt_data import wire
 from ebt_data.errors import DataError
 from ebt_data.step import BenchSpec
 
-_PIPE_BYTES = 1 << 20  # Linux's default limit for an unprivileged pipe; one 640x480 frame fits
 _CLOSE_S = 10.0
 
 
@@ -29,31 +25,24 @@ class WriterDied(DataError):
     """By a signal; otherwise the disk failed it, and would fail anybody who wrote on."""
 
 
-def _scratch() -> IO[bytes]:
-    """A file without a name: in memory where the system has that, so that no temporary folder is needed."""
-    return os.fdopen(os.memfd_create("stderr"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()
-
-
 class WriterProcess:
     """A child that runs `ebt_data.writing`, in a session of its own so that Ctrl-C does not reach it."""
 
     def __init__(self, folder: Path, spec: BenchSpec, quality: int | None, reserve_bytes: int) -> None:
-        self._stderr = _scratch()  # closed in `close`
+        self._stderr = wire.scratch()  # closed in `close`
         # Not multiprocessing: its spawn would import the caller's main module, and with it perhaps torch.
         # -P: a file named numpy.py in the folder where `ebt` runs must not be imported.
-        self._child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ebt_data.writing"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            start_new_session=True,
-        )
-        self._enlarge_pipe()
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "ebt_data.writing"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                start_new_session=True,
+            )
         self._replies = self._reply_pipe()
         self._partial = b""
-        self._messages: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
-        self._feeder = threading.Thread(target=self._feed, name="episode feeder", daemon=True)
-        self._feeder.start()
         self.post(folder.absolute(), spec, quality, reserve_bytes)
 
     @property
@@ -65,9 +54,22 @@ class WriterProcess:
         """False once the child has ended."""
         return self._child.poll() is None
 
-    def post(self, *message: Any) -> None:
-        """Queue a message; never waits. The caller bounds the queue by counting the replies."""
-        self._messages.put(message)
+    def post(self, *message: Any, wait_s: float = 0.0) -> None:
+        """Hand a message over: when this returns, not even our death takes it from the child.
+
+        Not through a thread: where the machine is busy one may wait for long beside a loop of real-time priority, and
+        what waits with it would die with us.
+
+        Raises:
+            DataError: a few hundred are on their way, and none was taken for `wait_s`.
+        """
+        self._socket.settimeout(wait_s)
+        # Where the child is gone, the recorder hears of it from `replies`.
+        with contextlib.suppress(ConnectionError):
+            try:
+                wire.send(self._socket, message)
+            except (BlockingIOError, TimeoutError) as error:
+                raise DataError("the disk takes no more rows") from error
 
     def replies(self, timeout_s: float) -> list[dict[str, Any]]:
         """Replies that have come, after waiting at most `timeout_s` for the first.
@@ -95,31 +97,14 @@ class WriterProcess:
 
     def close(self) -> None:
         """Let the child write what was posted and end; kill it where it does not within ten seconds."""
-        self._messages.put(None)
+        self._socket.close()
         try:
             self._child.wait(_CLOSE_S)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-        self._feeder.join()
         os.close(self._replies)
         self._stderr.close()
-
-    def _feed(self) -> None:
-        pipe = self._child.stdin
-        if pipe is None:
-            return
-        # Where the child is gone, the recorder hears of it from `replies`.
-        with contextlib.suppress(BrokenPipeError):
-            while (message := self._messages.get()) is not None:
-                wire.send(pipe, message)
-        with contextlib.suppress(BrokenPipeError):
-            pipe.close()
-
-    def _enlarge_pipe(self) -> None:
-        if self._child.stdin is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-            with contextlib.suppress(PermissionError):
-                fcntl.fcntl(self._child.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def _reply_pipe(self) -> int:
         """The child's stdout without Python's buffer, so that `select` sees all of it."""

@@ -1,4 +1,4 @@
-"""The writer process: `python -m ebt_data.writing`, messages on stdin, one line of JSON a reply on stdout.
+"""The writer process: `python -m ebt_data.writing`, messages on stdin, a socket (`wire.py`), one line of JSON a reply on stdout.
 
 It has its own session and ignores Ctrl-C, so that it outlives whoever records. Where the recorder dies, stdin ends: the
 rows that arrived are written, the file is closed, and the `.part` is left to `repair`, because only `repair` can tell
@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -36,7 +37,7 @@ class Writing:
         self._sealer = ThreadPoolExecutor(1, "seal")
         self._replying = threading.Lock()
 
-    def serve(self, messages: BinaryIO) -> None:
+    def serve(self, messages: socket.socket) -> None:
         """Work until the recorder hangs up."""
         handlers: dict[str, Callable[..., None]] = {
             "start": self._start,
@@ -121,7 +122,7 @@ def main() -> None:
     """Read the opening message and serve."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    messages = sys.stdin.buffer
+    messages = socket.socket(fileno=sys.stdin.fileno())
     folder, spec, quality, reserve_bytes = wire.receive(messages)
     Writing(folder, spec, quality, reserve_bytes, sys.stdout.buffer).serve(messages)
 

@@ -29,6 +29,7 @@ from ebt_data.step import Actor, BenchSpec, Decision, Joints, Observation
 
 STEP_RAD = 0.05
 AHEAD_RAD = 0.3  # how far the goal may run ahead of a joint that is stopped: a grip, not a push
+PASTE_S = 1.0  # a paste whose end has not come then has none
 ESCAPE_S = 0.025  # an arrow's bytes come together; an Esc that stays alone so long is one
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;]*|O)([A-Za-z~])")
 _PASTE, _PASTED = "\x1b[200~", "\x1b[201~"  # what a terminal puts around text that was pasted, where it was asked to
@@ -59,7 +60,8 @@ class TerminalKeys:
     """Key presses on the terminal, without echo and without waiting for Enter; Ctrl-C works as ever.
 
     A terminal tells of no release: one press, one step. Ctrl-Z is off, since a stopped program feeds no watchdog.
-    Pasted text goes into a line that is being written, as one line, and nowhere else; Alt with a key is no key.
+    Pasted text goes into a line that is being written, as one line, and nowhere else. Alt with a key is Esc, and
+    nothing in a line.
     Where stdin is not a terminal there are no keys: `active` is False and `notice` says so.
     """
 
@@ -196,18 +198,11 @@ class TerminalKeys:
     def _next(self) -> str | None:
         """Take a key off what was typed: None when it is not whole yet, empty when it is not one of ours."""
         typed = self._typed
-        if typed.startswith(_PASTE):
-            text, ended, rest = typed.removeprefix(_PASTE).partition(_PASTED)
-            if not ended:
-                return None
-            self._typed = rest
-            if self._line is not None:
-                for key in filter(str.isprintable, " ".join(text.split())):
-                    self._take(key)
-            return ""
+        if len(typed) > 2 and _PASTE.startswith(typed[: len(_PASTE)]):
+            return self._paste()
         if typed[0] == "\x1b" and typed[1:2].isprintable() and typed[1:2] not in ("", "[", "O"):
-            self._typed = typed[2:]  # Alt with a key
-            return ""
+            self._typed = typed[2:]  # Alt with a key, or Esc and a key while nobody looked
+            return "" if self._line is not None else "esc"
         if sequence := _SEQUENCE.match(typed):
             self._typed = typed[sequence.end() :]
             return _ARROWS.get(sequence.group(1), "")
@@ -215,6 +210,17 @@ class TerminalKeys:
             return None
         self._typed = typed[1:]
         return _NAMES.get(typed[0], typed[0] if typed[0].isprintable() else "")
+
+    def _paste(self) -> str | None:
+        """Take pasted text off what was typed: into the line that is written, or nowhere."""
+        text, ended, rest = self._typed.removeprefix(_PASTE).partition(_PASTED)
+        if not ended and self._monotonic_s() - self._escape_s < PASTE_S:
+            return None
+        self._typed = rest
+        if self._line is not None:
+            for key in filter(str.isprintable, " ".join(text.split())):
+                self._take(key)
+        return ""
 
 
 class HeldKeys:

@@ -118,7 +118,8 @@ def _resume(bench: Bench, folder: Path, plan: CollectPlan) -> tuple[int, Iterato
         with Episode(path) as episode:
             if episode.meta.task != bench.spec.task:
                 continue  # a folder may hold several tasks
-            check_same(bench.spec, episode, f"what {bench.spec.name} records now")
+            if episode.counts():
+                check_same(bench.spec, episode, f"what {bench.spec.name} records now")
             # The scene of a demonstration that was interrupted, cut off or excluded is laid again.
             if episode.counts((Outcome.SUCCESS, Outcome.FAILURE)):
                 known.add(episode.meta.seed)

@@ -77,7 +77,7 @@ def test_trash_and_back_takes_the_labels_along(episodes: list[Path], capsys: pyt
         (["--trim", "1:0.5"], 2, "leaves nothing"),
         (["--trim", "-1:1"], 2, "no range of seconds"),
         (["--trim", "nan:"], 2, "no range of seconds"),
-        (["--untag", "nope"], 2, "has no tag 'nope', nor any other"),
+        (["--untag", "nope"], 2, "has the tag 'nope'; nor any other"),
         (["--tag", "two words"], 2, "expected a word"),
         (["--success", "--undo"], 2, "stand alone"),
         (["--undo", "--trash"], 2, "stand alone"),

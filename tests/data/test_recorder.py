@@ -3,6 +3,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 import termios
 import threading
 from array import array
@@ -130,10 +131,10 @@ def test_the_next_episode_does_not_wait_for_the_one_before_to_be_sealed(
 ) -> None:
     go, commit = threading.Event(), writer.commit.commit
     monkeypatch.setattr(writer.commit, "commit", lambda part, **how: commit(part, **how) if go.wait(60) else part)
-    (asked, ask), (answers, answer) = os.pipe(), os.pipe()
+    (asked_of, asks), (answers, answer) = socket.socketpair(), os.pipe()
     with (
-        os.fdopen(asked, "rb") as asked_of,
-        os.fdopen(ask, "wb") as asks,
+        asked_of,
+        asks,
         os.fdopen(answers) as told,
         os.fdopen(answer, "wb") as tells,
     ):

@@ -174,10 +174,10 @@ def cut_off(
     make_spec: Callable[..., BenchSpec], make_step: Callable[..., Step], meta: EpisodeMeta, tmp_path: Path
 ) -> Path:
     """A `.part` of 300 rows, six seconds, with depth."""
-    spec = make_spec(depth=True)
+    spec = make_spec(depth=True, lockstep=False)
     writer = EpisodeWriter(tmp_path, spec, meta, reserve_bytes=0)
     for row in range(300):
-        writer.append(make_step(row, spec, (Event("mark", "here"),) if row == 296 else ()))
+        writer.append(make_step(row, spec, (Event("mark", "here"),) if row in (100, 296) else ()))
     writer.leave()
     return writer.path
 
@@ -186,7 +186,10 @@ STALE = {
     "a number": ("/observations/qpos", 295),
     "a stamp": ("/time/top/device", 295),
     "an age that is not a number": ("/time/wrist/age", 295),
-    "an event": ("/events/text", 0),
+    "when a row was": ("/time/tick", 295),
+    "an event": ("/events/text", 1),
+    "which row an event is of": ("/events/row", 1),
+    "which row a motor was asked in": ("/motors/row", 98),
     "a motor": ("/motors/temperature", 98),
     "depth": ("/depth/wrist/frames", 177),
 }
@@ -199,7 +202,8 @@ def test_a_row_that_the_disk_kept_otherwise_ends_the_recording_there(cut_off: Pa
     (said,) = repair(cut_off.parent)
     assert f"rows kept: {296 if path.startswith(('/events', '/motors')) else 295}" in said
     with Episode(cut_off.with_suffix(".h5")) as episode:
-        assert np.isfinite(episode.qpos).all() and len(episode.events) == 0
+        assert [event.row for event in episode.events] == [100]
+        assert (np.diff(episode.time["tick"]) > 0).all()
 
 
 def test_a_picture_of_which_only_the_middle_is_wrong_is_noticed(cut_off: Path) -> None:
@@ -212,11 +216,30 @@ def test_a_picture_of_which_only_the_middle_is_wrong_is_noticed(cut_off: Path) -
 
 def test_where_more_than_a_power_cut_takes_is_wrong_nothing_is_cut(cut_off: Path) -> None:
     with h5py.File(cut_off, "r+", locking=False) as file:
-        file["/action"][10, 0] += 1
+        file["/action"][50, 0] += 1  # 250 rows may not have been synced
     (said,) = repair(cut_off.parent)
-    assert "row 10 of 300 is not what was recorded; it is left as it is" in said
+    assert "row 50 of 300 is not what was recorded; it is left as it is" in said
     with h5py.File(cut_off, "r", locking=False) as file:
         assert len(file["/action"]) == 300
+
+
+def test_what_was_ended_and_then_cut_is_no_success(cut_off: Path) -> None:
+    with h5py.File(cut_off, "r+", locking=False) as file:
+        attributes.mark(file, "success", complete=True)
+        file["/observations/qpos"][290:] = 0
+    assert "rows kept: 290, marked as aborted" in repair(cut_off.parent)[0]
+    with Episode(cut_off.with_suffix(".h5")) as episode:
+        assert (episode.outcome, episode.complete, episode.counts()) == (Outcome.ABORTED, False, False)
+
+
+def test_motors_of_rows_that_the_disk_lost_go_with_them(cut_off: Path, make_step: Callable[..., Step]) -> None:
+    with h5py.File(cut_off, "r+", locking=False) as file:
+        file["/observations/qpos"][280:] = 0
+        for data in file["/motors"].values():
+            data[95:] = 0
+    assert "rows kept: 280" in repair(cut_off.parent)[0]
+    with Episode(cut_off.with_suffix(".h5")) as episode:
+        assert episode.motors["row"].tolist() == list(range(2, 280, 3))
 
 
 def test_a_recording_without_sums_is_repaired_as_ever(cut_off: Path) -> None:
@@ -266,6 +289,6 @@ def test_where_hdf5_cannot_cut_the_rows_are_written_anew(
             np.testing.assert_array_equal(episode.depth("wrist", row), frame.depth)
     with h5py.File(tmp_path / "episode_0000.h5") as file:
         attrs, datasets = attributes.read(file), tree(file)
-        assert row_sums.first_wrong(datasets, attributes.spec(attrs), "rollout", 36) is None
+        assert row_sums.first_wrong(datasets, attributes.spec(attrs), "rollout", 0, 36) is None
         assert file["/depth/wrist/frames"].maxshape[0] is None and len(file["/depth/wrist/frames"]) == 22
         assert file["/images/top"].attrs["encoding"] == ("qoi" if quality is None else "jpeg")

@@ -97,10 +97,27 @@ def test_what_is_pasted_is_text_and_no_keys(typist: Typist) -> None:
         assert keys.written() == "the arm is hot!"
 
 
-def test_alt_with_a_key_is_no_key(typist: Typist) -> None:
+def test_a_paste_may_come_in_pieces_and_without_an_end(typist: Typist) -> None:
     with typist.keys as keys:
-        typist.type("\x1bb\x1bq")
+        keys.write()
+        for piece in ("\x1b[2", "00", "~too ", "hot\x1b[20", "1~"):
+            typist.type(piece)
+            typist.now_s += 0.1
+            assert keys.written() is None
+        typist.type("\n")
+        assert keys.written() == "too hot"
+        typist.type("\x1b[200~never ended")
         assert typist.pressed() == []
+        typist.now_s += 2.0
+        assert typist.pressed() == []
+        typist.type("q")
+        assert typist.pressed() == ["q"]
+
+
+def test_alt_with_a_key_is_esc_but_nothing_in_a_line(typist: Typist) -> None:
+    with typist.keys as keys:
+        typist.type("\x1bb\x1b ")
+        assert typist.pressed() == ["esc", "esc"], "b must not throw anything away"
         keys.write()
         typist.type("a\x1bbc\n")
         assert keys.written() == "ac"
