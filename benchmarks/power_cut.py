@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/power_cut.py [--cuts 50] [--seed 0] [--out power_cut.json]
 
-A simulation, since no process can cut the power: an episode (colour and depth, 120 x 160) is written by the product's writer and
+A simulation, since no process can cut the power: an episode (colour and depth, 120 x 160, motors) is written by the product's writer and
 its bytes are kept after each row. A cut file is made of 4 KiB pages, each as it was at a row that had been synced, or as it was up
 to 50 rows (a second) later. Then it is repaired and read to its last picture, in a process of its own.
 
@@ -37,12 +37,14 @@ from ebt_data.episode import Episode, list_episodes
 from ebt_data.errors import DataError
 from ebt_data.meta import EpisodeMeta
 from ebt_data.repair import repair
-from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Frame, Joints, Observation, Step
+from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Frame, Joints, MotorReading, Observation, Step
 from ebt_data.writer import EpisodeWriter
 
 PAGE = 4096  # bytes
 ROWS, UNSYNCED_ROWS = 160, 50
 RATE_HZ, CAMERA_HZ = 50.0, 30.0
+ASKED = 3
+"""Every so many rows a motor says how it is."""
 SMALLER = slice(None, None, 4)
 Choose = Callable[[random.Random, int], list[bool]]
 """Of so many pages, which are new."""
@@ -86,7 +88,8 @@ def record(folder: Path) -> tuple[list[bytes], float]:
         depth = np.ascontiguousarray(depths[place, SMALLER, SMALLER])
         frame = Frame(image, number, number / CAMERA_HZ, "global_time", time_s, 0.0, repeated=False, depth=depth)
         pose = pose_of(row)
-        observation = Observation(time_s, time_s, pose, pose, pose, {"top": frame})
+        motors = (MotorReading(row % 6, 30.0, 12.0, 0),) if row % ASKED == 0 else ()
+        observation = Observation(time_s, time_s, pose, pose, pose, {"top": frame}, motors=motors)
         writer.append(Step(observation, Decision(pose, Actor.HUMAN), pose, time_s))
         kept.append(writer.path.read_bytes())
         if row % UNSYNCED_ROWS == UNSYNCED_ROWS - 1:
@@ -126,6 +129,7 @@ def read(folder: Path) -> str:
                 list(episode.pictures("top"))
                 poses = np.array([pose_of(row) for row in range(len(episode))])
                 right = np.array_equal(episode.action, poses) and np.array_equal(episode.qpos, poses)
+                right &= episode.motors["row"].tolist() == list(range(0, len(episode), ASKED))
                 return str(len(episode)) if right else "wrong"
         except DataError as error:
             return f"damaged: {error}"
