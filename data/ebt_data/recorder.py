@@ -125,7 +125,7 @@ class Recorder:
         self._bytes += row.size
         self.appended += 1
         try:
-            process.post("row", row.step, row.dropped)
+            process.post_row(row.step, row.dropped)
         except DataError as error:
             self._fail(error)
         self._hear(0.0)
@@ -296,7 +296,9 @@ class Recorder:
         return final
 
     def _replies(self, timeout_s: float) -> list[dict[str, Any]]:
-        replies = [] if self._process is None else self._process.replies(timeout_s)
+        if self._process is None:
+            return []
+        replies = self._process.replies(timeout_s)
         for reply in replies:
             if "ended" in reply:
                 self._sealing.add(Path(reply["ended"]))
@@ -306,6 +308,7 @@ class Recorder:
             if "kept" in reply:
                 self.kept = reply["kept"]
                 self._bytes -= self._under_way.popleft().size
+                self._process.row_taken()
             if "fault" in reply and self._fault is None:
                 self._fault = self._described(DataError(reply["fault"], reply["hint"]))
         return replies

@@ -3,7 +3,7 @@
 A pipe would hold less than a row of two cameras; the rest waited in the recorder, and died with it. The kernel keeps a
 file that is under way between two processes whatever becomes of the first.
 
-send(to, message)      receive(at) -> message      scratch() -> a file without a name
+send(to, message, file)      receive(at) -> message      scratch() -> a file without a name
 """
 
 import os
@@ -27,8 +27,12 @@ def scratch() -> IO[bytes]:
     return os.fdopen(os.memfd_create("ebt"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()
 
 
-def send(to: socket.socket, message: tuple[Any, ...]) -> None:
-    """Hand one message over; waits while a few hundred are under way. Raises ConnectionError where nobody is there."""
+def send(to: socket.socket, message: tuple[Any, ...], file: IO[bytes]) -> None:
+    """Hand one message over in `file`, which is written anew and must be nobody's until the message was taken.
+
+    Waits while a few hundred are under way, as long as the socket's timeout says. Raises ConnectionError where nobody is
+    there.
+    """
     large: list[memoryview] = []
 
     def inside(buffer: pickle.PickleBuffer) -> bool:
@@ -39,14 +43,15 @@ def send(to: socket.socket, message: tuple[Any, ...]) -> None:
         return False
 
     body = pickle.dumps(message, protocol=5, buffer_callback=inside)
-    with scratch() as file:
-        file.write(_HEAD.pack(len(body), len(large)))
-        file.write(body)
-        for view in large:
-            file.write(_SIZE.pack(view.nbytes))
-            file.write(view)
-        file.flush()
-        socket.send_fds(to, [_MARK], [file.fileno()])
+    head = _HEAD.pack(len(body), len(large)) + b"".join(_SIZE.pack(view.nbytes) for view in large)
+    parts: list[bytes | memoryview] = [head, body, *large]
+    place = 0  # said at each write, as both ends share the place where the last one left off
+    for part in parts:
+        left = memoryview(part)
+        while left:
+            count = os.pwrite(file.fileno(), left, place)
+            place, left = place + count, left[count:]
+    socket.send_fds(to, [_MARK], [file.fileno()])
 
 
 def receive(at: socket.socket) -> tuple[Any, ...]:
@@ -57,16 +62,24 @@ def receive(at: socket.socket) -> tuple[Any, ...]:
     mark, handles, _, _ = socket.recv_fds(at, len(_MARK), 1)
     if not mark:
         raise EOFError
-    with os.fdopen(handles[0], "rb") as file:
-        file.seek(0)
-        size, count = _HEAD.unpack(file.read(_HEAD.size))
-        body = file.read(size)
-        buffers = [_array(file, _SIZE.unpack(file.read(_SIZE.size))[0]) for _ in range(count)]
-    message: tuple[Any, ...] = pickle.loads(body, buffers=buffers)
+    (handle,) = handles
+    try:
+        size, count = _HEAD.unpack(_read(handle, _HEAD.size, 0))
+        place = _HEAD.size + count * _SIZE.size
+        sizes = [length for (length,) in _SIZE.iter_unpack(_read(handle, count * _SIZE.size, _HEAD.size))]
+        parts = []
+        for length in (size, *sizes):
+            parts.append(_read(handle, length, place))
+            place += length
+    finally:
+        os.close(handle)
+    message: tuple[Any, ...] = pickle.loads(parts[0], buffers=parts[1:])
     return message
 
 
-def _array(file: IO[bytes], size: int) -> memoryview:
+def _read(handle: int, size: int, place: int) -> memoryview:
     data = np.empty(size, np.uint8).data  # not bytes: what is unpickled from it may be written to
-    file.readinto(data)  # type: ignore[attr-defined]
+    got = 0
+    while got < size:
+        got += os.preadv(handle, [data[got:]], place + got)
     return data

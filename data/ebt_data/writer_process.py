@@ -8,12 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ebt_data import wire
 from ebt_data.errors import DataError
-from ebt_data.step import BenchSpec
+from ebt_data.step import BenchSpec, Step
 
 _CLOSE_S = 10.0
 
@@ -43,7 +44,9 @@ class WriterProcess:
             )
         self._replies = self._reply_pipe()
         self._partial = b""
-        self.post(folder.absolute(), spec, quality, reserve_bytes)
+        self._rows: deque[IO[bytes]] = deque()
+        self._free: list[IO[bytes]] = []
+        self.post(folder.absolute(), spec, quality, reserve_bytes, wait_s=0.0)
 
     @property
     def pid(self) -> int:
@@ -54,20 +57,36 @@ class WriterProcess:
         """False once the child has ended."""
         return self._child.poll() is None
 
-    def post(self, *message: Any, wait_s: float = 0.0) -> None:
+    def post(self, *message: Any, wait_s: float) -> None:
         """Hand a message over: when this returns, not even our death takes it from the child.
-
-        Not through a thread: where the machine is busy one may wait for long beside a loop of real-time priority, and
-        what waits with it would die with us.
 
         Raises:
             DataError: a few hundred are on their way, and none was taken for `wait_s`.
         """
+        with wire.scratch() as file:
+            self._send(message, file, wait_s)
+
+    def post_row(self, step: Step, dropped: frozenset[str]) -> None:
+        """The same for a row, which is never waited for; `row_taken` has to be called when the child has kept it.
+
+        Not through a thread: where the machine is busy one may wait for long beside a loop of real-time priority, and
+        what waits with it would die with us. In a file of a row before: new pages cost more than what is written to
+        them, and now and then half a tick.
+        """
+        file = self._free.pop() if self._free else wire.scratch()
+        self._send(("row", step, dropped), file, 0.0)
+        self._rows.append(file)
+
+    def row_taken(self) -> None:
+        """The oldest row that was posted is kept; its file is free."""
+        self._free.append(self._rows.popleft())
+
+    def _send(self, message: tuple[Any, ...], file: IO[bytes], wait_s: float) -> None:
         self._socket.settimeout(wait_s)
         # Where the child is gone, the recorder hears of it from `replies`.
         with contextlib.suppress(ConnectionError):
             try:
-                wire.send(self._socket, message)
+                wire.send(self._socket, message, file)
             except (BlockingIOError, TimeoutError) as error:
                 raise DataError("the disk takes no more rows") from error
 
@@ -104,7 +123,8 @@ class WriterProcess:
             self._child.kill()
             self._child.wait()
         os.close(self._replies)
-        self._stderr.close()
+        for file in (self._stderr, *self._rows, *self._free):
+            file.close()
 
     def _reply_pipe(self) -> int:
         """The child's stdout without Python's buffer, so that `select` sees all of it."""

@@ -141,7 +141,8 @@ def test_the_next_episode_does_not_wait_for_the_one_before_to_be_sealed(
         served = threading.Thread(target=Writing(tmp_path, spec, 95, 0, tells).serve, args=(asked_of,))
         served.start()
         for message in (("start", meta), ("row", make_step(0, spec), frozenset()), ("finish", Outcome.SUCCESS)) * 2:
-            wire.send(asks, message)
+            with wire.scratch() as file:
+                wire.send(asks, message, file)
         kinds = [next(iter(json.loads(told.readline()))) for _ in range(6)]
         assert kinds == ["started", "kept", "ended"] * 2
         assert list_episodes(tmp_path) == []

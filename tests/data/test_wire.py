@@ -19,8 +19,10 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_messages_with_large_and_small_arrays_come_back(ends: tuple[socket.socket, socket.socket]) -> None:
     to, at = ends
     large, small = np.arange(100_000, dtype=np.int32), np.arange(6.0)
-    wire.send(to, ("row", {"large": large, "small": small}))
-    wire.send(to, ("end",))
+    with wire.scratch() as file:
+        wire.send(to, ("row", {"large": large, "small": small}), file)
+    with wire.scratch() as file:
+        wire.send(to, ("end",), file)
     to.close()
     kind, arrays = wire.receive(at)
     assert kind == "row"
@@ -38,7 +40,7 @@ def test_what_was_handed_over_outlives_a_sender_that_is_killed(ends: tuple[socke
     if sender == 0:
         at.close()
         for number in range(60):  # a second and more of rows, 60 MB
-            wire.send(to, (number, np.full(1 << 20, number, np.uint8)))
+            wire.send(to, (number, np.full(1 << 20, number, np.uint8)), wire.scratch())
         os.kill(os.getpid(), signal.SIGKILL)
     to.close()
     assert os.waitpid(sender, 0)[1] == signal.SIGKILL
@@ -52,5 +54,14 @@ def test_what_was_handed_over_outlives_a_sender_that_is_killed(ends: tuple[socke
 def test_nobody_at_the_other_end_is_told(ends: tuple[socket.socket, socket.socket]) -> None:
     to, at = ends
     at.close()
-    with pytest.raises(ConnectionError):
-        wire.send(to, ("row",))
+    with wire.scratch() as file, pytest.raises(ConnectionError):
+        wire.send(to, ("row",), file)
+
+
+def test_a_file_whose_message_was_taken_carries_the_next(ends: tuple[socket.socket, socket.socket]) -> None:
+    to, at = ends
+    with wire.scratch() as file:
+        for size in (200_000, 50_000, 10):  # shorter than what is left of the one before
+            wire.send(to, (size, np.arange(size)), file)
+            found, array = wire.receive(at)
+            np.testing.assert_array_equal(array, np.arange(found))
