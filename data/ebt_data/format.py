@@ -122,6 +122,19 @@ def motor_columns() -> list[Column]:
     ]
 
 
+def readable(data: h5py.Dataset) -> int:
+    """How many of its first entries HDF5 finds: a power cut may have torn what says where a chunk lies."""
+    length, chunk = len(data), data.chunks[0]
+    ends: list[int] = [length, *range(length - length % chunk, 0, -chunk)]
+    for count in ends:
+        try:
+            data[:count]
+        except (OSError, RuntimeError):
+            continue
+        return count
+    return 0
+
+
 def entries(datasets: Mapping[str, h5py.Dataset], group: str) -> dict[str, h5py.Dataset]:
     """The datasets of one of `LISTS`; none where the file lacks the group.
 
@@ -135,7 +148,7 @@ def entries(datasets: Mapping[str, h5py.Dataset], group: str) -> dict[str, h5py.
 
 def entry_rows(there: Mapping[str, h5py.Dataset], group: str) -> NDArray[np.int64]:
     """[E] the row of each entry that all datasets of the group have; up to the first that a power cut left as nothing."""
-    count = min(map(len, there.values()), default=0)
+    count = min(map(readable, there.values()), default=0)
     rows = np.asarray(there[f"{group}/row"][:count] if count else [], np.int64)
     fallen = np.flatnonzero(np.diff(rows) < 0)
     return rows[: fallen[0] + 1] if len(fallen) else rows

@@ -107,9 +107,7 @@ def _level(part: Path) -> tuple[int, bool]:
         attrs = attributes.read(file)
         spec, meta, datasets = attributes.spec(attrs), attributes.meta(attrs), tree(file)
         check_claims(part, datasets)
-        rows = min(len(data) for data in _by_row(datasets, spec, meta.kind).values())
-        while rows and not _is_whole(datasets, spec.cameras, rows - 1):
-            rows -= 1
+        rows = _whole_rows(part, datasets, spec, meta.kind)
         recorded = _as_recorded(part, datasets, spec, meta.kind, rows)
         lengths = _lengths(datasets, spec, meta.kind, recorded)
         complete = bool(file.attrs["complete"]) and recorded == rows
@@ -119,6 +117,18 @@ def _level(part: Path) -> tuple[int, bool]:
     if not is_cut:
         rebuild(part, lengths)
     return recorded, complete
+
+
+def _whole_rows(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> int:
+    """How many of the first rows every dataset has, up to the last whose pictures are there."""
+    columns = _by_row(datasets, spec, kind).values()
+    rows = min(map(layout.readable, columns))
+    while rows and not _is_whole(datasets, spec.cameras, rows - 1):
+        rows -= 1
+    claimed = min(map(len, columns))
+    if rows == 0 and claimed > 1:  # one may be the first, under way
+        raise DataError(f"{part} is damaged: not one of its {claimed} rows is whole; it is left as it is")
+    return rows
 
 
 def _by_row(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> dict[str, h5py.Dataset]:
@@ -163,7 +173,7 @@ def _as_recorded(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec,
 
 
 def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: int) -> bool:
-    """False where a failed write left zeros in the row: time stands still, or a picture is none."""
+    """False where a failed write left zeros in the row: time stands still, or a picture is none or cannot be found."""
     ticks = datasets["/time/tick"]
     if row > 0 and not ticks[row] > ticks[row - 1]:
         return False
@@ -173,7 +183,10 @@ def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: in
         if start < 0 or not 0 <= length <= len(pixels) - start:
             return False
         end = min(codec.LONGEST_END, length)
-        first, last = pixels[start : start + end], pixels[start + length - end : start + length]
+        try:
+            first, last = pixels[start : start + end], pixels[start + length - end : start + length]
+        except (OSError, RuntimeError):
+            return False
         if length > 0 and not codec.is_whole(first.tobytes(), last.tobytes()):
             return False
     return True

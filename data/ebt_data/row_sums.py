@@ -44,7 +44,7 @@ def first_wrong(datasets: Mapping[str, h5py.Dataset], spec: BenchSpec, kind: str
         return None
     sums = datasets[layout.SUMS.path][first:after]
     columns = {path: data[first:after] for path, data in layout.by_row(dict(datasets), spec, kind).items()}
-    fresh = [_Fresh(datasets, camera) for camera in sorted(spec.cameras)]
+    fresh = [_Fresh(datasets, camera, after) for camera in sorted(spec.cameras)]
     said = [_List(datasets, group) for group in layout.LISTS]
     for place, row in enumerate(range(first, after)):
         entries = {path: values[place : place + 1] for path, values in columns.items()}
@@ -80,11 +80,11 @@ class _List:
 class _Fresh:
     """What a camera's rows show that the row before did not."""
 
-    def __init__(self, datasets: Mapping[str, h5py.Dataset], camera: str) -> None:
+    def __init__(self, datasets: Mapping[str, h5py.Dataset], camera: str, rows: int) -> None:
         self._pixels = datasets[f"/images/{camera}/bytes"]
-        self._where = np.stack([datasets[f"/images/{camera}/{name}"][:] for name in ("offset", "length")], axis=1)
+        self._where = np.stack([datasets[f"/images/{camera}/{name}"][:rows] for name in ("offset", "length")], axis=1)
         self._depth = datasets.get(f"/depth/{camera}/frames")
-        self._index = None if self._depth is None else datasets[f"/depth/{camera}/index"][:]
+        self._index = None if self._depth is None else datasets[f"/depth/{camera}/index"][:rows]
 
     def of(self, row: int) -> Iterator[Pixels]:
         offset, length = self._where[row]

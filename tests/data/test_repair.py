@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -292,3 +293,36 @@ def test_where_hdf5_cannot_cut_the_rows_are_written_anew(
         assert row_sums.first_wrong(datasets, attributes.spec(attrs), "rollout", 0, 36) is None
         assert file["/depth/wrist/frames"].maxshape[0] is None and len(file["/depth/wrist/frames"]) == 22
         assert file["/images/top"].attrs["encoding"] == ("qoi" if quality is None else "jpeg")
+
+
+def tear(monkeypatch: pytest.MonkeyPatch, path: str, first: int) -> None:
+    """As HDF5 reads a dataset whose entries from that one on lie where a torn index says."""
+    original = h5py.Dataset.__getitem__
+
+    def torn(data: h5py.Dataset, wanted: Any) -> Any:
+        if data.name == path and isinstance(wanted, slice) and (wanted.stop is None or wanted.stop > first):
+            raise OSError("incorrect metadata checksum after all read attempts")
+        return original(data, wanted)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", torn)
+
+
+def test_rows_whose_chunk_cannot_be_found_end_the_recording(cut_off: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tear(monkeypatch, "/observations/effort", 256)
+    (said,) = repair(cut_off.parent)
+    assert "rows kept: 256, marked as aborted" in said
+
+
+def test_pictures_whose_chunk_cannot_be_found_end_the_recording(cut_off: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File(cut_off) as file:
+        first = int(file["/images/top/offset"][250])
+        rows = int(np.searchsorted(file["/images/top/offset"][:], first))  # the picture's first row
+    tear(monkeypatch, "/images/top/bytes", first)
+    (said,) = repair(cut_off.parent)
+    assert f"rows kept: {rows}, marked as aborted" in said
+
+
+def test_a_recording_without_one_whole_row_is_not_thrown_away(cut_off: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tear(monkeypatch, "/images/top/bytes", 0)
+    (said,) = repair(cut_off.parent)
+    assert cut_off.exists() and "not one of its 300 rows is whole; it is left as it is" in said
