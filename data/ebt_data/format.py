@@ -124,7 +124,8 @@ def motor_columns() -> list[Column]:
 
 def readable(data: h5py.Dataset) -> int:
     """How many of its first entries HDF5 finds: a power cut may have torn what says where a chunk lies."""
-    length, chunk = len(data), data.chunks[0]
+    length = len(data)
+    chunk = data.chunks[0] if data.chunks else max(length, 1)
     ends: list[int] = [length, *range(length - length % chunk, 0, -chunk)]
     for count in ends:
         try:
