@@ -126,8 +126,8 @@ def _whole_rows(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec, 
     while rows and not _is_whole(datasets, spec.cameras, rows - 1):
         rows -= 1
     claimed = min(map(len, columns))
-    if rows == 0 and claimed > 1:  # one may be the first, under way
-        raise DataError(f"{part} is damaged: not one of its {claimed} rows is whole; it is left as it is")
+    if claimed - rows > _unsynced_rows(spec) or (rows == 0 and claimed > 1):  # one may be the first, under way
+        raise DataError(f"{part} is damaged: only {rows} of its {claimed} rows are whole; it is left as it is")
     return rows
 
 
@@ -163,13 +163,22 @@ def _cut(datasets: dict[str, h5py.Dataset], lengths: Mapping[str, int]) -> bool:
 
 
 def _as_recorded(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str, rows: int) -> int:
-    """How many of the rows are what was recorded: a power cut may leave others at the end, where nothing was synced."""
-    unsynced = _UNSYNCED_ROWS if spec.lockstep else math.ceil(UNSYNCED_S * spec.rate_hz)
-    first = max(0, rows - unsynced)
-    wrong = row_sums.first_wrong(datasets, spec, kind, first, rows)
-    if wrong is not None and wrong == first:
+    """How many of the rows are what was recorded: a power cut may leave others at the end, where nothing was synced.
+
+    Where entries of a list cannot be found, rows from long before may lack theirs: then all are looked at.
+    """
+    synced = max(0, rows - _unsynced_rows(spec))
+    lists = [data for group in layout.LISTS for data in layout.entries(datasets, group).values()]
+    torn = any(layout.readable(data) < len(data) for data in lists)
+    wrong = row_sums.first_wrong(datasets, spec, kind, 0 if torn else synced, rows)
+    if wrong is not None and wrong <= synced:
         raise DataError(f"{part} is damaged: row {wrong} of {rows} is not what was recorded; it is left as it is")
     return rows if wrong is None else wrong
+
+
+def _unsynced_rows(spec: BenchSpec) -> int:
+    """How many rows at the end may not have reached the disk."""
+    return _UNSYNCED_ROWS if spec.lockstep else math.ceil(UNSYNCED_S * spec.rate_hz)
 
 
 def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: int) -> bool:

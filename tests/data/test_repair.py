@@ -325,4 +325,33 @@ def test_pictures_whose_chunk_cannot_be_found_end_the_recording(cut_off: Path, m
 def test_a_recording_without_one_whole_row_is_not_thrown_away(cut_off: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tear(monkeypatch, "/images/top/bytes", 0)
     (said,) = repair(cut_off.parent)
-    assert cut_off.exists() and "not one of its 300 rows is whole; it is left as it is" in said
+    assert cut_off.exists() and "only 0 of its 300 rows are whole; it is left as it is" in said
+
+
+def test_rows_that_were_synced_are_not_cut_where_they_cannot_be_found(
+    cut_off: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with h5py.File(cut_off) as file:
+        first = int(file["/images/top/offset"][20])
+    tear(monkeypatch, "/images/top/bytes", first)
+    (said,) = repair(cut_off.parent)
+    assert cut_off.exists() and "of its 300 rows are whole; it is left as it is" in said
+
+
+@pytest.mark.parametrize("path", ["/events/text", "/events/row"])
+def test_an_event_that_was_synced_is_not_cut_where_it_cannot_be_found(
+    path: str,
+    make_spec: Callable[..., BenchSpec],
+    make_step: Callable[..., Step],
+    meta: EpisodeMeta,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = make_spec(lockstep=False)
+    writer = EpisodeWriter(tmp_path, spec, meta, reserve_bytes=0)
+    for row in range(300):
+        writer.append(make_step(row, spec, (Event("mark", "here"),) if row == 10 else ()))
+    writer.leave()
+    tear(monkeypatch, path, 0)
+    (said,) = repair(tmp_path)
+    assert writer.path.exists() and "row 10 of 300 is not what was recorded; it is left as it is" in said
