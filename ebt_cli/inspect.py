@@ -151,14 +151,20 @@ def _found(path: Path, only: Sequence[str]) -> _Found:
     Raises:
         DataError: nothing.
     """
+    from rich.progress import track
+
+    from ebt_cli.console import talk
     from ebt_cli.measured import Measured
     from ebt_cli.session import repair_first
     from ebt_data.episode import list_episodes
 
     repair_first(path)
+    console = talk()
     found = _Found([], [], [])
     with Measured(path) as known:
-        for file in list_episodes(path):
+        files = list_episodes(path)
+        # Files from elsewhere are read through the first time, which takes a while.
+        for file in track(files, "Reading episodes", console=console, transient=True, disable=not console.is_terminal):
             try:
                 measured, on = known.of(file)
             except DataError as error:
