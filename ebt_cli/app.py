@@ -62,18 +62,15 @@ def _root(
 def main() -> None:
     """Run the command line and exit with its code."""
     # Whoever ends us gets the safe stop of a Ctrl-C: the arm parks before the process goes.
-    came = stops.listen()
+    stops.listen()
     survive_closed_terminal()
-    code = run(came=came)
+    code = run()
     stops.end()
     sys.exit(code)
 
 
-def run(arguments: Sequence[str] | None = None, came: Sequence[int] = ()) -> int:
-    """Run one command and return its exit code; the only place where an error is caught to be shown.
-
-    `came` grows by every signal that asks for an end.
-    """
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; the only place where an error is caught to be shown."""
     try:
         code = get_command(app)(arguments, prog_name="ebt", standalone_mode=False)
     except Stopped as stop:
@@ -92,10 +89,6 @@ def run(arguments: Sequence[str] | None = None, came: Sequence[int] = ()) -> int
             where = f"{error.filename}: " if error.filename else ""
             _show(f"{where}{error.strerror}", MACHINE[error.errno])
             return DataError.exit_code
-        # Interrupted while it is imported, many a C extension makes an ImportError of it.
-        if came and isinstance(error, ImportError):
-            say("stopped", "yellow")
-            return INTERRUPTED
         logging.getLogger("ebt").exception(BUG_WORDS)
         return BUG
     if code == INTERRUPTED:

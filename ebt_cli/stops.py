@@ -2,8 +2,6 @@
 
 import signal
 import sys
-import threading
-from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
@@ -11,49 +9,68 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN_S = 0.05
 
 
-def listen() -> Sequence[int]:
+def listen() -> None:
     """Let the first of these signals raise KeyboardInterrupt in the main thread, and every SIGINT after it.
 
-    Returns those that came, as they come. One closed terminal sends SIGHUP twice, from the shell and from the kernel, so
-    only a Ctrl-C counts as asking again. A signal that is ignored stays so: that is what `nohup` asks for.
+    One closed terminal sends SIGHUP twice, from the shell and from the kernel, so only a Ctrl-C counts as asking again.
+    A signal that is ignored stays so: that is what `nohup` asks for.
+
+    What is being imported is imported to its end first: half of a module would stay behind, and the interrupt may come
+    out of it as another error, or caught and yet end `python -m` as if it had not been (where it hit an `exec`).
     """
-    came: list[int] = []
-    lost: list[int] = []
+    stopping = False
+    waiting = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if lost:
-            lost.clear()
-        else:
-            came.append(number)
-            if len(came) > 1 and number != signal.SIGINT:
-                return
+        nonlocal stopping
+        if stopping and number != signal.SIGINT and not waiting:
+            return
+        stopping = True
+        obey(frame)
+
+    def obey(frame: FrameType | None) -> None:
+        nonlocal waiting
+        if _imports(frame):
+            ask_again()
+            return
+        waiting = False
         raise KeyboardInterrupt
 
-    def send_again() -> None:
-        main = threading.main_thread().ident
-        if lost and main is not None:  # or another came meanwhile, and was obeyed
-            signal.pthread_kill(main, lost[-1])
+    def ask_again() -> None:
+        nonlocal waiting
+        waiting = True
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
 
-    def ask_again(unraisable: Any) -> None:
+    def asked_again(_number: int, frame: FrameType | None) -> None:
+        if waiting:  # or another came meanwhile, and was obeyed
+            obey(frame)
+
+    def dropped(unraisable: Any) -> None:
         """Where the interrupt hit a finaliser, Python drops it, so it is asked for once more a moment later."""
-        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            ask_again()
+        else:
             sys.__unraisablehook__(unraisable)
-            return
-        lost.append(came[-1] if came else signal.SIGINT)
-        again = threading.Timer(AGAIN_S, send_again)
-        again.daemon = True
-        again.start()
 
     for stop in _heard():
         signal.signal(stop, interrupt)
-    sys.unraisablehook = ask_again
-    return came
+    signal.signal(signal.SIGALRM, asked_again)
+    sys.unraisablehook = dropped
 
 
 def end() -> None:
     """From here on each of these ends the process at once: it only waits for its threads, which may take a minute."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for stop in _heard():
         signal.signal(stop, signal.SIG_DFL)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _heard() -> list[signal.Signals]:
