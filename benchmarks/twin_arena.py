@@ -3,6 +3,7 @@
 Policies see privileged poses and no pictures, on the bench `twin_state`.
 """
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -83,7 +84,10 @@ class TwinArena:
     def lessons(self, recipe: Recipe) -> TwinLessons:
         folder = FOLDER / self.task
         asked = ("--bench", BENCH, "--task", self.task, "-n", str(DEMONSTRATIONS), "--out", str(folder))
-        subprocess.run([sys.executable, "-m", "ebt_cli", "collect", *asked], check=True, stdout=subprocess.DEVNULL)
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with (FOLDER / f"{self.task}.lock").open("w") as lock:  # trainings run side by side
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            subprocess.run([sys.executable, "-m", "ebt_cli", "collect", *asked], check=True, stdout=subprocess.DEVNULL)
         return TwinLessons(recipe, list_episodes(folder)[:DEMONSTRATIONS])
 
     def network(self, recipe: Recipe, lessons: TwinLessons) -> ChunkModel:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ebt_cli.claim import claim
 from ebt_cli.console import Stopped, bell, near, result_table, say
 from ebt_cli.names import DAY_S, EPISODES, LAST_SEED, LONGEST, MOST_HZ, complete_bench, task_option
 from ebt_data.errors import MisuseError
@@ -102,7 +103,8 @@ def record(
     say_stand_ins(spec)
     who = SCRIPTED if operator is Operator.LEADER and spec.sim else str(operator)
     meta = EpisodeMeta("demo", spec.task, operator=who, bench=spec.name, versions=versions())
-    with TerminalKeys() as keys:
+    # Two would lay out the same scenes, and overshoot the target.
+    with claim(out, "ebt collect"), TerminalKeys() as keys:
         view = CollectView("ebt collect", spec, keys.active, scales(table))
         with (
             Painter(view) as painter,

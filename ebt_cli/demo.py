@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ebt_cli.claim import claim
 from ebt_cli.console import Stopped, result_table, say
-from ebt_cli.demo_folder import check_same, check_space, claim
+from ebt_cli.demo_folder import check_same, check_space
 from ebt_cli.names import RUNS, task_option
 from ebt_cli.session import rate_line
 from ebt_cli.widgets import duration
@@ -69,7 +70,7 @@ def demo(
     name = "demo" if table.task == DEFAULT_TASK else f"demo-{table.spec.task}"
     folder = out or RUNS / (f"{name}-quick" if quick else name)
     try:
-        with claim(folder):
+        with claim(folder, "ebt demo"):
             check_space(folder, size.disk_mb)
             check_same(folder, ingredients(size, table))
             say(f"The whole loop on the digital twin, into {folder}: {size.budget}.", "bold")

@@ -1,43 +1,17 @@
-"""The folder of one demo: one process at a time works in it, on one and the same demo, with room for what it makes."""
+"""The folder of one demo: one and the same demo is made in it, with room for what it makes."""
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ebt_cli.claim import LOCK
 from ebt_cli.console import say
-from ebt_data.errors import DataError, MisuseError, TaskFailed
-from ebt_data.whole import RESERVE_BYTES, make_folder, make_ready, write_whole
+from ebt_data.errors import DataError, MisuseError
+from ebt_data.whole import RESERVE_BYTES, make_ready, write_whole
 
-STAMP, LOCK = "demo.json", ".lock"
-
-
-@contextmanager
-def claim(folder: Path) -> Iterator[None]:
-    """Keep every other demo out of `folder`; the kernel lets go of it when this process ends, however it ends.
-
-    Raises:
-        TaskFailed: another demo works there.
-        DataError: the folder cannot be made or written.
-    """
-    make_folder(folder)
-    try:
-        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise DataError(f"cannot write into {folder}: {error.strerror}", "name another one with --out") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise TaskFailed(f"another ebt demo works in {folder}", "wait for it, or name another --out") from error
-    try:
-        yield
-    finally:
-        os.close(handle)
+STAMP = "demo.json"
 
 
 def check_space(folder: Path, needed_mb: int) -> None:

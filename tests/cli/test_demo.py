@@ -10,7 +10,8 @@ from time import monotonic
 
 import pytest
 
-from ebt_cli.demo_folder import check_same, check_space, claim
+from ebt_cli.claim import claim
+from ebt_cli.demo_folder import check_same, check_space
 from ebt_data.episode import Episode, list_episodes
 from ebt_data.errors import DataError, MisuseError, TaskFailed
 
@@ -93,15 +94,16 @@ def test_a_killed_demo_goes_on_and_leaves_no_process_behind(tmp_path: Path) -> N
 
 
 def test_a_second_demo_in_one_folder_is_refused(tmp_path: Path) -> None:
-    with claim(tmp_path), pytest.raises(TaskFailed, match="another ebt demo works in"), claim(tmp_path):
+    other = pytest.raises(TaskFailed, match="another ebt demo works in")
+    with claim(tmp_path, "ebt demo"), other, claim(tmp_path, "ebt demo"):
         pass
 
 
 def test_the_claim_of_a_killed_process_does_not_last(tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from ebt_cli.demo_folder import claim; import os, signal\n\
-with claim(Path({str(tmp_path)!r})): os.kill(os.getpid(), signal.SIGKILL)"
+    code = f"from pathlib import Path; from ebt_cli.claim import claim; import os, signal\n\
+with claim(Path({str(tmp_path)!r}), 'ebt demo'): os.kill(os.getpid(), signal.SIGKILL)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
-    with claim(tmp_path):
+    with claim(tmp_path, "ebt demo"):
         assert (tmp_path / ".lock").exists()
 
 
