@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from projector import DepthFilm, Film, Projector
 
-from ebt_cli import app
+from ebt_cli.__main__ import main
 from ebt_hardware import realsense
 from ebt_hardware.tables import CameraTable
 
@@ -60,4 +60,4 @@ def find_device(serial: str) -> Any:
 
 if __name__ == "__main__":
     realsense.find_device = find_device
-    app.main()
+    main()

@@ -6,15 +6,14 @@ Exit codes: 0 done · 1 the check or the task failed · 2 misuse · 3 configurat
 
 import errno
 import logging
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from typer.main import get_command
 
-from ebt_cli import collect, convert, demo, deploy, doctor, inspect, label, stops, train, twin
-from ebt_cli.console import INTERRUPTED, Stopped, plain, say, survive_closed_terminal, talk
+from ebt_cli import collect, convert, demo, deploy, doctor, inspect, label, train, twin
+from ebt_cli.console import INTERRUPTED, Stopped, plain, say, talk
 from ebt_data.errors import DataError, EbtError
 
 BUG = 70  # sysexits.h EX_SOFTWARE
@@ -57,16 +56,6 @@ def _root(
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), nl=False)
-
-
-def main() -> None:
-    """Run the command line and exit with its code."""
-    # Whoever ends us gets the safe stop of a Ctrl-C: the arm parks before the process goes.
-    stops.listen()
-    survive_closed_terminal()
-    code = run()
-    stops.end()
-    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -5,6 +5,8 @@ import sys
 from types import FrameType
 from typing import Any
 
+from ebt_data.uninterrupted import interruptible
+
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN_S = 0.05
 
@@ -15,8 +17,7 @@ def listen() -> None:
     One closed terminal sends SIGHUP twice, from the shell and from the kernel, so only a Ctrl-C counts as asking again.
     A signal that is ignored stays so: that is what `nohup` asks for.
 
-    What is being imported is imported to its end first: half of a module would stay behind, and the interrupt may come
-    out of it as another error, or caught and yet end `python -m` as if it had not been (where it hit an `exec`).
+    What must not be cut in two, an import or a row on its way into its file, is done first.
     """
     stopping = False
     waiting = False
@@ -30,7 +31,7 @@ def listen() -> None:
 
     def obey(frame: FrameType | None) -> None:
         nonlocal waiting
-        if _imports(frame):
+        if not interruptible(frame):
             ask_again()
             return
         waiting = False
@@ -63,14 +64,6 @@ def end() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
     for stop in _heard():
         signal.signal(stop, signal.SIG_DFL)
-
-
-def _imports(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _heard() -> list[signal.Signals]:

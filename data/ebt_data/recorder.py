@@ -15,6 +15,7 @@ from ebt_data.errors import DataError, MisuseError
 from ebt_data.frame_gate import FrameGate
 from ebt_data.meta import EpisodeMeta
 from ebt_data.step import BenchSpec, Outcome, Step
+from ebt_data.uninterrupted import uninterrupted
 from ebt_data.whole import RESERVE_BYTES
 from ebt_data.writer_process import WriterDied, WriterProcess
 
@@ -119,15 +120,7 @@ class Recorder:
         Raises:
             DataError: the writer has died, cannot write on or has stalled; `finish` keeps the rows before.
         """
-        process = self._recording()
-        row = self._row(step)
-        self._under_way.append(row)  # first, so that the row is salvaged if the writer turns out to be dead
-        self._bytes += row.size
-        self.appended += 1
-        try:
-            process.post_row(row.step, row.dropped)
-        except DataError as error:
-            self._fail(error)
+        self._post(self._recording(), step)
         self._hear(0.0)
         if self._spec.lockstep:
             self._wait_for_room()
@@ -239,6 +232,17 @@ class Recorder:
             raise self._fault
         return self._process
 
+    @uninterrupted
+    def _post(self, process: WriterProcess, step: Step) -> None:
+        row = self._row(step)
+        self._under_way.append(row)  # first, so that the row is salvaged if the writer turns out to be dead
+        self._bytes += row.size
+        self.appended += 1
+        try:
+            process.post_row(row.step, row.dropped)
+        except DataError as error:
+            self._fail(error)
+
     def _row(self, step: Step) -> "_Row":
         """The step with the frames that the writer lacks and has room for."""
         room = sys.maxsize if self._spec.lockstep else self._frame_bytes - self._bytes
@@ -296,9 +300,13 @@ class Recorder:
         return final
 
     def _replies(self, timeout_s: float) -> list[dict[str, Any]]:
-        if self._process is None:
+        if self._process is None or not self._process.has_replied(timeout_s):
             return []
-        replies = self._process.replies(timeout_s)
+        return self._take_in(self._process)
+
+    @uninterrupted
+    def _take_in(self, process: WriterProcess) -> list[dict[str, Any]]:
+        replies = process.replies()
         for reply in replies:
             if "ended" in reply:
                 self._sealing.add(Path(reply["ended"]))
@@ -308,7 +316,7 @@ class Recorder:
             if "kept" in reply:
                 self.kept = reply["kept"]
                 self._bytes -= self._under_way.popleft().size
-                self._process.row_taken()
+                process.row_taken()
             if "fault" in reply and self._fault is None:
                 self._fault = self._described(DataError(reply["fault"], reply["hint"]))
         return replies

@@ -74,8 +74,8 @@ class WriterProcess:
         them, and now and then half a tick.
         """
         file = self._free.pop() if self._free else wire.scratch()
-        self._send(("row", step, dropped), file, 0.0)
         self._rows.append(file)
+        self._send(("row", step, dropped), file, 0.0)
 
     def row_taken(self) -> None:
         """The oldest row that was posted is kept; its file is free."""
@@ -90,14 +90,16 @@ class WriterProcess:
             except (BlockingIOError, TimeoutError) as error:
                 raise DataError("the disk takes no more rows") from error
 
-    def replies(self, timeout_s: float) -> list[dict[str, Any]]:
-        """Replies that have come, after waiting at most `timeout_s` for the first.
+    def has_replied(self, timeout_s: float) -> bool:
+        """Whether there is something in `replies`, or nothing will ever come, after waiting at most so long."""
+        return bool(select.select([self._replies], [], [], timeout_s)[0])
+
+    def replies(self) -> list[dict[str, Any]]:
+        """Replies that have come; waits for some where none has.
 
         Raises:
             WriterDied: the child has ended and every reply was given out.
         """
-        if not select.select([self._replies], [], [], timeout_s)[0]:
-            return []
         data = os.read(self._replies, 1 << 16)
         if not data:
             raise self._death()

@@ -2,7 +2,8 @@
 
 import sys
 
-from ebt_cli import app, demo
+from ebt_cli import demo
+from ebt_cli.__main__ import main
 from ebt_hardware.twin.pick_place import PickPlace
 
 if __name__ == "__main__":
@@ -10,4 +11,4 @@ if __name__ == "__main__":
     demo.SHOWN = 1
     PickPlace.longest_s = 5.0
     sys.argv = ["ebt", "demo", "--quick", *sys.argv[1:]]
-    app.main()
+    main()

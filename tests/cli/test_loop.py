@@ -12,6 +12,7 @@ import pytest
 
 from ebt_cli import deploy
 from ebt_cli.app import run
+from ebt_cli.claim import claim
 from ebt_data.episode import Episode, list_episodes
 from ebt_hardware.twin.pick_place import PickPlace
 from ebt_recipes.calibrate import Calibration
@@ -21,7 +22,7 @@ RECIPE = "[training]\nmax_steps = 3\nbatch = 4\nwarmup_steps = 1\n"
 CONTROLLED = """
 import fcntl, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that closing it hangs up on this process
-from ebt_cli.app import main
+from ebt_cli.__main__ import main
 main()
 """
 FAST = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -147,6 +148,44 @@ def test_the_energy_and_the_clock_are_calibrated_where_nothing_else_is_asked_for
     path = untrained.path / "calibration.json"
     assert Calibration.load(path).score == "energy+elapsed"
     path.unlink()
+
+
+STOPPED_AT_A_ROW = """
+import os, signal, sys
+from ebt_cli.__main__ import main
+from ebt_data import wire
+handed, rows = wire.send, []
+def send(to, message, file):
+    handed(to, message, file)
+    if message[0] == "row":
+        rows.append(message)
+        if len(rows) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+wire.send = send
+sys.argv = ["ebt", "collect", "--bench", "twin_state", "-n", "1", "--out", "demos"]
+try:
+    main()
+finally:
+    print(len(rows))
+"""
+
+
+@pytest.mark.slow
+def test_a_ctrl_c_while_a_row_is_handed_over_is_no_bug_and_keeps_every_row(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", STOPPED_AT_A_ROW], cwd=tmp_path, env=FAST, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 130, ran.stderr
+    assert "Traceback" not in ran.stderr
+    with Episode(list_episodes(tmp_path / "demos")[0]) as episode:
+        assert len(episode) == int(ran.stdout) >= 5
+
+
+@pytest.mark.slow
+def test_a_second_collect_in_one_folder_is_refused(tmp_path: Path) -> None:
+    with claim(tmp_path / "demos", "ebt collect"):
+        assert run(["collect", "--bench", "twin_state", "-n", "1", "--out", str(tmp_path / "demos")]) == 1
+    assert not list_episodes(tmp_path / "demos")
 
 
 @pytest.mark.slow

@@ -72,6 +72,14 @@ def test_a_second_stop_while_something_is_imported_is_still_one_stop(tmp_path: P
     assert ran(code + " print('stopped', signal.getitimer(signal.ITIMER_REAL)[0])") == "stopped 0.0"
 
 
+def test_a_marked_function_is_gone_through_first() -> None:
+    code = (
+        "from ebt_data.uninterrupted import uninterrupted\ndone = []\n@uninterrupted\ndef whole():\n"
+        " os.kill(os.getpid(), signal.SIGTERM); done.append(sum(range(10)))\n"
+    )
+    assert ran(f"{code}try:\n whole(); {WAIT}except KeyboardInterrupt: print('stopped', done)") == "stopped [45]"
+
+
 def test_after_the_end_a_stop_is_not_waited_for() -> None:
     code = BEGIN + "stops.end(); os.kill(os.getpid(), signal.SIGTERM); " + WAIT
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

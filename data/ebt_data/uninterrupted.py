@@ -1,0 +1,32 @@
+"""Functions that a stop waits for: interrupted half-way, they would leave behind what nobody can go on from."""
+
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+_WHOLE: set[CodeType] = set()
+
+
+def uninterrupted(function: Function) -> Function:
+    """Mark a short function that waits for nobody, for signal handlers that ask `interruptible` before they raise.
+
+    Nothing is done when it is called, so there is no moment at which it is half marked. Python's own handler of Ctrl-C does
+    not ask.
+    """
+    _WHOLE.add(function.__code__)
+    return function
+
+
+def interruptible(frame: FrameType | None) -> bool:
+    """Whether an exception may be raised in this frame: neither in a marked function nor in the midst of an import.
+
+    Half of a module would stay behind of an import, and the interrupt may come out of it as another error, or caught and yet
+    end `python -m` as if it had not been (where it hit an `exec`).
+    """
+    while frame is not None:
+        if frame.f_code in _WHOLE or frame.f_code.co_filename.startswith("<frozen importlib"):
+            return False
+        frame = frame.f_back
+    return True
