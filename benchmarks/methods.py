@@ -32,6 +32,9 @@ OURS = "energy"
 METHODS: Mapping[str, Method] = {
     OURS: Method({"kind": "equilibrium_matching", "stride": "level"}, (1, 2, 4, None)),
     "energy, fixed steps": Method({"kind": "equilibrium_matching"}, (1, 2, 4, None), weights=OURS),
+    "energy, wider bowl": Method(
+        {"kind": "equilibrium_matching", "stride": "level", "flat_until": 0.65}, (1, 2, 4, None)
+    ),
     "EBT, mixed levels": Method({"kind": "unrolled_ebt"}, (1, 2, 4, None)),
     "EBT, October": published("ebt_october"),
     "EBT, November": published("ebt_november"),
