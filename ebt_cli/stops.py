@@ -19,39 +19,35 @@ def listen() -> None:
 
     What must not be cut in two, an import or a row on its way into its file, is done first.
     """
-    stopping = False
-    waiting = False
+    obeyed = put_off = 0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        if stopping and number != signal.SIGINT and not waiting:
+        nonlocal obeyed, put_off
+        if obeyed and number != signal.SIGINT:
             return
-        stopping = True
-        obey(frame)
-
-    def obey(frame: FrameType | None) -> None:
-        nonlocal waiting
         if not interruptible(frame):
-            ask_again()
+            ask_again(number)
             return
-        waiting = False
+        obeyed, put_off = number, 0
         raise KeyboardInterrupt
 
-    def ask_again() -> None:
-        nonlocal waiting
-        waiting = True
+    def ask_again(number: int) -> None:
+        nonlocal put_off
+        put_off = number
         signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
 
-    def asked_again(_number: int, frame: FrameType | None) -> None:
-        if waiting:  # or another came meanwhile, and was obeyed
-            obey(frame)
+    def asked_again(_number: int, _frame: FrameType | None) -> None:
+        if put_off:  # or another came meanwhile, and was obeyed
+            signal.raise_signal(put_off)  # for whoever handles it by now: a training has a way of its own
 
     def dropped(unraisable: Any) -> None:
         """Where the interrupt hit a finaliser, Python drops it, so it is asked for once more a moment later."""
-        if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            ask_again()
-        else:
+        nonlocal obeyed
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(unraisable)
+            return
+        ask_again(obeyed or signal.SIGINT)
+        obeyed = 0
 
     for stop in _heard():
         signal.signal(stop, interrupt)

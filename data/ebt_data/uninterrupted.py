@@ -12,8 +12,8 @@ _WHOLE: set[CodeType] = set()
 def uninterrupted(function: Function) -> Function:
     """Mark a short function that waits for nobody, for signal handlers that ask `interruptible` before they raise.
 
-    Nothing is done when it is called, so there is no moment at which it is half marked. Python's own handler of Ctrl-C does
-    not ask.
+    A call does nothing more than before, so there is no moment at which it is half marked. Python's own handler of
+    Ctrl-C does not ask.
     """
     _WHOLE.add(function.__code__)
     return function
@@ -22,8 +22,8 @@ def uninterrupted(function: Function) -> Function:
 def interruptible(frame: FrameType | None) -> bool:
     """Whether an exception may be raised in this frame: neither in a marked function nor in the midst of an import.
 
-    Half of a module would stay behind of an import, and the interrupt may come out of it as another error, or caught and yet
-    end `python -m` as if it had not been (where it hit an `exec`).
+    An interrupted import leaves half of a module behind, and the exception may come out of it as another error, or be
+    caught and yet end `python -m` as if it had not been (where it hit an `exec`).
     """
     while frame is not None:
         if frame.f_code in _WHOLE or frame.f_code.co_filename.startswith("<frozen importlib"):

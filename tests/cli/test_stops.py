@@ -66,10 +66,17 @@ sys.exit(7)
 def test_a_second_stop_while_something_is_imported_is_still_one_stop(tmp_path: Path) -> None:
     again = "os.kill(os.getpid(), signal.SIGINT)\n"
     (tmp_path / "half.py").write_text(f"import os, signal\n{again}{again}")
-    code = (
-        "sys.path.insert(0, " + repr(str(tmp_path)) + ")\ntry:\n import half; " + WAIT + "except KeyboardInterrupt:\n"
-    )
+    code = f"sys.path.insert(0, {str(tmp_path)!r})\ntry:\n import half; {WAIT}except KeyboardInterrupt:\n"
     assert ran(code + " print('stopped', signal.getitimer(signal.ITIMER_REAL)[0])") == "stopped 0.0"
+
+
+def test_a_stop_that_was_put_off_goes_to_whoever_handles_it_by_then(tmp_path: Path) -> None:
+    """As a training does, which ends at a moment of its own choice."""
+    (tmp_path / "half.py").write_text(
+        "import os, signal, threading\ncame = threading.Event()\nos.kill(os.getpid(), signal.SIGTERM)\n"
+        "signal.signal(signal.SIGTERM, lambda number, frame: came.set())\n"
+    )
+    assert ran(f"sys.path.insert(0, {str(tmp_path)!r})\nimport half; print(half.came.wait(30))") == "True"
 
 
 def test_a_marked_function_is_gone_through_first() -> None:
