@@ -2,7 +2,7 @@
 
 import sys
 
-from ebt_cli import stops
+from ebt_cli.terminal import stops
 
 
 def main() -> None:
@@ -10,7 +10,7 @@ def main() -> None:
     # Whoever ends us gets the safe stop of a Ctrl-C: the arm parks before the process goes. Before the rest is imported.
     stops.listen()
     from ebt_cli.app import run
-    from ebt_cli.console import survive_closed_terminal
+    from ebt_cli.terminal.console import survive_closed_terminal
 
     survive_closed_terminal()
     code = run()

@@ -13,7 +13,7 @@ import typer
 from typer.main import get_command
 
 from ebt_cli import collect, convert, demo, deploy, doctor, inspect, label, train, twin
-from ebt_cli.console import INTERRUPTED, Stopped, plain, say, talk
+from ebt_cli.terminal.console import INTERRUPTED, Stopped, plain, say, talk
 from ebt_data.errors import DataError, EbtError
 
 BUG = 70  # sysexits.h EX_SOFTWARE

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebt_cli.claim import claim
-from ebt_cli.console import Stopped, bell, near, result_table, say
-from ebt_cli.names import DAY_S, EPISODES, LAST_SEED, LONGEST, MOST_HZ, complete_bench, task_option
+from ebt_cli.terminal.completion import DAY_S, EPISODES, LAST_SEED, LONGEST, MOST_HZ, complete_bench, task_option
+from ebt_cli.terminal.console import Stopped, bell, near, result_table, say
+from ebt_cli.terminal.folder_lock import claim
 from ebt_data.errors import MisuseError
 
 if TYPE_CHECKING:
     from ebt_data.agent import Agent
-    from ebt_hardware.bench import Bench
-    from ebt_hardware.config import DynamixelBench, TwinBench
-    from ebt_hardware.keyboard import TerminalKeys
-    from ebt_recipes.collect import CollectPlan, CollectSummary
+    from ebt_hardware.bench.bench import Bench
+    from ebt_hardware.config.benches import DynamixelBench, TwinBench
+    from ebt_hardware.teleop.keys import TerminalKeys
+    from ebt_recipes.loop.collect import CollectPlan, CollectSummary
 
 SCRIPTED = "scripted"
 
@@ -59,9 +59,9 @@ def collect(
     What is thrown away lies in .trash.
     Example: ebt collect --bench twin -n 30
     """
-    from ebt_hardware.config import load_bench
-    from ebt_recipes.collect import CollectPlan
-    from ebt_recipes.recording import Limits
+    from ebt_hardware.config.benches import load_bench
+    from ebt_recipes.loop.collect import CollectPlan
+    from ebt_recipes.loop.recording import Limits
 
     table = load_bench(bench) if task is None else load_bench(bench).with_task(task)
     if rate is not None:
@@ -81,16 +81,17 @@ def record(
     table: "TwinBench | DynamixelBench", operator: Operator, out: Path, plan: "CollectPlan", *, lossless: bool = False
 ) -> "CollectSummary":
     """The collect screen and the operator's keys around the procedure."""
-    from ebt_cli.demonstrations import advice
-    from ebt_cli.live import Painter
-    from ebt_cli.screens import CollectView, scales
+    from ebt_cli.reports.demonstrations import advice
+    from ebt_cli.screens.collect_screen import CollectView, scales
+    from ebt_cli.screens.live import Painter
     from ebt_cli.session import Desk, hooks, repair_first, say_stand_ins, versions
-    from ebt_data.codec import QUALITY
+    from ebt_data.files.atomic_files import RESERVE_BYTES, make_ready
+    from ebt_data.layout.codec import QUALITY
     from ebt_data.meta import EpisodeMeta
-    from ebt_data.recorder import Recorder
-    from ebt_data.whole import RESERVE_BYTES, make_ready
-    from ebt_hardware.keyboard import KeyboardArm, TerminalKeys
-    from ebt_recipes.collect import collect as procedure
+    from ebt_data.recording.recorder import Recorder
+    from ebt_hardware.teleop.keyboard_arm import KeyboardArm
+    from ebt_hardware.teleop.keys import TerminalKeys
+    from ebt_recipes.loop.collect import collect as procedure
 
     spec = table.spec
     if operator is Operator.KEYBOARD and spec.lockstep:
@@ -127,6 +128,6 @@ def record(
 def _agent(operator: Operator, table: "TwinBench | DynamixelBench", opened: "Bench", keys: "TerminalKeys") -> "Agent":
     if operator is Operator.LEADER:
         return table.open_leader(opened)
-    from ebt_hardware.keyboard import KeyboardArm
+    from ebt_hardware.teleop.keyboard_arm import KeyboardArm
 
     return KeyboardArm(opened.spec, keys)

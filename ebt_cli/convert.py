@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from ebt_cli.console import near, result_table, say
-from ebt_cli.names import EPISODES, complete_data
+from ebt_cli.terminal.completion import EPISODES, complete_data
+from ebt_cli.terminal.console import near, result_table, say
 from ebt_data.errors import DataError
 
 Layout = Literal["aloha", "robomimic"]
@@ -29,8 +29,8 @@ def convert(
     The recordings stay as they are. What the other layout has no place for is said.
     Example: ebt convert data/episodes --to robomimic --out data/episodes.hdf5
     """
-    from ebt_data.episode import Episode, list_episodes
-    from ebt_data.exchange import lost, to_aloha, to_robomimic
+    from ebt_data.convert import aloha, robomimic
+    from ebt_data.reading.episode import Episode, list_episodes
 
     data = data.absolute()
     paths = [data] if data.is_file() else list_episodes(data)
@@ -46,11 +46,11 @@ def convert(
         raise DataError(f"none of {len(paths)} episodes in {data} is complete and ended in success", look)
     base = data.with_suffix("") if data.is_file() else data
     if to == "aloha":
-        made = to_aloha(taken, out or base.with_name(f"{base.name}_aloha"))
+        made = aloha.to_aloha(taken, out or base.with_name(f"{base.name}_aloha"))
     else:
-        target = to_robomimic(taken, out or base.with_name(f"{base.name}_robomimic.hdf5"))
+        target = robomimic.to_robomimic(taken, out or base.with_name(f"{base.name}_robomimic.hdf5"))
         made = [(path, target) for path in taken]
     result_table(("episode", "as"), [(near(path), near(target)) for path, target in made])
     left = f" ({len(paths) - len(taken)} are no whole successes)" if len(taken) < len(paths) else ""
     cut = f", in {len(made)} demonstrations, cut at their pauses" if len(made) > len(taken) else ""
-    say(f"{len(taken)} of {len(paths)} episodes{left}{cut}; {lost(to)}")
+    say(f"{len(taken)} of {len(paths)} episodes{left}{cut}; {aloha.LOST if to == 'aloha' else robomimic.LOST}")

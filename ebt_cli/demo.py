@@ -3,51 +3,32 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ebt_cli.claim import claim
-from ebt_cli.console import Stopped, result_table, say
-from ebt_cli.demo_folder import check_same, check_space
-from ebt_cli.names import RUNS, task_option
+from ebt_cli.demo_stages import size as sizes
+from ebt_cli.demo_stages.folder import check_same, check_space
+from ebt_cli.demo_stages.size import Size
+from ebt_cli.screens.widgets import duration
 from ebt_cli.session import rate_line
-from ebt_cli.widgets import duration
+from ebt_cli.terminal.completion import RUNS, task_option
+from ebt_cli.terminal.console import Stopped, result_table, say
+from ebt_cli.terminal.folder_lock import claim
 
 if TYPE_CHECKING:
-    from ebt_cli.tally import Line
-    from ebt_hardware.config import DynamixelBench, TwinBench
-    from ebt_recipes.rollouts import MakeAgent, Trained
+    from ebt_cli.reports.tally import Line
+    from ebt_hardware.config.benches import DynamixelBench, TwinBench
+    from ebt_recipes.loop.rollouts import MakeAgent, Trained
 
 BENCH = "twin"
 EVALUATE, CALIBRATE, DISTURB, CLEAN = 100_000, 200_000, 300_000, 400_000
 """First seeds; demonstrations count from 0, so that no scene is met twice."""
 SHOWN = 2
 """Rollouts on the live screen."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much of everything."""
-
-    demonstrations: int
-    train_s: float
-    rollouts: int
-    calibrate: int
-    controls: int
-    """Rollouts for each control."""
-    disturbed: int
-    """Paired seeds."""
-    disk_mb: int
-    """What all of it takes, and half as much again."""
-    budget: str
-
-
-FULL = Size(200, 480, 50, 100, 20, 20, 220, "collect at most 5 min, train at most 10 min, roll out at most 5 min")
-QUICK = Size(30, 40, 10, 4, 2, 2, 50, "about 2 min in all")
 
 
 def demo(
@@ -62,10 +43,10 @@ def demo(
     Everything is real but the arms: Dynamixel packets, RealSense pipelines, HDF5 files, a trained energy. Cut off, the
     same command goes on where it was; to start over, remove its folder.
     """
-    from ebt_hardware.config import load_bench
-    from ebt_hardware.twin.tasks import DEFAULT_TASK
+    from ebt_hardware.config.benches import load_bench
+    from ebt_hardware.twin.tasks.registry import DEFAULT_TASK
 
-    size = QUICK if quick else FULL
+    size = sizes.QUICK if quick else sizes.FULL
     table = load_bench(BENCH).with_task(task or DEFAULT_TASK)
     name = "demo" if table.task == DEFAULT_TASK else f"demo-{table.spec.task}"
     folder = out or RUNS / (f"{name}-quick" if quick else name)
@@ -106,8 +87,8 @@ def _digest(task: str) -> str:
 
 def _slower() -> str:
     """What of this machine makes the demo take longer than it says; empty where nothing does."""
-    from ebt_hardware.twin.rendering import SLOWEST, choose_renderer
-    from ebt_recipes.processes import workers_possible
+    from ebt_hardware.twin.render.rendering import SLOWEST, choose_renderer
+    from ebt_recipes.workers import workers_possible
 
     why = []
     if len(os.sched_getaffinity(0)) < 2:
@@ -147,8 +128,8 @@ class _Demo:
 
     def _collect(self) -> None:
         from ebt_cli.collect import Operator, record
-        from ebt_recipes.collect import CollectPlan
-        from ebt_recipes.recording import Limits
+        from ebt_recipes.loop.collect import CollectPlan
+        from ebt_recipes.loop.recording import Limits
 
         self._say("1/5", f"ebt collect --task {self._table.task} -n {self._size.demonstrations} --out {self._episodes}")
         plan = CollectPlan(self._size.demonstrations, Limits(self._table.longest_s))
@@ -156,8 +137,8 @@ class _Demo:
 
     def _train(self) -> None:
         from ebt_cli.train import fit
-        from ebt_recipes.checkpoint import is_trained
         from ebt_recipes.recipe import recipe_for
+        from ebt_recipes.training.checkpoint import is_trained
 
         recipe = recipe_for(self._table.spec.task)
         minutes = f"{self._size.train_s / 60:.2g}"
@@ -169,7 +150,7 @@ class _Demo:
         fit(recipe, self._episodes, self._run, resume, self._size.train_s)
 
     def _calibrate(self) -> None:
-        from ebt_recipes.calibrate import Stream, calibrate
+        from ebt_recipes.uncertainty.conformal import Stream, calibrate
 
         self._say(
             "3/5",
@@ -188,8 +169,8 @@ class _Demo:
 
     def _controls(self) -> list[tuple[str, str, str]]:
         """What the policy is worth without its eyes, without its energy, and against a blind replay."""
-        from ebt_data.episode import list_episodes
-        from ebt_recipes.rollouts import MeanDemonstration
+        from ebt_data.reading.episode import list_episodes
+        from ebt_recipes.loop.rollouts import MeanDemonstration
 
         controls: list[tuple[str, MakeAgent]] = [
             ("cameras blacked out", self._trained(blindfolded=True)),
@@ -200,7 +181,7 @@ class _Demo:
 
     def _retries(self) -> list[tuple[str, str, str]]:
         """Paired rollouts that are disturbed, and retries where nothing was."""
-        from ebt_recipes.retry import RetryRules
+        from ebt_recipes.retry.retry import RetryRules
 
         if not self._calibration.is_file():
             return []
@@ -220,7 +201,8 @@ class _Demo:
 
     def _show(self) -> None:
         """The verb itself on two of the disturbed scenes, and a picture of the first."""
-        from ebt_cli.demo_show import draw_first, roll_out_missing
+        from ebt_cli.demo_stages.show import draw_first, roll_out_missing
+        from ebt_cli.deploy import deploy
 
         out, picture = self._folder / "rollouts", self._folder / "rollout.png"
         seeds = range(DISTURB, DISTURB + SHOWN)
@@ -228,19 +210,19 @@ class _Demo:
         command = f"ebt deploy {self._run} --task {self._table.task} -n {SHOWN} --seed {DISTURB}{upset} --out {out}"
         self._say("5/5", command)
         if not picture.exists():
-            roll_out_missing(self._run, BENCH, self._table.task, seeds, out, self._upset)
+            roll_out_missing(deploy, self._run, BENCH, self._table.task, seeds, out, self._upset)
             draw_first(out, picture)
 
     def _trained(self, **changes: Any) -> "Trained":
-        from ebt_recipes.rollouts import Trained
+        from ebt_recipes.loop.rollouts import Trained
 
         return Trained(self._run, **changes)
 
     def _tally(self, name: str, make: "MakeAgent", first_seed: int, number: int, upset: str = "") -> "Sequence[Line]":
-        from ebt_cli.tally import tally
-        from ebt_recipes.disturbance import DisturbanceRule
-        from ebt_recipes.recording import Limits
-        from ebt_recipes.rollouts import Trial
+        from ebt_cli.reports.tally import tally
+        from ebt_recipes.loop.disturbance import DisturbanceRule
+        from ebt_recipes.loop.recording import Limits
+        from ebt_recipes.loop.rollouts import Trial
 
         rule = DisturbanceRule(upset) if upset else None
         trial = Trial(BENCH, make, Limits(self._table.longest_s), rule, self._table.task)
@@ -255,8 +237,8 @@ class _Demo:
 
 
 def _rate(found: "Sequence[Line]", count: int | None = None) -> str:
-    from ebt_cli.tally import successes
-    from ebt_recipes.interval import wilson
+    from ebt_cli.reports.tally import successes
+    from ebt_recipes.loop.interval import wilson
 
     good = successes(found) if count is None else count
     return rate_line(good, len(found), *wilson(good, len(found)))

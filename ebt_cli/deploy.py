@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebt_cli.console import bell, listed, near, result_table, say
-from ebt_cli.names import DAY_S, LAST_SEED, LONGEST, ROLLOUTS, complete_bench, complete_run, task_option
 from ebt_cli.session import rate_line
+from ebt_cli.terminal.completion import DAY_S, LAST_SEED, LONGEST, ROLLOUTS, complete_bench, complete_run, task_option
+from ebt_cli.terminal.console import bell, listed, near, result_table, say
 from ebt_data.errors import MisuseError, TaskFailed
 
 if TYPE_CHECKING:
     from ebt_data.agent import Agent
     from ebt_data.step import BenchSpec
-    from ebt_hardware.bench import Bench
-    from ebt_hardware.config import DynamixelBench, TwinBench
-    from ebt_recipes.calibrate import Calibration
-    from ebt_recipes.checkpoint import Run
-    from ebt_recipes.deploy import DeploySummary
-    from ebt_recipes.listener import Listener
-    from ebt_recipes.policy import EnergyPolicy
-    from ebt_recipes.recording import EpisodeResult, Hooks
-    from ebt_recipes.retry import RetryRules
+    from ebt_hardware.bench.bench import Bench
+    from ebt_hardware.config.benches import DynamixelBench, TwinBench
+    from ebt_recipes.loop.deploy import DeploySummary
+    from ebt_recipes.loop.recording import EpisodeResult, Hooks
+    from ebt_recipes.loop.score_log import Listener
+    from ebt_recipes.policy.energy_policy import EnergyPolicy
+    from ebt_recipes.retry.retry import RetryRules
+    from ebt_recipes.training.checkpoint import Run
+    from ebt_recipes.uncertainty.conformal import Calibration
 
 CALIBRATION = "calibration.json"
 """Beside the run's checkpoint; the rollouts it was made from lie in the folder `calibration` there."""
@@ -74,12 +74,12 @@ def deploy(
     """
     # So small a network is slower on several threads, and they would take the loop's core. Read when torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from ebt_hardware.config import load_bench
-    from ebt_recipes.checkpoint import load_run
-    from ebt_recipes.deploy import for_run, other_task
-    from ebt_recipes.disturbance import check_disturbance
-    from ebt_recipes.policy import EnergyPolicy
-    from ebt_recipes.retry import RetryRules
+    from ebt_hardware.config.benches import load_bench
+    from ebt_recipes.loop.deploy import for_run, other_task
+    from ebt_recipes.loop.disturbance import check_disturbance
+    from ebt_recipes.policy.energy_policy import EnergyPolicy
+    from ebt_recipes.retry.retry import RetryRules
+    from ebt_recipes.training.checkpoint import load_run
 
     _agree(run, calibrate, disturb, score, alpha)
     if go_on and not retry:
@@ -136,8 +136,8 @@ class Session:
     ) -> None:
         """`score` is the name of what is watched; a rollout takes `longest_s` at most, else as long as the bench says."""
         from ebt_cli.session import Desk
-        from ebt_hardware.keyboard import TerminalKeys
-        from ebt_recipes.recording import Limits
+        from ebt_hardware.teleop.keys import TerminalKeys
+        from ebt_recipes.loop.recording import Limits
 
         self._table, self._run, self._score, self._disturb = table, run, score, disturb
         self._limits = Limits(longest_s or table.longest_s)
@@ -151,14 +151,14 @@ class Session:
 
     def roll_out(self, agent: "Agent", seeds: range, out: Path, listener: "Listener | None" = None) -> "DeploySummary":
         """One recorded rollout a seed; a listener hears what its plans score."""
-        from ebt_cli.deploy_screen import DeployView
-        from ebt_cli.live import Painter
+        from ebt_cli.screens.deploy_screen import DeployView
+        from ebt_cli.screens.live import Painter
         from ebt_cli.session import hooks, repair_first, say_stand_ins, versions
+        from ebt_data.files.atomic_files import RESERVE_BYTES, make_ready
         from ebt_data.meta import EpisodeMeta
-        from ebt_data.recorder import Recorder
-        from ebt_data.whole import RESERVE_BYTES, make_ready
-        from ebt_recipes.deploy import DeployPlan
-        from ebt_recipes.deploy import deploy as procedure
+        from ebt_data.recording.recorder import Recorder
+        from ebt_recipes.loop.deploy import DeployPlan
+        from ebt_recipes.loop.deploy import deploy as procedure
 
         spec = self._table.spec
         make_ready(out, RESERVE_BYTES / 1e6, "recording")
@@ -178,7 +178,7 @@ class Session:
 
 
 def _disturbed(hooks: "Hooks", kind: str, bench: "Bench") -> "Hooks":
-    from ebt_recipes.disturbance import Disturbance, DisturbanceRule
+    from ebt_recipes.loop.disturbance import Disturbance, DisturbanceRule
 
     return replace(hooks, on_step=Disturbance(DisturbanceRule(kind), bench)) if kind else hooks
 
@@ -193,7 +193,7 @@ def _heard(hooks: "Hooks", listener: "Listener") -> "Hooks":
 
 def _usual_score(trained: "Run", calibrate: bool) -> str:
     """The energy, or of a run without one whatever it offers first; that is calibrated only where it is asked for."""
-    from ebt_recipes.scores import offered
+    from ebt_recipes.uncertainty.scores import offered
 
     known = offered(trained.model, trained.normal)
     usual = known[0]
@@ -210,7 +210,7 @@ def _usual_score(trained: "Run", calibrate: bool) -> str:
 
 def known_band(run: Path) -> "Calibration | None":
     """What is normal for the run; None while it is not calibrated."""
-    from ebt_recipes.calibrate import Calibration
+    from ebt_recipes.uncertainty.conformal import Calibration
 
     path = run / CALIBRATION
     return Calibration.load(path) if path.is_file() else None
@@ -225,8 +225,8 @@ def watched(
     veto: Callable[[], bool] | None = None,
 ) -> "Agent":
     """The policy under its monitor, and what to say about how far that is to be trusted."""
-    from ebt_recipes.monitor import EnergyMonitor
-    from ebt_recipes.retry import Retrying
+    from ebt_recipes.retry.retry import Retrying
+    from ebt_recipes.uncertainty.monitor import EnergyMonitor
 
     if band is not None:
         monitor = band.monitor()
@@ -240,8 +240,8 @@ def watched(
 
 
 def _calibrate(session: Session, policy: "EnergyPolicy", run: Path, seeds: range, alpha: float) -> None:
-    from ebt_recipes.calibrate import calibrate
-    from ebt_recipes.listener import Listener
+    from ebt_recipes.loop.score_log import Listener
+    from ebt_recipes.uncertainty.conformal import calibrate
 
     listener = Listener()
     done = session.roll_out(policy, seeds, run / "calibration", listener)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from ebt_cli.console import result_json, result_table, say
+from ebt_cli.terminal.console import result_json, result_table, say
 from ebt_data.errors import TaskFailed
 
 PACKAGES = ("ebt", "torch", "mujoco", "h5py", "numpy", "dynamixel-sdk", "pyrealsense2")
@@ -58,7 +58,7 @@ def doctor(
 
 
 def _release(name: str) -> None:
-    from ebt_hardware.config import load_bench
+    from ebt_hardware.config.benches import load_bench
 
     table = load_bench(name)
     if table.kind == "twin":
@@ -79,7 +79,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _renderer() -> Iterator[Finding]:
-    from ebt_hardware.twin.rendering import SLOWEST, choose_renderer
+    from ebt_hardware.twin.render.rendering import SLOWEST, choose_renderer
 
     renderer = choose_renderer()
     slow = renderer == SLOWEST
@@ -90,7 +90,7 @@ def _renderer() -> Iterator[Finding]:
 
 def _realsense() -> Iterator[Finding]:
     # In a child: a broken libusb takes the whole process with it.
-    code = "from ebt_hardware.realsense import list_serials; print(len(list_serials()))"
+    code = "from ebt_hardware.cameras.realsense import list_serials; print(len(list_serials()))"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     if child.returncode:
         why = (child.stderr.strip().splitlines() or ["it crashed"])[-1].partition("HardwareError: ")
@@ -138,7 +138,7 @@ def _folders() -> Iterator[Finding]:
         yield Finding("temporary folder", OK, tempfile.gettempdir())
     except FileNotFoundError:
         yield Finding("temporary folder", NOTE, "none can be written: some pictures fail", "export TMPDIR=/a/folder")
-    from ebt_recipes.processes import workers_possible
+    from ebt_recipes.workers import workers_possible
 
     shared = workers_possible()
     fix = "" if shared else "mount -o remount,rw,size=1g /dev/shm; in a container: docker run --shm-size=1g"

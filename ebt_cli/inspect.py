@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from ebt_cli.console import say
-from ebt_cli.names import complete_data
+from ebt_cli.terminal.completion import complete_data
+from ebt_cli.terminal.console import say
 from ebt_data.errors import DataError, MisuseError
 
 if TYPE_CHECKING:
-    from ebt_cli.measured import Hardware
-    from ebt_cli.verdict import Reason, Report
+    from ebt_cli.reports.measure_cache import Hardware
+    from ebt_cli.terminal.verdict import Reason, Report
 
 ONLY = ("success", "failure", "aborted", "excluded", "tag:WORD")
 """What `--only` can ask for."""
@@ -45,7 +45,7 @@ def inspect(
 
     Example: ebt inspect data/episodes/episode_0001.h5 --plot episode.png
     """
-    from ebt_cli.page import show, show_list
+    from ebt_cli.screens.page import show, show_list
 
     if sync and (listed or only or plot is not None):
         raise MisuseError("--sync stands alone: with no --list, --only or --plot", f"ebt inspect {path} --sync")
@@ -78,8 +78,8 @@ def _check_plot(path: Path, plot: Path) -> None:
 
 
 def _sync(path: Path) -> "Report":
-    from ebt_cli.sync_report import report
-    from ebt_data.episode import list_episodes
+    from ebt_cli.reports.sync_report import report
+    from ebt_data.reading.episode import list_episodes
 
     paths = list_episodes(path) if path.is_dir() else [path]
     if not paths:
@@ -88,12 +88,12 @@ def _sync(path: Path) -> "Report":
 
 
 def _file(path: Path, plot: Path | None) -> "Report":
-    from ebt_cli.demo_report import report_tally
+    from ebt_cli.demo_stages.report import report_tally
 
     if path.suffix == ".jsonl":
         return report_tally(path)
     if path.name == "calibration.json" and (path.parent / "run.json").is_file():
-        from ebt_cli.run_report import report
+        from ebt_cli.reports.run_report import report
 
         return report(path.parent)
     if path.suffix in (".png", ".svg", ".safetensors", ".toml", ".json") or path.name == "SHA256SUMS":
@@ -104,30 +104,31 @@ def _file(path: Path, plot: Path | None) -> "Report":
 
 
 def _folder(path: Path) -> "Report":
-    from ebt_cli import demo_folder, demo_report
+    from ebt_cli.demo_stages import folder as demo_folder
+    from ebt_cli.demo_stages import report as demo_report
 
     if (path / "run.json").is_file():
-        from ebt_cli.run_report import report
+        from ebt_cli.reports.run_report import report
 
         return report(path)
     if demo_report.is_demo(path):
         parts = [name for name in ("episodes", "run", "rollouts") if name == "run" or any((path / name).glob("*.h5"))]
         return demo_report.report(path, [(name, _folder(path / name)) for name in parts])
     if (path / demo_folder.STAMP).is_file():
-        from ebt_cli.demo_stage import go_on
+        from ebt_cli.demo_stages.stage import go_on
 
         raise DataError(f"the demo in {path} has trained nothing yet", hint=f"go on with it: {go_on(path)}")
     return _episodes(path)
 
 
 def _episode(path: Path, plot: Path | None) -> "Report":
-    from ebt_cli import demonstrations, rollout_report
-    from ebt_cli.facts import facts
-    from ebt_data.episode import Episode
+    from ebt_cli.reports import demonstrations, rollout_report
+    from ebt_cli.reports.episode_summary import facts
+    from ebt_data.reading.episode import Episode
 
     with Episode(path) as episode:
         if plot is not None:
-            from ebt_cli.plot import plot_episode
+            from ebt_cli.reports.plot import plot_episode
 
             plot_episode(episode, path.name, plot)
             say(f"drawn to {plot}")
@@ -153,10 +154,10 @@ def _found(path: Path, only: Sequence[str]) -> _Found:
     """
     from rich.progress import track
 
-    from ebt_cli.console import talk
-    from ebt_cli.measured import Measured
+    from ebt_cli.reports.measure_cache import Measured
     from ebt_cli.session import repair_first
-    from ebt_data.episode import list_episodes
+    from ebt_cli.terminal.console import talk
+    from ebt_data.reading.episode import list_episodes
 
     repair_first(path)
     console = talk()
@@ -182,9 +183,9 @@ def _found(path: Path, only: Sequence[str]) -> _Found:
 
 def _episodes(path: Path, only: Sequence[str] = ()) -> "Report":
     """The kind of which there are more; files of the other kind, and damaged ones, are reasons for doubt."""
-    from ebt_cli import demonstrations, rollouts_report
-    from ebt_cli.console import near
-    from ebt_cli.measured import Hardware
+    from ebt_cli.reports import demonstrations, rollouts_report
+    from ebt_cli.reports.measure_cache import Hardware
+    from ebt_cli.terminal.console import near
 
     measured, hardware, damaged = _found(path, only)
     usual = Counter(hardware).most_common(1)[0][0] if hardware else Hardware((), False, 0.0, ())
@@ -211,7 +212,7 @@ def _is(word: str, found: Mapping[str, Any]) -> bool:
 
 def _doubts(damaged: list[str], odd: list[str], alike: Sequence[Mapping[str, Any]]) -> "list[Reason]":
     """What lies in a folder that does not belong together."""
-    from ebt_cli.verdict import Grade, Reason
+    from ebt_cli.terminal.verdict import Grade, Reason
 
     doubts: list[Reason] = []
     if damaged:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebt_cli.console import near, result_table, say
-from ebt_cli.names import complete_data
+from ebt_cli.terminal.completion import complete_data
+from ebt_cli.terminal.console import near, result_table, say
 from ebt_data.errors import DataError, MisuseError
 
 if TYPE_CHECKING:
-    from ebt_data.episode import Episode
-    from ebt_data.labels import Line
+    from ebt_data.reading.episode import Episode
+    from ebt_data.reading.labels import Line
 
 Words = list[str]
 
@@ -43,8 +43,8 @@ def label(
     The recordings are not touched: labels are lines in a file beside each, and can be undone.
     Example: ebt label data/episodes/episode_0003.h5 --trim 0.8: --note "hesitates at first"
     """
-    from ebt_data.episode import Episode
-    from ebt_data.labels import add_label, check_label, check_undo, undo_label
+    from ebt_data.reading.episode import Episode
+    from ebt_data.reading.labels import add_label, check_label, check_undo, undo_label
 
     said = _said(success, note, tag, untag, exclude)
     if sum((bool(said or trim), undo, trash, restore)) > 1:
@@ -75,7 +75,7 @@ def label(
 
 
 def _check_there(path: Path) -> None:
-    from ebt_data.commit import TRASH
+    from ebt_data.files.commit import TRASH
 
     if path.is_dir():
         raise MisuseError(f"{path} is a folder; labels are of episodes", f"ebt label {near(path)}/*.h5")
@@ -133,7 +133,7 @@ def _rows(episode: "Episode", trim: str) -> tuple[int, int] | None:
 
 def _check_move(path: Path, *, back: bool) -> None:
     """See that it lies where it can be moved from, and can be moved."""
-    from ebt_data.commit import TRASH
+    from ebt_data.files.commit import TRASH
 
     if (path.parent.name == TRASH) is not back:
         raise DataError(f"{path} lies {f'in no {TRASH}' if back else f'in the {TRASH} already'}")
@@ -144,8 +144,8 @@ def _check_move(path: Path, *, back: bool) -> None:
 
 def _move(path: Path, *, back: bool) -> Path:
     """Into the trash or out of it, with its labels."""
-    from ebt_data.commit import discard, restore
-    from ebt_data.labels import labels_path
+    from ebt_data.files.commit import discard, restore
+    from ebt_data.reading.labels import labels_path
 
     beside = labels_path(path)
     try:
@@ -159,8 +159,8 @@ def _move(path: Path, *, back: bool) -> Path:
 
 def _show(paths: list[Path]) -> None:
     """What holds now, an episode a line; of a single one also everything that was ever said."""
-    from ebt_data.episode import Episode
-    from ebt_data.labels import read_lines, standing
+    from ebt_data.reading.episode import Episode
+    from ebt_data.reading.labels import read_lines, standing
 
     rows = []
     for path in paths:

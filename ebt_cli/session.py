@@ -6,15 +6,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ebt_cli.console import bell, say
+from ebt_cli.terminal.console import bell, say
 from ebt_data.step import Event
 
 if TYPE_CHECKING:
-    from ebt_cli.live import Painter
-    from ebt_cli.screens import BenchView
-    from ebt_cli.verdict import Grade
+    from ebt_cli.screens.collect_screen import BenchView
+    from ebt_cli.screens.live import Painter
+    from ebt_cli.terminal.verdict import Grade
     from ebt_data.step import BenchSpec
-    from ebt_recipes.recording import Command, EpisodeResult, Hooks, Tick
+    from ebt_recipes.loop.recording import Command, EpisodeResult, Hooks, Tick
 
 STAMPED = ("ebt", "torch", "mujoco", "numpy", "h5py", "dynamixel-sdk", "pyrealsense2")
 RINGING = ("hold", "give_up")
@@ -34,7 +34,7 @@ def versions() -> dict[str, str]:
 
 def repair_first(folder: Path) -> None:
     """Mend what an earlier, killed session left in the folder, and say so."""
-    from ebt_data.repair import repair
+    from ebt_data.recording.repair import repair
 
     if folder.is_dir():
         for sentence in repair(folder):
@@ -45,8 +45,8 @@ def say_stand_ins(spec: "BenchSpec") -> None:
     """Say, once, what stands in for a part of the twin that this machine lacks."""
     if not (spec.sim and spec.cameras):
         return
-    from ebt_hardware.twin.cameras import NO_REALSENSE, has_realsense
-    from ebt_hardware.twin.rendering import SLOWEST, choose_renderer, explain
+    from ebt_hardware.twin.render.lockstep_cameras import NO_REALSENSE, has_realsense
+    from ebt_hardware.twin.render.rendering import SLOWEST, choose_renderer, explain
 
     if choose_renderer() == SLOWEST:
         _say_once(explain(SLOWEST))
@@ -83,7 +83,7 @@ class Desk:
         self._said: list[Event] = []
 
     def command(self) -> "Command":
-        from ebt_recipes.recording import Command
+        from ebt_recipes.loop.recording import Command
 
         key = self._poll()
         keys = {"s": Command.SAVE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.STOP}
@@ -124,7 +124,7 @@ def hooks(
     Where nobody attends, as when a script demonstrates, only what was not kept is said, and what should not have been.
     `advise` judges what was just saved.
     """
-    from ebt_recipes.recording import Hooks
+    from ebt_recipes.loop.recording import Hooks
 
     unjudged: list[Path] = []
 

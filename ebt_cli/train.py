@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebt_cli.console import Stopped, bell, result_table, say
-from ebt_cli.names import EPISODES, RUNS, complete_recipe
+from ebt_cli.terminal.completion import EPISODES, RUNS, complete_recipe
+from ebt_cli.terminal.console import Stopped, bell, result_table, say
 
 if TYPE_CHECKING:
     from ebt_recipes.recipe import Recipe
-    from ebt_recipes.train import Progress
+    from ebt_recipes.training.train import Progress
 
 
 def train(
@@ -48,10 +48,10 @@ def train(
 
 def fit(recipe: "Recipe", data: Path, out: Path, resume: bool, time_limit_s: float | None) -> "Progress":
     """Train with the train screen; returns how it ended."""
-    from ebt_cli.live import Painter
-    from ebt_cli.train_screen import TrainView
-    from ebt_data.episode import list_episodes
-    from ebt_recipes.train import train as procedure
+    from ebt_cli.screens.live import Painter
+    from ebt_cli.screens.train_screen import TrainView
+    from ebt_data.reading.episode import list_episodes
+    from ebt_recipes.training.train import train as procedure
 
     view = TrainView(f"ebt train · {recipe.name} · {out}")
     with Painter(view):

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ebt_cli.console import result_table, say
-from ebt_cli.names import task_option
+from ebt_cli.terminal.completion import task_option
+from ebt_cli.terminal.console import result_table, say
 from ebt_data.errors import HardwareError
 
 
@@ -21,8 +21,8 @@ def twin(
     Each port speaks Dynamixel Protocol 2.0 at any baud rate and belongs to you alone. Any program may open it.
     Example: ebt twin --links /tmp/twin
     """
-    from ebt_hardware.twin.server import LiveTwin
-    from ebt_hardware.twin.tasks import DEFAULT_TASK
+    from ebt_hardware.twin.live.server import LiveTwin
+    from ebt_hardware.twin.tasks.registry import DEFAULT_TASK
     from ebt_hardware.twin.wiring import KOCH
 
     if links is not None:

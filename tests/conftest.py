@@ -11,8 +11,8 @@ from ebt_data.step import BenchSpec
 
 # Imported inside the fixtures: most tests need neither torch nor MuJoCo, and should not wait for them.
 if TYPE_CHECKING:
-    from ebt_hardware.bench import Bench
-    from ebt_recipes.checkpoint import Run
+    from ebt_hardware.bench.bench import Bench
+    from ebt_recipes.training.checkpoint import Run
 
 
 def pytest_configure() -> None:
@@ -32,14 +32,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def twin_spec() -> BenchSpec:
-    from ebt_hardware.config import load_bench
+    from ebt_hardware.config.benches import load_bench
 
     return load_bench("twin").spec
 
 
 @pytest.fixture
 def twin() -> Iterator["Bench"]:
-    from ebt_hardware.config import load_bench
+    from ebt_hardware.config.benches import load_bench
 
     with load_bench("twin").open() as bench:
         yield bench
@@ -50,10 +50,10 @@ def untrained(twin_spec: BenchSpec, tmp_path_factory: pytest.TempPathFactory) ->
     """A small run for the twin with weights from a fixed seed; its chunks stay within a few hundredths of a radian."""
     import torch
 
-    from ebt_recipes.checkpoint import Contract, load_run, save_contract, save_tensors
-    from ebt_recipes.energy import EnergyModel
-    from ebt_recipes.normalise import Spread, Statistics
+    from ebt_recipes.model.energy import EnergyModel
+    from ebt_recipes.model.normalization import Spread, Statistics
     from ebt_recipes.recipe import parse_recipe
+    from ebt_recipes.training.checkpoint import Contract, load_run, save_contract, save_tensors
 
     recipe = parse_recipe({"name": "untrained", "model": {"width": 16}, "act": {"latency_s": 0.1}}, "test")
     cameras = {name: (camera.height, camera.width) for name, camera in twin_spec.cameras.items()}

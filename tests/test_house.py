@@ -12,6 +12,9 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("ebt_cli", "recipes", "hardware", "data")
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py") if "episodes" not in path.parts)
 LONGEST_FUNCTION, LONGEST_FILE = 60, 400  # code lines, lines
+MOST_MODULES = 14  # in a folder, beside `__init__`
+CODE = (*ROOMS, "benchmarks", "tests")
+FOLDERS = sorted({path.parent for top in CODE for path in (ROOT / top).rglob("*.py")})
 REFERENCE = re.compile(r"`([\w/]+\.py):([\w.]+)`")
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 NO_CODE = {
@@ -68,6 +71,19 @@ def test_nothing_is_too_long_to_read(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST_FILE
     assert {name: length for name, length in function_lengths(text).items() if length > LONGEST_FUNCTION} == {}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_folder_can_be_read_at_a_glance(folder: Path) -> None:
+    modules = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(modules) <= MOST_MODULES, f"split {folder.name} into sub-packages"
+
+
+@pytest.mark.parametrize("top", ["ebt_cli", "recipes/ebt_recipes", "hardware/ebt_hardware", "data/ebt_data"])
+def test_every_package_says_what_lives_there(top: str) -> None:
+    for folder in {path.parent for path in (ROOT / top).rglob("*.py")}:
+        init = folder / "__init__.py"
+        assert init.is_file() and ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))), folder
 
 
 def test_the_map_names_only_what_exists() -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ebt_data.episode import Episode
 from ebt_data.meta import EpisodeMeta
-from ebt_data.recorder import Recorder
+from ebt_data.reading.episode import Episode
+from ebt_data.recording.recorder import Recorder
 from ebt_data.step import Actor, Decision, Observation, Outcome
-from ebt_hardware.config import load_bench
-from ebt_hardware.control_table import RAD_PER_TICK
-from ebt_recipes.loop import run_episode
+from ebt_hardware.config.benches import load_bench
+from ebt_hardware.motors.control_table import RAD_PER_TICK
+from ebt_recipes.loop.loop import run_episode
 
 SECONDS = 5.0
 

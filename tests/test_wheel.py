@@ -36,7 +36,7 @@ def test_the_wheel_works_outside_the_checkout(wheel: ZipFile, tmp_path: Path) ->
     site = tmp_path / "site"
     wheel.extractall(site)
     code = (
-        "import ebt_cli; from ebt_hardware.config import load_bench; from ebt_recipes.recipe import load_recipe\n"
+        "import ebt_cli; from ebt_hardware.config.benches import load_bench; from ebt_recipes.recipe import load_recipe\n"
         "print(ebt_cli.__file__, load_bench('twin').name, load_recipe('pick_place').name)"
     )
     found = subprocess.run(

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ebt_data.episode import Episode
 from ebt_data.errors import ConfigError
+from ebt_data.reading.episode import Episode
 from ebt_recipes.recipe import Recipe
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ebt_data.meta import EpisodeMeta
-from ebt_data.recorder import Recorder
+from ebt_data.recording.recorder import Recorder
 from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Event, Frame, Observation, Outcome, Step
-from ebt_recipes.recording import Tick
+from ebt_recipes.loop.recording import Tick
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 SPEC = BenchSpec(

@@ -12,7 +12,11 @@ from ebt_data.errors import HardwareError
 
 VERBS = ("collect", "train", "deploy", "inspect", "demo", "doctor", "twin")
 HEAVY = ("torch", "mujoco", "h5py", "matplotlib", "pyrealsense2", "dynamixel_sdk", "pynput")
-OURS = ("ebt_hardware", "ebt_recipes", "ebt_data.episode")  # typer itself imports pydantic; our models stay away
+OURS = (
+    "ebt_hardware",
+    "ebt_recipes",
+    "ebt_data.reading.episode",
+)  # typer itself imports pydantic; our models stay away
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str]]:

@@ -10,10 +10,10 @@ from time import monotonic
 
 import pytest
 
-from ebt_cli.claim import claim
-from ebt_cli.demo_folder import check_same, check_space
-from ebt_data.episode import Episode, list_episodes
+from ebt_cli.demo_stages.folder import check_same, check_space
+from ebt_cli.terminal.folder_lock import claim
 from ebt_data.errors import DataError, MisuseError, TaskFailed
+from ebt_data.reading.episode import Episode, list_episodes
 
 SMALL = Path(__file__).with_name("small_demo.py")
 PATIENCE_S = 120.0
@@ -100,7 +100,7 @@ def test_a_second_demo_in_one_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_claim_of_a_killed_process_does_not_last(tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from ebt_cli.claim import claim; import os, signal\n\
+    code = f"from pathlib import Path; from ebt_cli.terminal.folder_lock import claim; import os, signal\n\
 with claim(Path({str(tmp_path)!r}), 'ebt demo'): os.kill(os.getpid(), signal.SIGKILL)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     with claim(tmp_path, "ebt demo"):

@@ -14,7 +14,7 @@ import pytest
 
 from ebt_cli.app import run
 from ebt_data.meta import EpisodeMeta
-from ebt_data.recorder import Recorder
+from ebt_data.recording.recorder import Recorder
 from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Event, Frame, Observation, Outcome, Step
 
 LENGTH = 12

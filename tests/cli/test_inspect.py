@@ -16,19 +16,19 @@ from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from ebt_cli import inspect as verb
-from ebt_cli import measured as measured_folder
 from ebt_cli.app import run
-from ebt_cli.page import screen
-from ebt_cli.plot import _outcome
-from ebt_cli.tally import tally
-from ebt_cli.verdict import Report
-from ebt_data.episode import Episode
+from ebt_cli.reports import measure_cache as measured_folder
+from ebt_cli.reports.plot import _outcome
+from ebt_cli.reports.tally import tally
+from ebt_cli.screens.page import screen
+from ebt_cli.terminal.verdict import Report
 from ebt_data.meta import EpisodeMeta
-from ebt_data.recorder import Recorder
+from ebt_data.reading.episode import Episode
+from ebt_data.recording.recorder import Recorder
 from ebt_data.step import Actor, BenchSpec, Decision, Event, Outcome
-from ebt_recipes.checkpoint import Run
-from ebt_recipes.recording import Limits
-from ebt_recipes.rollouts import Trained, Trial
+from ebt_recipes.loop.recording import Limits
+from ebt_recipes.loop.rollouts import Trained, Trial
+from ebt_recipes.training.checkpoint import Run
 
 RUN = Path(__file__).parents[1] / "runs" / "pick_place"
 

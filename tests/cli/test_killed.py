@@ -1,6 +1,6 @@
 """`ebt collect` killed at any moment: what the arms were told is in the file, but for one tick at most.
 
-The arms are emulated in this process, so that what they saw survives any kill; `benchmarks/kills.py` kills hundreds.
+The arms are emulated in this process, so that what they saw survives any kill; `benchmarks/episodes/kills.py` kills hundreds.
 """
 
 import os
@@ -11,10 +11,10 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from collecting import EndedEarly, Recording, Session, look
 
-from ebt_data.episode import Episode, list_episodes
-from ebt_data.repair import repair
+from benchmarks.episodes.collecting import EndedEarly, Recording, Session, look
+from ebt_data.reading.episode import Episode, list_episodes
+from ebt_data.recording.repair import repair
 from ebt_data.step import Outcome
 
 ONE_ARM = Recording()

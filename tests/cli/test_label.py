@@ -10,8 +10,8 @@ import pytest
 
 from ebt_cli import label as verb
 from ebt_cli.app import run
-from ebt_data.episode import Episode
-from ebt_data.labels import labels_path, read_labels, read_lines
+from ebt_data.reading.episode import Episode
+from ebt_data.reading.labels import labels_path, read_labels, read_lines
 from ebt_data.step import Outcome
 
 

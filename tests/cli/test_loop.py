@@ -12,11 +12,11 @@ import pytest
 
 from ebt_cli import deploy
 from ebt_cli.app import run
-from ebt_cli.claim import claim
-from ebt_data.episode import Episode, list_episodes
-from ebt_hardware.twin.pick_place import PickPlace
-from ebt_recipes.calibrate import Calibration
-from ebt_recipes.checkpoint import Run
+from ebt_cli.terminal.folder_lock import claim
+from ebt_data.reading.episode import Episode, list_episodes
+from ebt_hardware.twin.tasks.pick_place import PickPlace
+from ebt_recipes.training.checkpoint import Run
+from ebt_recipes.uncertainty.conformal import Calibration
 
 RECIPE = "[training]\nmax_steps = 3\nbatch = 4\nwarmup_steps = 1\n"
 CONTROLLED = """
@@ -153,15 +153,15 @@ def test_the_energy_and_the_clock_are_calibrated_where_nothing_else_is_asked_for
 STOPPED_AT_A_ROW = """
 import os, signal, sys
 from ebt_cli.__main__ import main
-from ebt_data import wire
-handed, rows = wire.send, []
+from ebt_data.recording import ipc
+handed, rows = ipc.send, []
 def send(to, message, file):
     handed(to, message, file)
     if message[0] == "row":
         rows.append(message)
         if len(rows) == 5:
             os.kill(os.getpid(), signal.SIGINT)
-wire.send = send
+ipc.send = send
 sys.argv = ["ebt", "collect", "--bench", "twin_state", "-n", "1", "--out", "demos"]
 try:
     main()

@@ -8,9 +8,10 @@ import pytest
 
 from ebt_cli import demo
 from ebt_cli.app import run
-from ebt_cli.demo_folder import check_same
-from ebt_data.episode import Episode, list_episodes
-from ebt_hardware.config import load_bench
+from ebt_cli.demo_stages import size
+from ebt_cli.demo_stages.folder import check_same
+from ebt_data.reading.episode import Episode, list_episodes
+from ebt_hardware.config.benches import load_bench
 from ebt_hardware.twin.world import TwinWorld
 
 DOC = Path(__file__).parents[2] / "docs" / "tasks.md"
@@ -61,7 +62,7 @@ def test_a_demo_begun_with_another_version_of_the_file_is_not_gone_on_with(
     (folder / "lift.toml").rename(folder / "recipes" / "lift.toml")
     table = load_bench(demo.BENCH).with_task(TASK)
     (folder / "demo").mkdir()
-    check_same(folder / "demo", demo.ingredients(demo.QUICK, table))
+    check_same(folder / "demo", demo.ingredients(size.QUICK, table))
     file = folder / "my_task.py"
     file.write_text(file.read_text() + "\n# harder\n")
     assert run(["demo", "--quick", "--task", TASK, "--out", "demo"]) == 2
@@ -74,7 +75,7 @@ def test_the_demo_takes_the_example_and_disturbs_it_as_it_can_be(
 ) -> None:
     (folder / "recipes").mkdir()
     (folder / "lift.toml").rename(folder / "recipes" / "lift.toml")
-    monkeypatch.setattr(demo, "QUICK", demo.Size(2, 2, 1, 1, 0, 1, 10, "as little as there can be"))
+    monkeypatch.setattr(size, "QUICK", size.Size(2, 2, 1, 1, 0, 1, 10, "as little as there can be"))
     monkeypatch.setattr(demo, "SHOWN", 1)
     assert run(["demo", "--quick", "--task", TASK, "--out", "demo"]) == 0
     talked = capsys.readouterr()

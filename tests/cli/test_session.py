@@ -3,7 +3,7 @@ from pathlib import Path
 
 from ebt_cli.session import Desk, rate_line, sentence, versions
 from ebt_data.step import Event, Outcome
-from ebt_recipes.recording import Command, EpisodeResult
+from ebt_recipes.loop.recording import Command, EpisodeResult
 
 
 def desk(*keys: str | None) -> Desk:

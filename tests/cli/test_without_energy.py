@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from ebt_cli.app import run
-from ebt_data.episode import Episode, list_episodes
-from ebt_hardware.twin.pick_place import PickPlace
-from ebt_recipes.calibrate import Calibration
-from ebt_recipes.checkpoint import load_run
+from ebt_data.reading.episode import Episode, list_episodes
+from ebt_hardware.twin.tasks.pick_place import PickPlace
+from ebt_recipes.training.checkpoint import load_run
+from ebt_recipes.uncertainty.conformal import Calibration
 
 RECIPE = """
 task = "pick_place"

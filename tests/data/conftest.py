@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ebt_data.meta import EpisodeMeta
+from ebt_data.recording.writer import EpisodeWriter
 from ebt_data.step import (
     PAUSE,
     Actor,
@@ -23,7 +24,6 @@ from ebt_data.step import (
     Outcome,
     Step,
 )
-from ebt_data.writer import EpisodeWriter
 
 HEIGHT, WIDTH = 48, 64
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from conftest import META, bench_spec, step_of
 
-from ebt_data.recorder import Recorder
+from ebt_data.recording.recorder import Recorder
 
 
 def main(folder: Path) -> None:

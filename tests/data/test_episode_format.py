@@ -11,12 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
-from ebt_data.episode import Episode
 from ebt_data.meta import EpisodeMeta
+from ebt_data.reading.episode import Episode
+from ebt_data.recording.writer import EpisodeWriter
 from ebt_data.step import Outcome
-from ebt_data.writer import EpisodeWriter
-
-from .conftest import bench_spec, step_of
+from tests.data.conftest import bench_spec, step_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "episode-format.md").read_text(encoding="utf-8")
 ROWS = 7

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import META, bench_spec, step_of
 
-from ebt_data.writer import EpisodeWriter
+from ebt_data.recording.writer import EpisodeWriter
 
 SETTLED, ROWS = 500, 5000
 

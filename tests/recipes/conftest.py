@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ebt_data.meta import EpisodeMeta
+from ebt_data.recording.writer import EpisodeWriter
 from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Frame, Observation, Outcome, Step
-from ebt_data.writer import EpisodeWriter
 
 SIDE = 32  # pixels
 REACH = BenchSpec("toy", ("pan", "lift", "gripper"), {"top": CameraSpec(SIDE, SIDE, 20.0)}, 20.0, True, "reach", True)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from ebt_data.errors import ConfigError
-from ebt_hardware.config import load_bench
-from ebt_hardware.twin.tasks import TASKS
-from ebt_recipes.checkpoint import Run, load_contract
-from ebt_recipes.deploy import for_run, other_task
+from ebt_hardware.config.benches import load_bench
+from ebt_hardware.twin.tasks.registry import TASKS
+from ebt_recipes.loop.deploy import for_run, other_task
 from ebt_recipes.recipe import Recipe, load_recipe, parse_recipe, recipe_for
 from ebt_recipes.task import of_task
-from ebt_recipes.train import train
+from ebt_recipes.training.checkpoint import Run, load_contract
+from ebt_recipes.training.train import train
 
 Write = Callable[..., list[Path]]
 

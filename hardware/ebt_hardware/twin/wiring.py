@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ebt_data.errors import ConfigError
-from ebt_hardware.emulator import EmulatedMotor, Emulator
-from ebt_hardware.shaft import Shaft
+from ebt_hardware.emulator.emulator import EmulatedMotor, Emulator
+from ebt_hardware.emulator.shaft import Shaft
 
 Motors = Mapping[int, str]
 """Model by id, from the base to the gripper."""

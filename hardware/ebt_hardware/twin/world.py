@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ebt_data.errors import ConfigError, MisuseError
-from ebt_hardware.twin.hand import seen_from_hand
-from ebt_hardware.twin.operator import ScriptedOperator
 from ebt_hardware.twin.scene import FINGER_TRAVEL_M_PER_RAD, JOINTS, bench_xml
-from ebt_hardware.twin.tasks import DEFAULT_TASK, find_task, task_label
+from ebt_hardware.twin.tasks.registry import DEFAULT_TASK, find_task, task_label
+from ebt_hardware.twin.tasks.relative_poses import seen_from_hand
+from ebt_hardware.twin.tasks.scripted_operator import ScriptedOperator
 
 SLICE_S = 0.01  # physics between two looks of the motors at their registers
 OPERATOR_PERIOD_S = 0.05

@@ -1,0 +1,299 @@
+"""What keeping an episode costs, and what its file gives back: ebt's way beside those of others, one stream, one run.
+
+    .venv/bin/python -m benchmarks.episodes.compare [--cameras 2 4] [--seconds 10] [--ways ebt ALOHA ...] [--folder DIR] [--out FILE]
+
+Cameras of 640x480 colour and depth at 30 Hz, each new picture in memory of its own, six joints, a loop of 50 Hz that does
+nothing but hand rows over (benchmarks/episodes/film.py, benchmarks/episodes/recordings.py). `--folder` should be on the disk that is
+recorded to, not in memory. One episode for each way and number of cameras:
+
+    append     what handing a row over takes of a tick, and ticks that came late for it
+    CPU        of all processes while recording, in cores; `then` what finishing takes of processor time
+    next       from the last row until the next episode has started; durable: until the disk has it, every file synced
+    size       on the disk, and how many times smaller than the raw pictures, each new one counted once
+    frame      one picture of 640x480 at random, median and 99 %: the file is open and warm
+    samples/s  rows at random in batches of 64, each with a picture of 96x96 of every camera and 8 actions, one thread: from
+               what was recorded (decoded or read, then shrunk by the same code), and from what a training would be given:
+               ebt's cache; the layout of robomimic written anew at that size. Its reader is SequenceDataset's
+               without a cache of pictures: for each sample and key one slice of the open file
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.episodes.film import DEPTH_UNIT_M, RATE_HZ, Film, cameras, shoot
+from benchmarks.episodes.recordings import WAYS, Recording, available
+from benchmarks.loop.session_watch import TICK_S, machine
+from benchmarks.table import head, line
+from ebt_data.reading.episode import list_episodes
+from ebt_data.step import Actor, BenchSpec, Decision, Observation, Step
+from ebt_data.windows.resize import shrink
+from ebt_data.windows.windows import Windows
+from ebt_hardware.bench.clock import WallClock
+
+LOOP_HZ = 50.0
+JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+SMALL = (96, 96)
+BATCH, HORIZON = 64, 8
+LOOKS = 200
+"""Pictures at random."""
+SAMPLING_S = 4.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One row of a table. Seconds, unless a name says otherwise."""
+
+    way: str
+    cameras: int
+    rows: int
+    append_ms: tuple[float, float, float]
+    """Median, 99 %, longest."""
+    late_ticks: int
+    cores: float
+    then: float
+    next: float
+    durable: float
+    bytes: int
+    raw_bytes: int
+    frame_ms: tuple[float, float]
+    note: str
+
+
+def stream(spec: BenchSpec, films: dict[str, Film], seconds: float) -> Any:
+    """Steps as they are due, with how many ticks were late before each."""
+    clock, late = WallClock(spec.rate_hz), 0
+    frames: dict[str, Any] = {}
+    for row in range(int(seconds * spec.rate_hz)):
+        now_s = clock.now()
+        for name, film in films.items():
+            number = int(now_s * RATE_HZ)
+            if name not in frames or frames[name].number != number:
+                frames[name] = film.frame(number, age_s=now_s - number / RATE_HZ)
+        pose = np.full(len(JOINTS), 0.3 * np.sin(row / 50), np.float32)
+        observation = Observation(now_s, now_s, pose, pose, pose, dict(frames))
+        yield Step(observation, Decision(pose, Actor.HUMAN), pose, now_s, skipped=late)
+        late = clock.wait()
+
+
+def busy_s(pids: Sequence[int]) -> float:
+    """Processor time of this process and those."""
+    total = time.process_time()
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        total += (int(fields[11]) + int(fields[12])) * TICK_S
+    return total
+
+
+def measure(way: str, folder: Path, spec: BenchSpec, films: dict[str, Film], seconds: float) -> Figures:
+    """Record one episode, look into it, and say what it took."""
+    recording: Recording = WAYS[way](folder, spec)
+    try:
+        recording.start()
+        took, late, new = [], 0, 0
+        before: dict[str, int] = {}
+        begun_s, began_busy_s = time.perf_counter(), busy_s(recording.pids)
+        for step in stream(spec, films, seconds):
+            at_s = time.perf_counter()
+            recording.append(step)
+            took.append(time.perf_counter() - at_s)
+            late += step.skipped
+            numbers = {name: frame.number for name, frame in step.observation.frames.items()}
+            new += sum(before.get(name) != number for name, number in numbers.items())
+            before = numbers
+        recorded_s, ended_busy_s = time.perf_counter() - begun_s, busy_s(recording.pids)
+        at_s = time.perf_counter()
+        recording.finish()
+        recording.start()
+        next_s = time.perf_counter() - at_s
+        recording.settle()
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        sync(files)
+        durable_s = time.perf_counter() - at_s
+        size = sum(path.stat().st_size for path in files)
+        then_s = busy_s(recording.pids) - ended_busy_s
+        recording.append(step)
+        recording.finish()
+        recording.settle()
+        looks = []
+        rng = np.random.default_rng(0)
+        for row in rng.integers(0, len(took), LOOKS):
+            at_s = time.perf_counter()
+            picture = recording.picture(int(row), f"camera_{rng.integers(len(films))}")
+            looks.append(1e3 * (time.perf_counter() - at_s))
+            assert picture.shape == (480, 640, 3), f"{way} gave {picture.shape}"
+    finally:
+        recording.close()
+    pixels = next(iter(films.values()))
+    appended = 1e3 * np.array(took)
+    return Figures(
+        way=way,
+        cameras=len(films),
+        rows=len(took),
+        append_ms=(float(np.median(appended)), float(np.quantile(appended, 0.99)), float(appended.max())),
+        late_ticks=late,
+        cores=(ended_busy_s - began_busy_s) / recorded_s,
+        then=then_s,
+        next=next_s,
+        durable=durable_s,
+        bytes=size,
+        raw_bytes=new * (pixels.images[0].nbytes + pixels.depths[0].nbytes),
+        frame_ms=(float(np.median(looks)), float(np.quantile(looks, 0.99))),
+        note=recording.note,
+    )
+
+
+def sync(files: Sequence[Path]) -> None:
+    for path in files:
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+
+
+class Sliced:
+    """Samples as robomimic's SequenceDataset reads them from an open file."""
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self._file, self._names = h5py.File(path, "r", swmr=True), names
+        self.rows = len(self._file["data/demo_0/obs/action"]) - HORIZON
+
+    def __call__(self, rows: NDArray[np.int64]) -> None:
+        for row in rows:
+            self._file["data/demo_0/obs/action"][row : row + HORIZON]
+            self._file["data/demo_0/obs/qpos"][row : row + 1]
+            for name in self._names:
+                picture = self._file[f"data/demo_0/obs/{name}_image"][row : row + 1][0]
+                shrink(picture, SMALL)
+
+
+class Ours:
+    """Samples as a training takes them."""
+
+    def __init__(self, paths: list[Path], way: Any) -> None:
+        self._windows = Windows(paths, 1, HORIZON, image_size=SMALL, pictures=way)
+        self.rows = len(self._windows)
+
+    def __call__(self, rows: NDArray[np.int64]) -> None:
+        self._windows.batch(rows)
+
+
+def samples_s(take: Any) -> float:
+    """A second, after one batch that opens what has to be opened."""
+    rng = np.random.default_rng(1)
+    take(rng.integers(0, take.rows, BATCH))
+    count, begun_s = 0, time.perf_counter()
+    while time.perf_counter() - begun_s < SAMPLING_S:
+        take(rng.integers(0, take.rows, BATCH))
+        count += BATCH
+    return count / (time.perf_counter() - begun_s)
+
+
+def sampling(folder: Path, names: Sequence[str], ways: Sequence[str]) -> dict[str, float]:
+    """Samples a second by where they come from."""
+    found = {}
+    if "ebt" in ways:
+        paths = list_episodes(folder / "ebt")
+        found["ebt, as recorded"] = samples_s(Ours(paths, "files"))
+        begun_s = time.perf_counter()
+        cached = Ours(paths, "cache")
+        sys.stderr.write(f"the cache took {time.perf_counter() - begun_s:.1f} s\n")
+        found["ebt, cache"] = samples_s(cached)
+    if "robomimic" in ways:
+        path = folder / "robomimic" / "episode_0.hdf5"
+        found["robomimic, as recorded"] = samples_s(Sliced(path, names))
+        found["robomimic, at 96x96"] = samples_s(Sliced(smaller(path, names), names))
+    return found
+
+
+def smaller(path: Path, names: Sequence[str]) -> Path:
+    """The same layout with pictures of the size that is trained on."""
+    small = path.with_name("small.hdf5")
+    with h5py.File(path) as source, h5py.File(small, "w") as file:
+        for name in ("action", "qpos"):
+            file[f"data/demo_0/obs/{name}"] = source[f"data/demo_0/obs/{name}"][:]
+        for name in names:
+            pictures = source[f"data/demo_0/obs/{name}_image"]
+            file[f"data/demo_0/obs/{name}_image"] = np.stack([shrink(picture, SMALL) for picture in pictures])
+    return small
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--cameras", type=int, nargs="*", default=[2, 4])
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each episode")
+    parser.add_argument("--ways", nargs="*", default=available(), choices=list(WAYS))
+    parser.add_argument("--depth-unit", type=float, default=DEPTH_UNIT_M, help="metres a count of depth")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="on the disk to measure")
+    parser.add_argument("--out", type=Path, help="also write the figures as JSON")
+    asked = parser.parse_args()
+    rows: list[Figures] = []
+    samples: dict[int, dict[str, float]] = {}
+    for count in asked.cameras:
+        specs = cameras(count, asked.depth_unit)
+        films = shoot(specs)
+        spec = BenchSpec("benchmark", JOINTS, specs, LOOP_HZ, sim=False, task="benchmark")
+        folder = Path(tempfile.mkdtemp(dir=asked.folder))
+        try:
+            for way in asked.ways:
+                rows.append(measure(way, folder / way, spec, films, asked.seconds))
+                sys.stderr.write(f"{count} cameras, {way}: {rows[-1].next:.2f} s to finish\n")
+            samples[count] = sampling(folder, list(specs), asked.ways)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    show(rows, samples)
+    if asked.out:
+        facts = {
+            "machine": machine(),
+            "load_average": os.getloadavg(),
+            "seconds": asked.seconds,
+            "depth_unit_m": asked.depth_unit,
+        }
+        asked.out.write_text(
+            json.dumps(facts | {"rows": [asdict(row) for row in rows], "samples_s": samples}, indent=1) + "\n"
+        )
+
+
+def show(rows: Sequence[Figures], samples: dict[int, dict[str, float]]) -> None:
+    sys.stdout.write(f"{machine()}, load {os.getloadavg()[0]:.1f}\n")
+    columns = (
+        "append p50, p99, max, ms",
+        "late",
+        "CPU, cores",
+        "then, s",
+        "next, s",
+        "durable, s",
+        "MB",
+        "smaller than raw",
+        "frame p50, p99, ms",
+        "",
+    )
+    for count in samples:
+        sys.stdout.write(head([f"{count} cameras", *columns]))
+        for row in rows:
+            if row.cameras == count:
+                append, frame = (
+                    ", ".join(f"{value:.2f}" for value in values) for values in (row.append_ms, row.frame_ms)
+                )
+                sys.stdout.write(line([
+                    row.way, append, f"{row.late_ticks} of {row.rows}", f"{row.cores:.2f}", f"{row.then:.1f}", f"{row.next:.2f}",
+                    f"{row.durable:.2f}", f"{row.bytes / 1e6:.0f}", f"{row.raw_bytes / row.bytes:.1f} x", frame, row.note,
+                ]))  # fmt: skip
+    sys.stdout.write(head(["samples/s", *(f"{count} cameras" for count in samples)]))
+    for name in dict.fromkeys(name for found in samples.values() for name in found):
+        sys.stdout.write(line([name, *(f"{found.get(name, float('nan')):.0f}" for found in samples.values())]))
+
+
+if __name__ == "__main__":
+    main()

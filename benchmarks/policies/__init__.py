@@ -1,0 +1,1 @@
+"""How often each policy succeeds, and what it samples."""

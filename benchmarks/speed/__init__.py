@@ -1,0 +1,1 @@
+"""How long a plan, a training update and a bus transfer take."""

@@ -1,0 +1,1 @@
+"""How well scores predict failures, and what retrying is worth."""

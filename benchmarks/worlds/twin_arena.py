@@ -1,0 +1,137 @@
+"""A task of the twin as an arena: demonstrations through leader arm and motors, rollouts through the product's own loop.
+
+Policies see privileged poses and no pictures, on the bench `twin_state`.
+"""
+
+import fcntl
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.uncertainty.detectors import Eyes
+from benchmarks.uncertainty.failures import Case
+from benchmarks.worlds import twin_watched
+from benchmarks.worlds.arena import Tried
+from benchmarks.worlds.twin_watched import KINDS, Watching
+from benchmarks.worlds.watched import RATE_HZ, Retried, Watched
+from ebt_data.errors import HardwareError
+from ebt_data.reading.episode import list_episodes
+from ebt_data.step import Outcome, Step
+from ebt_hardware.config.benches import load_bench
+from ebt_recipes.loop.recording import Hooks, Limits, judge_episode
+from ebt_recipes.loop.rollouts import Trial
+from ebt_recipes.model.batch import Observations
+from ebt_recipes.model.chunk_model import ChunkModel
+from ebt_recipes.model.normalization import Statistics
+from ebt_recipes.objectives.build import build_model
+from ebt_recipes.policy.energy_policy import EnergyPolicy
+from ebt_recipes.recipe import Recipe, parse_recipe
+from ebt_recipes.retry.retry import RetryRules, Rule
+from ebt_recipes.training.checkpoint import Contract, Run
+from ebt_recipes.training.dataset import Dataset
+from ebt_recipes.uncertainty.monitor import Trigger
+
+BENCH = "twin_state"
+DEMONSTRATIONS = 200
+TICK_S = 0.05
+"""What every plan takes, whatever its steps: the slowest, DDPM with 100 of them, needs 39 ms (docs/benchmarks.md)."""
+RETRIED_S = 60.0
+"""For everything where retries are compared, with and without: notice, way back and try take 10 to 15 s each time."""
+FOLDER = Path("data/benchmarks")
+SEEN: Mapping[str, tuple[str, ...]] = {
+    "pick_place": ("cube", "bin", "cube_from_hand", "bin_from_hand"),
+    "peg_insert": ("peg", "peg_from_hand", "socket_0_from_hand", "socket_1_from_hand"),
+}
+
+
+class TwinLessons(Dataset):
+    """Implements `Lessons`: the product's own dataset, which nearly is one already."""
+
+    def shown(self, count: int) -> Observations:
+        return self.batch(self.even_rows(count)).observations
+
+
+class TwinArena:
+    """Implements `Arena`."""
+
+    def __init__(self, task: str, multimodal: bool = False) -> None:
+        self.task = task
+        self.name = f"twin {task}"
+        self.multimodal = multimodal
+        self.disturbances = tuple(KINDS)
+        self._table = load_bench(BENCH).with_task(task)
+        self._spec = self._table.spec
+        self._recipe: Recipe | None = None
+        self._statistics: Statistics | None = None
+
+    def recipe(self, objective: Mapping[str, Any], **sections: Mapping[str, Any]) -> Recipe:
+        shared: dict[str, Any] = {
+            "name": self.task,
+            "task": self.task,
+            "objective": {"forecast_weight": 0.0, **objective},
+            "encoder": {"zoom_state": 0.01},
+            "observe": {"cameras": (), "privileged": SEEN[self.task]},
+            "act": {"horizon": 8, "execute": 4},
+            "training": {"batch": 64, "shards": 1, "warmup_steps": 100, "ema": 0.995},
+        }
+        for name, values in sections.items():
+            shared[name] = {**shared.get(name, {}), **values}
+        return parse_recipe(shared, self.name)
+
+    def lessons(self, recipe: Recipe) -> TwinLessons:
+        folder = FOLDER / self.task
+        asked = ("--bench", BENCH, "--task", self.task, "-n", str(DEMONSTRATIONS), "--out", str(folder))
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with (FOLDER / f"{self.task}.lock").open("w") as lock:  # trainings run side by side
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            subprocess.run([sys.executable, "-m", "ebt_cli", "collect", *asked], check=True, stdout=subprocess.DEVNULL)
+        return TwinLessons(recipe, list_episodes(folder)[:DEMONSTRATIONS])
+
+    def network(self, recipe: Recipe, lessons: TwinLessons) -> ChunkModel:
+        self._recipe, self._statistics = recipe, lessons.statistics()
+        return build_model(recipe, (), len(self._spec.joints), self._statistics)
+
+    def roll_out(self, recipe: Recipe, model: ChunkModel, seeds: Sequence[int], steps: int | None) -> Tried:
+        run = self._run(recipe, model, steps)
+        tried = [self._try(run, seed, steps) for seed in seeds]
+        used = [count for _, counts in tried for count in counts]
+        return Tried([success for success, _ in tried], sum(used) / len(used))
+
+    def watch(self, eyes: Eyes, case: Case, retried: bool = False) -> Watched:
+        trial = self._trial(eyes, RETRIED_S if retried else self._table.longest_s)
+        return twin_watched.watch(trial, case)
+
+    def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:
+        return RetryRules(retries=retries, rule=rule, go_on=go_on)
+
+    def retry(self, eyes: Eyes, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
+        return twin_watched.retry(self._trial(eyes, RETRIED_S), case, triggers, rules)
+
+    def _trial(self, eyes: Eyes, max_seconds: float) -> Trial:
+        assert self._spec.rate_hz == RATE_HZ, "all tasks here have one rate"
+        assert self._recipe is not None, "a network comes before its rollouts"
+        make = Watching(self._run(self._recipe, eyes.thinker.model, None), eyes)
+        return Trial(BENCH, make, Limits(max_seconds), task=self.task)
+
+    def _run(self, recipe: Recipe, model: ChunkModel, steps: int | None) -> Run:
+        """As if it came from a file; a plan takes one tick with any number of steps."""
+        assert self._statistics is not None, "a network comes before its rollouts"
+        spec, usual = self._spec, recipe.objective.usual_steps
+        latency_s = TICK_S * min(1.0, usual / max(steps or usual, 1))
+        recipe = recipe.model_copy(update={"act": recipe.act.model_copy(update={"latency_s": latency_s})})
+        contract = Contract(spec.joints, {}, spec.rate_hz, SEEN[self.task], task=self.task, bench=BENCH, sim=True)
+        return Run(Path(self.name), recipe, contract, self._statistics, model, step=0)
+
+    def _try(self, run: Run, seed: int, steps: int | None) -> tuple[bool, list[int]]:
+        """Whether it succeeded, and the steps of each of its plans."""
+        made: list[Step] = []
+        try:
+            with self._table.open() as bench:
+                policy = EnergyPolicy(run, bench.spec, seed=seed, steps=steps, score="jump")
+                limits = Limits(self._table.longest_s)
+                success = judge_episode(bench, policy, seed, limits, Hooks(), (1, 1), made.append).outcome
+        except HardwareError:  # whoever drives an arm into the table until a motor gives up has failed
+            success = Outcome.FAILURE
+        return success is Outcome.SUCCESS, [step.decision.steps_used for step in made if step.decision.trace]

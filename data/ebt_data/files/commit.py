@@ -1,0 +1,84 @@
+"""How a finished `.part` file becomes an episode: synced, named, hashed, read-only; or goes to the trash, and back."""
+
+import os
+from pathlib import Path
+
+from ebt_data.files import checksums
+
+SUFFIX = ".h5"
+PART = ".part"  # replaces the suffix until commit
+TRASH = ".trash"
+
+
+def sync(path: Path) -> None:
+    """Bring a file's content, or a folder's list of names, onto the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def commit(part: Path) -> Path:
+    """Record the sha256 of a closed, complete `.part` file, make it read-only and name it `.h5`.
+
+    The name comes last: what cuts this off, a kill or a full disk, leaves a `.part`, with which `repair` goes on.
+    """
+    final = part.with_suffix(SUFFIX)
+    sync(part)
+    checksums.record(final, checksums.sha256(part))
+    part.chmod(0o444)
+    part.rename(final)
+    sync(final.parent)
+    return final
+
+
+def discard(file: Path) -> Path:
+    """Move a closed `.part` file, or an episode, to the folder's trash, where `.h5` opens it again."""
+    trash = file.parent / TRASH
+    trash.mkdir(exist_ok=True)
+    target = trash / file.with_suffix(SUFFIX).name
+    count = 1
+    while target.exists():
+        target = trash / f"{file.stem}.{count}{SUFFIX}"
+        count += 1
+    file.rename(target)
+    sync(trash)
+    sync(file.parent)
+    return target
+
+
+def restore(trashed: Path) -> Path:
+    """Move a file out of the trash, where it lies in one, to its own name, or to the next free one if that is taken."""
+    folder = trashed.parent.parent
+    digest, recorded = checksums.sha256(trashed), checksums.recorded(folder)
+    for stem in (trashed.stem, trashed.stem.rpartition(".")[0]):  # a second one of its name got a number
+        own = folder / f"{stem}{SUFFIX}"
+        if recorded.get(own.name) == digest and not own.exists():
+            trashed.rename(own)
+            sync(folder)
+            return own
+    part, handle = reserve(folder)  # it was thrown away before it had a name of its own
+    os.close(handle)
+    trashed.rename(part)
+    return commit(part)
+
+
+def reserve(folder: Path) -> tuple[Path, int]:
+    """Make the next free `episode_NNNN.part` and return it with an open handle.
+
+    A number once given to a committed episode is never given again, so that a label or a hash keeps its episode.
+    """
+    names = {path.stem for path in folder.iterdir() if path.suffix in (SUFFIX, PART)}
+    names |= {Path(name).stem for name in checksums.recorded(folder)}
+    numbers = [int(name[8:]) for name in names if name.startswith("episode_") and name[8:].isdecimal()]
+    number = max(numbers, default=-1) + 1
+    while True:
+        path = folder / f"episode_{number:04d}{PART}"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:  # another recorder of this folder was quicker
+            number += 1
+        else:
+            sync(folder)  # or a power cut could take the name, and with it all that was synced under it
+            return path, handle

@@ -1,0 +1,1 @@
+"""The stages of `ebt demo`: its folder, how far it got, and its report."""

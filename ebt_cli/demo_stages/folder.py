@@ -1,0 +1,85 @@
+"""The folder of one demo: one and the same demo is made in it, with room for what it makes."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ebt_cli.terminal.console import say
+from ebt_cli.terminal.folder_lock import LOCK
+from ebt_data.errors import DataError, MisuseError
+from ebt_data.files.atomic_files import RESERVE_BYTES, make_ready, write_whole
+
+STAMP = "demo.json"
+
+
+def check_space(folder: Path, needed_mb: int) -> None:
+    """Stop before anything is begun where the disk cannot take what the demo makes.
+
+    Raises:
+        DataError: it cannot; the message says how much is needed.
+    """
+    held_mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    left_mb = max(0.0, needed_mb - held_mb) + RESERVE_BYTES / 1e6
+    make_ready(folder, left_mb, "the demo")
+
+
+def check_same(folder: Path, demo: Mapping[str, Any]) -> None:
+    """Stamp a new folder with what its demo is made of; in an old one, refuse to mix two demos.
+
+    Where only the code of ebt has changed since, that is said and the demo goes on.
+
+    Raises:
+        MisuseError: the folder was begun with another demo; the message says what differs.
+    """
+    file, now = folder / STAMP, {"demo": json.loads(json.dumps(demo)), "code": _code()}
+    before = _read(file)
+    if before is None:
+        if any(path.name != LOCK for path in folder.iterdir()):
+            say(f"{folder} does not say what it was made with; what is in it is used where it fits", "yellow")
+        write_whole(file, json.dumps(now, indent=1) + "\n")
+        return
+    then, wanted = _flat(before.get("demo", {})), _flat(now["demo"])
+    differ = [name for name in sorted(then.keys() | wanted.keys()) if then.get(name) != wanted.get(name)]
+    if differ:
+        words = ", ".join(f"{name} {then.get(name, 'unset')} (now {wanted.get(name, 'unset')})" for name in differ[:4])
+        more = f" and {len(differ) - 4} more" if len(differ) > 4 else ""
+        raise MisuseError(
+            f"{folder} was begun as another demo: {words}{more}", f"name another --out, or start over: rm -r {folder}"
+        )
+    if before.get("code") != now["code"]:
+        say(f"ebt itself has changed since {folder} was begun; what is there is used. To start over: rm -r {folder}")
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {file}: {error}", f"start over: rm -r {file.parent}") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """E.g. `recipe.training.batch`: 64."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return found
+
+
+def _code() -> str:
+    """Twelve hex digits that stand for every line of the four packages."""
+    import ebt_cli
+    import ebt_data
+    import ebt_hardware
+    import ebt_recipes
+
+    digest = hashlib.sha256()
+    for package in (ebt_cli, ebt_data, ebt_hardware, ebt_recipes):
+        for path in sorted(Path(package.__path__[0]).rglob("*")):
+            if path.suffix in (".py", ".toml"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

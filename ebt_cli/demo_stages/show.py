@@ -1,0 +1,56 @@
+"""The demo's last stage: the verb itself on its live screen, and a picture of what it recorded."""
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from ebt_cli.terminal.console import say
+from ebt_data.errors import HardwareError
+
+
+def roll_out_missing(
+    deploy: Callable[..., None], run: Path, bench: str, task: str, seeds: Sequence[int], out: Path, disturb: str
+) -> None:
+    """The verb `deploy` on those of the seeds that an earlier start did not finish."""
+    from ebt_data.reading.episode import Episode, list_episodes
+    from ebt_data.step import Outcome
+    from ebt_recipes.loop.rollouts import use_one_thread
+
+    shown = set()
+    for path in list_episodes(out) if out.is_dir() else ():
+        with Episode(path) as episode:
+            judged = episode.complete and episode.outcome is not Outcome.ABORTED
+            shown |= {episode.meta.seed} if judged else set()
+    missing = [seed for seed in seeds if seed not in shown]
+    if not missing:
+        return
+    use_one_thread()
+    try:
+        with redirect_stdout(sys.stderr):  # what the verb prints is talk here
+            deploy(run, bench, task, len(missing), missing[0], out, disturb=disturb)
+    except HardwareError as fault:
+        # An under-trained policy may push until a motor of the twin shuts down; the rest of the demo stands.
+        say(f"the rollout ended in a fault: {fault}", "yellow")
+
+
+def draw_first(episodes: Path, picture: Path) -> None:
+    """Draw the first of these episodes, whole or not at all."""
+    from ebt_cli.reports.plot import plot_episode
+    from ebt_data.files.commit import sync
+    from ebt_data.reading.episode import Episode, list_episodes
+
+    found = list_episodes(episodes)
+    if not found:
+        say("not drawn: no rollout was recorded", "yellow")
+        return
+    draft = picture.with_stem("unfinished")
+    try:
+        with Episode(found[0]) as episode:
+            plot_episode(episode, found[0].name, draft)
+        sync(draft)
+        draft.replace(picture)
+    except OSError as error:  # a full disk, no folder for matplotlib: no reason to withhold the figures
+        say(f"not drawn: {error}", "yellow")
+        return
+    say(f"drawn to {picture}")

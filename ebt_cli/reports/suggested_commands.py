@@ -1,0 +1,49 @@
+"""Commands that a report recommends, with the options without which they would mean another bench or another task."""
+
+from collections.abc import Sequence
+from shlex import join
+from typing import TYPE_CHECKING
+
+from ebt_cli.terminal.console import near
+
+if TYPE_CHECKING:
+    from ebt_data.reading.episode import Episode
+
+USUAL = "twin"
+"""The bench of every verb that is not told another."""
+
+
+def collect(out: str, bench: str, task: str, count: int | None = None, operator: str = "") -> str:
+    """`ebt collect`, to go on with what lies in `out`; a bench or task that is not known is "" and left out."""
+    number = [] if count is None else ["-n", str(count)]
+    hand = ["--operator", operator] if operator == "keyboard" else []
+    return join(["ebt", "collect", *_bench(bench), *_task(bench, task), *hand, *number, "--out", out])
+
+
+def deploy(run: str, bench: str, task: str, sim: bool, more: Sequence[str]) -> str:
+    """`ebt deploy`, on the bench that a run was trained for; on the twin the verb itself lays out what it was trained on."""
+    return join(["ebt", "deploy", run, *_bench(bench), *([] if sim else _task(bench, task)), *more])
+
+
+def draw(episode: "Episode", picture: str) -> str:
+    """`ebt inspect --plot` of an episode, or of its folder where the episode holds no row."""
+    path = episode.path
+    return join(
+        ["ebt", "inspect", near(path), "--plot", picture] if len(episode) else ["ebt", "inspect", near(path.parent)]
+    )
+
+
+def _bench(bench: str) -> list[str]:
+    return [] if bench in ("", USUAL) else ["--bench", bench]
+
+
+def _task(bench: str, task: str) -> list[str]:
+    """Nothing where the bench file says this task itself."""
+    from ebt_data.errors import ConfigError
+    from ebt_hardware.config.benches import load_bench
+
+    try:
+        usual = load_bench(bench or USUAL).spec.task
+    except ConfigError:
+        usual = ""
+    return [] if task in ("", usual) else ["--task", task]

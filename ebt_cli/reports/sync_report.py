@@ -1,0 +1,98 @@
+"""Are the stamps true: what `ebt inspect --sync` says of the cameras of an episode, or of a folder of them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ebt_cli.reports.measure_cache import Hardware, hardware
+from ebt_cli.reports.sync import FEWEST, Lag, Moves, lag, moves
+from ebt_cli.terminal.console import near
+from ebt_cli.terminal.verdict import Grade, Reason, Report, graded
+from ebt_data.errors import DataError
+from ebt_data.reading.episode import Episode
+
+OFF_S, FAR_OFF_S = 0.02, 0.1
+"""By which the pictures are surely older, or younger, than their stamps say; our choice: a tick of 50 Hz, two of 20 Hz."""
+MOST = 20
+"""Episodes of a folder that are looked at, evenly over it."""
+
+
+def report(path: Path, paths: Sequence[Path]) -> Report:
+    """`paths` are the episodes under `path`, which is one or a folder; of a folder only its most usual bench counts.
+
+    Raises:
+        DataError: none of them can be read.
+    """
+    some = [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, min(MOST, len(paths))).astype(int))]
+    seen: list[tuple[Hardware, dict[str, Moves]]] = []
+    damaged: list[DataError] = []
+    for each in some:
+        try:
+            with Episode(each) as episode:
+                seen.append((hardware(episode.spec), {name: moves(episode, name) for name in episode.spec.cameras}))
+        except DataError as error:
+            damaged.append(error)
+    if not seen:
+        raise damaged[0]
+    usual = Counter(on for on, _ in seen).most_common(1)[0][0]
+    alike = [cameras for on, cameras in seen if on == usual]
+    found = {name: lag(cameras[name] for cameras in alike) for name, *_ in usual.cameras}
+    told = [_reason(camera, each) for camera, each in found.items()]
+    told += _left_out(damaged, len(seen) - len(alike))
+    facts = {
+        "path": str(path),
+        "episodes_looked_at": len(alike),
+        "cameras": {camera: None if each is None else _facts(each) for camera, each in found.items()},
+    }
+    rows = [(camera, _row(each)) for camera, each in found.items()]
+    return Report(
+        "sync",
+        f"pictures against joints in {len(alike)} of {near(path)}",
+        told if found else [Reason("cameras", Grade.DOUBTFUL, "no camera was recorded"), *told],
+        rows,
+        f"ebt inspect {near(path)}",
+        facts,
+    )
+
+
+def _left_out(damaged: Sequence[DataError], others: int) -> list[Reason]:
+    """What of a folder was not looked at."""
+    told = []
+    if damaged:
+        text = f"{len(damaged)} cannot be read: {damaged[0]}"
+        told.append(Reason("unreadable", Grade.DOUBTFUL, text, len(damaged), "0"))
+    if others:
+        text = f"{others} are of another bench (joints, cameras, rate or SIM): left out"
+        told.append(Reason("mixed_benches", Grade.DOUBTFUL, text, others, "0"))
+    return told
+
+
+def _reason(camera: str, found: Lag | None) -> Reason:
+    limit = f"<= {1000 * OFF_S:.0f} ms"
+    if found is None:
+        text = f"{camera}: nothing to go by: fewer than {FEWEST} pictures, or what moves in them is not the arm"
+        return Reason(f"lag_{camera}", Grade.DOUBTFUL, text, None, limit)
+    surely_s = max(0.0, found.low_s, -found.high_s)
+    older = "older" if found.lag_s > 0 else "younger"
+    text = f"{camera}: pictures are {abs(1000 * found.lag_s):.0f} ms {older} than they say ({_interval(found)})"
+    return Reason(f"lag_{camera}", graded(surely_s, OFF_S, FAR_OFF_S), text, round(1000 * found.lag_s, 1), limit)
+
+
+def _interval(found: Lag) -> str:
+    return f"95 %: {1000 * found.low_s:+.0f} to {1000 * found.high_s:+.0f}"
+
+
+def _row(found: Lag | None) -> str:
+    return "-" if found is None else f"joints explain {found.explained:.0%} of how {found.pictures} pictures change"
+
+
+def _facts(found: Lag) -> dict[str, float | int]:
+    return {
+        "lag_ms": round(1000 * found.lag_s, 1),
+        "low_ms": round(1000 * found.low_s, 1),
+        "high_ms": round(1000 * found.high_s, 1),
+        "explained": round(found.explained, 3),
+        "pictures": found.pictures,
+    }

@@ -1,0 +1,100 @@
+"""Live screens: a view is fed by the loop, and painted from a thread of its own, at its own slow rate.
+
+The loop only ever assigns to the view's fields; it never waits for the terminal. Without a terminal the same view is
+said as a plain line now and then.
+"""
+
+from threading import Event, Thread
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import RenderableType
+from rich.live import Live
+from rich.panel import Panel
+
+from ebt_cli.screens import widgets
+from ebt_cli.terminal.console import bell, plain, talk
+from ebt_data.errors import EbtError
+
+PAINT_EVERY_S = 0.25  # a picture costs a few ms of the interpreter, which the loop shares
+LINE_EVERY_S = 15.0
+WIDEST = 120  # columns; eyes lose the line in wider ones
+
+
+class View(Protocol):
+    """What is shown: fed from the loop's thread, read from the painter's."""
+
+    title: str
+
+    def render(self, width: int, height: int) -> RenderableType:
+        """At most `height` lines of `width` columns, as many each time as before: nothing may jump."""
+        ...
+
+    def line(self) -> str:
+        """The same in one line; empty while there is nothing to say."""
+        ...
+
+
+class Painter:
+    """Paints a view on stderr while inside `with`."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._console = talk()
+        self._shows = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._live = self._fresh()
+        self._size = self._console.size
+        self._stop = Event()
+        self._said = ""
+        self._thread = Thread(target=self._run, name="painter", daemon=True)
+
+    def note(self, text: str, style: str = "") -> None:
+        """A line that stays, above the screen."""
+        line = widgets.clip(plain(text), self._console.width) if self._shows else plain(text)
+        self._console.print(line, style=style or None, soft_wrap=not self._shows)
+
+    def __enter__(self) -> Self:
+        if self._shows:
+            self._live.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._shows:
+            self._paint()
+            self._live.stop()
+        if isinstance(error, EbtError):
+            bell()  # a fault: whoever looks at the arm must look here
+
+    def _run(self) -> None:
+        while not self._stop.wait(PAINT_EVERY_S if self._shows else LINE_EVERY_S):
+            if self._shows:
+                self._paint()
+            else:
+                self._say()
+
+    def _paint(self) -> None:
+        if self._console.size != self._size:
+            # The terminal has wrapped what stood there, so that nothing can be painted over: begin on a clean one.
+            self._size = self._console.size
+            self._live.stop()
+            self._console.clear()
+            self._live = self._fresh()
+            self._live.start()
+        width, height = min(self._size.width, WIDEST), self._size.height - 1
+        body = self._view.render(width - 4, height - 2)
+        title = widgets.clip(plain(self._view.title), width - 6)
+        self._live.update(Panel(body, title=title, title_align="left", width=width), refresh=True)
+
+    def _fresh(self) -> Live:
+        return Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+
+    def _say(self) -> None:
+        line = self._view.line()
+        if line and line != self._said:
+            self._said = line
+            self.note(line)

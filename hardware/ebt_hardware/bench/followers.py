@@ -1,0 +1,92 @@
+"""Every follower of a bench as one row of joints, in bench-file order."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ebt_data.errors import HardwareError
+from ebt_data.step import Joints
+from ebt_hardware.motors.arm import Arm, ArmState
+from ebt_hardware.motors.bus_errors import MotorSilent
+from ebt_hardware.motors.health import MotorHealth
+
+
+class Followers:
+    """One or two arms that are read and sent to within one tick. Two put their names before their joints'."""
+
+    def __init__(self, arms: Sequence[Arm]) -> None:
+        self.arms = tuple(arms)
+        self.joints = joint_names(self.arms)
+        counts = np.cumsum([0, *(len(arm.joints) for arm in self.arms)])
+        self._parts = [slice(a, b) for a, b in pairwise(counts)]
+
+    def connect(self) -> None:
+        """Open every bus; gather what is wrong with all of them into one HardwareError."""
+        self._each(lambda arm: arm.connect())
+
+    def read(self) -> ArmState:
+        """All joints [J]."""
+        states = [arm.read() for arm in self.arms]
+        return ArmState(
+            np.concatenate([state.position for state in states]),
+            np.concatenate([state.velocity for state in states]),
+            np.concatenate([state.effort for state in states]),
+            np.concatenate([state.fresh for state in states]),
+            np.concatenate([state.alert for state in states]),
+        )
+
+    def send(self, goal: Joints) -> Joints:
+        """Goals [J] rad to all motors; return them as whole ticks make them."""
+        return np.concatenate([arm.send(goal[part]) for arm, part in zip(self.arms, self._parts, strict=True)])
+
+    def set_torque(self, on: bool) -> None:
+        """On or off everywhere; one arm's trouble doesn't keep it from the other."""
+        self._each(lambda arm: arm.bus.set_torque(on))
+
+    def torque(self) -> NDArray[np.bool_]:
+        """[J] which motors hold."""
+        return np.concatenate([arm.bus.torque() for arm in self.arms])
+
+    def arm_watchdog(self, timeout_s: float | None) -> None:
+        """Let the motors stop by themselves after this long without a packet; None disarms. Clears a tripped one."""
+        self._each(lambda arm: arm.bus.arm_watchdog(timeout_s))
+
+    def health(self, place: int) -> MotorHealth:
+        """What the motor of one joint says about itself: one short transaction."""
+        for arm, part in zip(self.arms, self._parts, strict=True):
+            if place < part.stop:
+                motor = tuple(arm.calibration.motors)[place - part.start]
+                return arm.bus.health([motor])[motor]
+        raise IndexError(place)
+
+    def explain(self, faulty: NDArray[np.bool_]) -> str:
+        """What the motors of these joints [J] say is wrong; slow."""
+        said = []
+        for place in np.flatnonzero(faulty):
+            try:
+                faults = ", ".join(self.health(int(place)).errors) or "an alert that is gone again"
+            except MotorSilent:
+                faults = "an alert, and now no answer"
+            said.append(f"{self.joints[place]}: {faults}")
+        return "; ".join(said)
+
+    def _each(self, action: Callable[[Arm], None]) -> None:
+        errors = []
+        for arm in self.arms:
+            try:
+                action(arm)
+            except HardwareError as error:
+                errors.append(error)
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise HardwareError("; ".join(map(str, errors)), hint=errors[0].hint)
+
+
+def joint_names(arms: Sequence[Arm]) -> tuple[str, ...]:
+    """`shoulder_pan` where there is one arm, `left/shoulder_pan` where there are two."""
+    if len(arms) == 1:
+        return arms[0].joints
+    return tuple(f"{arm.name}/{joint}" for arm in arms for joint in arm.joints)

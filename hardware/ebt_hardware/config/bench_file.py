@@ -1,0 +1,153 @@
+"""What bench files say: which arms, cameras and limits stand behind a bench, as text or as typed tables."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr, field_validator
+
+from ebt_data.step import BenchSpec
+from ebt_hardware.config.bench_tables import CameraTable, FollowerJoint, LeaderJoint, SafetyTable, Table
+from ebt_hardware.twin.tasks.registry import DEFAULT_TASK, check_name, find_task, task_label
+
+LONGEST_S = 30.0  # on real arms
+
+
+class FollowerTable(Table):
+    """An arm that is driven."""
+
+    joints: dict[str, FollowerJoint] = Field(min_length=1)
+
+
+class LeaderTable(Table):
+    """An arm that a person moves."""
+
+    leads: str
+    """The follower's name."""
+    joints: dict[str, LeaderJoint] = Field(min_length=1)
+
+
+class PortTable(Table):
+    """Where an arm's motors are reached."""
+
+    port: Path
+    """A name that survives replugging, from /dev/serial/by-id."""
+    baudrate: PositiveInt = 1_000_000
+
+
+class WiredFollower(FollowerTable, PortTable):
+    """A follower on a serial port."""
+
+
+class WiredLeader(LeaderTable, PortTable):
+    """A leader on a serial port."""
+
+
+class RealCameraTable(CameraTable):
+    """A RealSense camera."""
+
+    serial: str
+    """As printed on it and by `ebt doctor`; names never swap."""
+
+
+class BenchFile(Table):
+    """What every bench file says, whatever stands behind it."""
+
+    rate_hz: PositiveFloat
+    """Ticks a second."""
+    task: str = ""
+    """What is being done, in a few words; on the twin the task's name."""
+    safety: SafetyTable = SafetyTable()
+
+    _name: str = PrivateAttr("bench")
+    _path: Path | None = PrivateAttr(None)
+
+    @property
+    def name(self) -> str:
+        """The file's name without `.toml`."""
+        return self._name
+
+    @property
+    def longest_s(self) -> float:
+        """How long a demonstration or rollout may take where nobody says otherwise."""
+        return LONGEST_S
+
+    @property
+    def disturbances(self) -> tuple[str, ...]:
+        """What can be done to the scene at a command; nothing on real arms."""
+        return ()
+
+    def with_task(self, task: str) -> Self:
+        """The same bench for another task, as a flag named it; on real arms any words."""
+        return self.model_copy(update={"task": task})
+
+    @property
+    def calibration_folder(self) -> Path:
+        """Beside the file: `koch.toml` has its calibrations in `koch.calibration/`."""
+        return (self._path or Path(f"{self._name}.toml")).with_suffix(".calibration")
+
+    def _spec(
+        self, arms: Mapping[str, FollowerTable], cameras: Mapping[str, CameraTable], sim: bool, lockstep: bool
+    ) -> BenchSpec:
+        joints = [
+            joint if len(arms) == 1 else f"{arm}/{joint}" for arm, table in arms.items() for joint in table.joints
+        ]
+        looks = {name: camera.spec for name, camera in cameras.items()}
+        return BenchSpec(
+            self.name, tuple(joints), looks, self.rate_hz, sim, task_label(self.task) if sim else self.task, lockstep
+        )
+
+
+class TwinFile(BenchFile):
+    """The digital twin: MuJoCo physics behind emulated motors and software cameras."""
+
+    kind: Literal["twin"]
+    task: str = DEFAULT_TASK
+    """One of `tasks.TASKS`; only a flag may name a file of its own, since it is run."""
+    clock: Literal["lockstep", "wall"] = "lockstep"
+    """`lockstep`: simulated time that waits for whoever is slow. `wall`: live, behind ptys, in its own process."""
+    cameras: dict[str, CameraTable] = Field(default_factory=dict)
+    followers: dict[str, FollowerTable] = Field(min_length=1, max_length=1)
+    leaders: dict[str, LeaderTable] = Field(default_factory=dict)
+
+    @field_validator("task")
+    @classmethod
+    def _task_is_known(cls, task: str) -> str:
+        return check_name(task)
+
+    @property
+    def longest_s(self) -> float:
+        """As the task says."""
+        return find_task(self.task).longest_s
+
+    @property
+    def disturbances(self) -> tuple[str, ...]:
+        """Those that the task knows."""
+        return find_task(self.task).disturbances
+
+    def with_task(self, task: str) -> Self:
+        """The same bench with another task on its table: a name, or the path of a file, which is run.
+
+        Raises:
+            ConfigError: there is no such task.
+        """
+        find_task(task)
+        return super().with_task(task)
+
+    @property
+    def spec(self) -> BenchSpec:
+        return self._spec(self.followers, self.cameras, sim=True, lockstep=self.clock == "lockstep")
+
+
+class DynamixelFile(BenchFile):
+    """Real arms on serial ports, real cameras."""
+
+    kind: Literal["dynamixel"]
+    rate_hz: PositiveFloat = 50.0
+    cameras: dict[str, RealCameraTable] = Field(default_factory=dict)
+    followers: dict[str, WiredFollower] = Field(min_length=1, max_length=2)
+    leaders: dict[str, WiredLeader] = Field(default_factory=dict)
+
+    @property
+    def spec(self) -> BenchSpec:
+        return self._spec(self.followers, self.cameras, sim=False, lockstep=False)

@@ -1,0 +1,178 @@
+"""What a bench file says about arms, cameras and safety, as typed tables; shared by every kind of bench."""
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from ebt_data.errors import ConfigError, HardwareError
+from ebt_data.step import CameraSpec, Joints
+from ebt_hardware.bench.followers import joint_names
+from ebt_hardware.bench.rig import Motion
+from ebt_hardware.motors.arm import Arm
+from ebt_hardware.motors.calibration import Calibration, JointCalibration
+from ebt_hardware.motors.control_table import load_table
+from ebt_hardware.safety.supervisor import Limits
+
+
+class Table(BaseModel):
+    """A table in a bench file: unknown keys are errors, values don't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CameraTable(Table):
+    """One camera."""
+
+    height: PositiveInt = 480
+    """Pixels."""
+    width: PositiveInt = 640
+    rate_hz: PositiveFloat = 30.0
+    depth_unit_m: PositiveFloat | None = None
+    """Metres a depth count stands for; left out, no depth is recorded."""
+
+    @property
+    def spec(self) -> CameraSpec:
+        return CameraSpec(self.height, self.width, self.rate_hz, self.depth_unit_m)
+
+
+class JointTable(Table):
+    """A motor and the joint that it turns; angles in rad."""
+
+    id: int = Field(ge=0, le=252)
+    model: str
+    """As ROBOTIS spells it, e.g. `XL430-W250`."""
+    low: float
+    """The end of its range; goals are kept inside."""
+    high: float
+    registers: dict[str, int] = Field(default_factory=dict)
+    """Control-table registers that are set before torque goes on, e.g. `{ position_p_gain = 1500 }`."""
+
+    @model_validator(mode="after")
+    def _is_a_motor(self) -> Self:
+        self.uncalibrated()
+        try:
+            for register, value in self.registers.items():
+                load_table(self.model).register(register).encode(value)
+        except HardwareError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def uncalibrated(self) -> JointCalibration:
+        """Zero at 2048 ticks, sign +: true on the twin, a starting point elsewhere."""
+        return JointCalibration(id=self.id, model=self.model, low=self.low, high=self.high)
+
+
+class FollowerJoint(JointTable):
+    """A joint that is driven."""
+
+    home: float = 0.0
+    """Where an episode begins."""
+    park: float = 0.0
+    """Where it loses torque; the arm must rest there by itself."""
+    velocity_rad_s: PositiveFloat | None = None
+    """Instead of the bench's."""
+    tracking_rad: PositiveFloat | None = None
+    """Instead of the bench's; `inf` for a gripper, which is meant to be stopped by what it holds."""
+
+    @model_validator(mode="after")
+    def _poses_inside(self) -> Self:
+        for name, value in (("home", self.home), ("park", self.park)):
+            if not self.low <= value <= self.high:
+                raise ValueError(f"{name} = {value} lies outside {self.low} to {self.high}")
+        return self
+
+
+class LeaderJoint(JointTable):
+    """A joint that a person moves."""
+
+    map: Literal["angle", "range"] = "angle"
+    """`range` stretches its range over the follower's, for grippers and triggers."""
+
+
+class SafetyTable(Table):
+    """What the supervisor goes by; docs/safety.md says how each number was chosen."""
+
+    velocity_rad_s: PositiveFloat = 3.0
+    """Fastest that any joint's goal may move."""
+    tracking_rad: PositiveFloat = 0.4
+    tracking_s: PositiveFloat = 0.5
+    """The bench stops when a joint is further than `tracking_rad` from its goal for longer than this."""
+    range_margin_rad: PositiveFloat = 0.2
+    """Torque is refused when a joint stands further than this outside its range."""
+    stale_ticks: PositiveInt = 3
+    """Reads in a row that a motor may miss."""
+    warm_c: PositiveFloat = 60.0
+    hot_c: PositiveFloat = 68.0
+    """Motor temperatures that are said, and that stop the bench."""
+    watchdog_s: PositiveFloat = Field(default=0.5, le=2.54, ge=0.02)  # control table address 98: 1-127 times 20 ms
+    """Motors stop by themselves after this long without a packet."""
+    move_rad_s: PositiveFloat = 1.0
+    """Speed of the bench's own moves: home, park, engage."""
+    arrived_rad: PositiveFloat = 0.1
+    """How near counts as there; printed arms sag."""
+    time_limit_s: PositiveFloat = 15.0
+    """For any one move."""
+
+
+def limits(safety: SafetyTable, tables: Mapping[str, Mapping[str, FollowerJoint]], arms: Mapping[str, Arm]) -> Limits:
+    """Every follower's limits in one row; the tighter of bench file and calibration.
+
+    Raises:
+        ConfigError: nothing is left between them, or a pose lies outside what is left.
+    """
+    rows = [
+        (table, arms[arm].calibration.joints[name]) for arm, joints in tables.items() for name, table in joints.items()
+    ]
+    low = np.array([max(table.low, joint.low) for table, joint in rows], np.float32)
+    high = np.array([min(table.high, joint.high) for table, joint in rows], np.float32)
+    names = joint_names(list(arms.values()))
+    for j, (table, _) in enumerate(rows):
+        for pose in (table.home, table.park):
+            if not low[j] - 1e-6 <= pose <= high[j] + 1e-6:
+                raise ConfigError(
+                    f"{names[j]}: a pose of {pose:.2f} rad lies outside {low[j]:.2f} to {high[j]:.2f}, which is what"
+                    " bench file and calibration leave",
+                    hint="move home or park in the bench file, or calibrate again",
+                )
+    velocity = [table.velocity_rad_s or safety.velocity_rad_s for table, _ in rows]
+    tracking = [table.tracking_rad or safety.tracking_rad for table, _ in rows]
+    return Limits(
+        low,
+        high,
+        np.array(velocity, np.float32),
+        np.array(tracking, np.float32),
+        safety.tracking_s,
+        safety.range_margin_rad,
+        safety.stale_ticks,
+        safety.warm_c,
+        safety.hot_c,
+    )
+
+
+def motion(safety: SafetyTable, tables: Mapping[str, Mapping[str, FollowerJoint]]) -> Motion:
+    """Home and park of every follower in one row, and how to get there."""
+    joints = [table for arm in tables.values() for table in arm.values()]
+    return Motion(
+        _row([joint.home for joint in joints]),
+        _row([joint.park for joint in joints]),
+        safety.move_rad_s,
+        safety.arrived_rad,
+        safety.time_limit_s,
+        safety.watchdog_s,
+    )
+
+
+def uncalibrated(joints: Mapping[str, JointTable]) -> Calibration:
+    """The calibration that a bench file's own numbers make."""
+    return Calibration({name: joint.uncalibrated() for name, joint in joints.items()})
+
+
+def registers(joints: Mapping[str, JointTable]) -> dict[str, Mapping[str, int]]:
+    """By joint, what is to be set before torque goes on."""
+    return {name: joint.registers for name, joint in joints.items() if joint.registers}
+
+
+def _row(values: list[float]) -> Joints:
+    return np.array(values, np.float32)

@@ -1,0 +1,222 @@
+"""Builds the devices behind a bench file. Whatever opens halfway is closed again."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ebt_data.agent import Agent
+from ebt_data.errors import ConfigError
+from ebt_data.step import Image
+from ebt_hardware.bench.bench import Bench
+from ebt_hardware.bench.clock import LockstepClock, WallClock
+from ebt_hardware.bench.realtime import realtime
+from ebt_hardware.bench.rig import Rig
+from ebt_hardware.config.bench_file import DynamixelFile, LeaderTable, TwinFile, WiredFollower, WiredLeader
+from ebt_hardware.config.bench_tables import JointTable, SafetyTable, limits, motion, registers, uncalibrated
+from ebt_hardware.device import Camera, Clock, Scene
+from ebt_hardware.emulator.loopback_port import LoopbackPort
+from ebt_hardware.motors.arm import Arm
+from ebt_hardware.motors.bus import DynamixelBus
+from ebt_hardware.motors.calibration import load_calibration
+from ebt_hardware.motors.port import SerialPort
+from ebt_hardware.teleop.leader_arm import Demonstrated, Lead, LeaderArm
+
+if TYPE_CHECKING:
+    from ebt_hardware.twin.render.lockstep_cameras import TwinCameras
+    from ebt_hardware.twin.world import TwinWorld
+
+
+class TwinScene:
+    """The lock-step twin's `Scene`: its world, seen by its renderer."""
+
+    def __init__(self, world: "TwinWorld", cameras: "TwinCameras") -> None:
+        self.world = world
+        self._cameras = cameras
+
+    def reset(self, seed: int) -> None:
+        """Lay the objects out anew, the same for the same seed."""
+        self.world.reset(seed)
+
+    def succeeded(self) -> bool:
+        """True while the task's success test holds."""
+        return self.world.succeeded()
+
+    def privileged(self) -> Mapping[str, NDArray[np.float32]]:
+        """Poses by name, as `TwinWorld.privileged` has them: [7] = position m, quaternion wxyz."""
+        return self.world.privileged()
+
+    def lifted(self) -> bool:
+        """True while the task's object is up in the grip."""
+        return self.world.lifted()
+
+    def disturb(self, kind: str) -> None:
+        """Physically disturb the scene."""
+        self.world.disturb(kind)
+
+    def demonstrate(self) -> None:
+        """Let the scripted operator take the leader arm and do the task once, from the next tick on."""
+        self.world.demonstrate()
+
+    def demonstrating(self) -> bool:
+        """False once the scripted operator has let go of the leader arm."""
+        return self.world.demonstrating()
+
+    def picture(self, height: int, width: int) -> Image:
+        """A third-person view for people, never for policies."""
+        return self._cameras.picture(height, width)
+
+
+def lockstep_bench(file: TwinFile) -> Bench:
+    """The twin in this process, in simulated time."""
+    from ebt_hardware.twin.render.lockstep_cameras import TwinCameras
+    from ebt_hardware.twin.wiring import emulators
+    from ebt_hardware.twin.world import TwinWorld
+
+    world = TwinWorld(file.task)
+    clock = LockstepClock(world, file.rate_hz)
+    with ExitStack() as closers:
+        arms = {}
+        for name, emulator in emulators(world, _motors(file), lambda: world.time_s).items():
+            arms[name] = _twin_arm(file, name, LoopbackPort(emulator, f"twin/{name}"))
+        films = TwinCameras(world, {name: camera.spec for name, camera in file.cameras.items()})
+        closers.callback(films.close)
+        cameras = {name: _closed_later(films.open(name, clock), closers) for name in file.cameras}
+        return _twin_bench(file, arms, cameras, clock, TwinScene(world, films), closers)
+
+
+def live_bench(file: TwinFile) -> Bench:
+    """The twin in a process of its own, in real time: serial ports are ptys, and everything else is as on real arms."""
+    from ebt_hardware.twin.live.server import LiveTwin
+
+    clock = WallClock(file.rate_hz)
+    with ExitStack() as closers:
+        specs = {name: camera.spec for name, camera in file.cameras.items()}
+        twin = closers.enter_context(LiveTwin(file.task, _motors(file), specs))
+        arms = {name: _twin_arm(file, name, SerialPort(path)) for name, path in twin.paths.items()}
+        cameras = {name: _closed_later(twin.open(name, clock), closers) for name in file.cameras}
+        closers.enter_context(realtime())
+        return _twin_bench(file, arms, cameras, clock, twin.scene, closers)
+
+
+def real_bench(file: DynamixelFile) -> Bench:
+    """Arms on serial ports and RealSense cameras."""
+    from ebt_hardware.cameras.realsense import RealSenseCamera, find_device
+
+    clock = WallClock(file.rate_hz)
+    followers = [_wired_arm(file, name, table) for name, table in file.followers.items()]
+    leaders = {table.leads: _wired_arm(file, name, table) for name, table in file.leaders.items()}
+    with ExitStack() as closers:
+        for arm in (*followers, *leaders.values()):
+            closers.callback(arm.bus.close)
+        cameras = {
+            name: _closed_later(RealSenseCamera(find_device(table.serial), table.spec, clock, name), closers)
+            for name, table in file.cameras.items()
+        }
+        closers.enter_context(realtime())
+        rig = Rig(followers, cameras, clock, leaders, closers=closers.pop_all())
+    return _bench(file, rig)
+
+
+def release(file: DynamixelFile) -> tuple[str, ...]:
+    """Cut the torque of every follower that still answers, whatever its pose; returns the arms' names.
+
+    Raises:
+        HardwareError: some motors did not answer; all others are limp.
+    """
+    with ExitStack() as every:  # one arm's trouble doesn't keep the others stiff
+        for table in file.followers.values():
+            bus = DynamixelBus(SerialPort(str(table.port), table.baudrate), uncalibrated(table.joints).motors)
+            every.callback(_limp, bus)
+    return tuple(file.followers)
+
+
+def _limp(bus: DynamixelBus) -> None:
+    with closing(bus):
+        bus.port.openPort()  # not `connect`, which refuses an arm with a silent motor
+        bus.set_torque(False)
+
+
+def open_leader(bench: Bench, tables: Mapping[str, LeaderTable]) -> Agent:
+    """Connect the leaders of a bench and make one agent of them.
+
+    Raises:
+        ConfigError: the bench file names no leader for a follower.
+        HardwareError: a motor is silent, or a joint stands far outside its range.
+    """
+    by_follower = {table.leads: table for table in tables.values()}
+    leads = []
+    for follower in bench.rig.followers:
+        if follower.name not in by_follower:
+            raise ConfigError(f"bench {bench.spec.name}: no leader leads {follower.name!r}", hint="use the keyboard")
+        table = by_follower[follower.name]
+        ranges = tuple(name for name, joint in table.joints.items() if joint.map == "range")
+        leads.append(Lead(bench.rig.leaders[follower.name], follower, ranges))
+    leader = LeaderArm(leads, bench.motion.speed_rad_s)
+    return leader if bench.scene is None else Demonstrated(leader, bench.scene)
+
+
+def _twin_bench(
+    file: TwinFile,
+    arms: Mapping[str, Arm],
+    cameras: Mapping[str, Camera],
+    clock: Clock,
+    scene: Scene,
+    closers: ExitStack,
+) -> Bench:
+    for arm in arms.values():
+        closers.callback(arm.bus.close)
+    followers = [arms[name] for name in file.followers]
+    leaders = {table.leads: arms[name] for name, table in file.leaders.items()}
+    return _bench(file, Rig(followers, cameras, clock, leaders, scene, closers.pop_all()))
+
+
+def _bench(file: TwinFile | DynamixelFile, rig: Rig) -> Bench:
+    tables = {name: table.joints for name, table in file.followers.items()}
+    arms = {arm.name: arm for arm in rig.followers}
+    try:
+        return Bench(file.spec, rig, limits(file.safety, tables, arms), motion(file.safety, tables))
+    except ConfigError:
+        rig.closers.close()
+        raise
+
+
+def _closed_later(camera: Camera, closers: ExitStack) -> Camera:
+    closers.callback(camera.close)
+    return camera
+
+
+def _motors(file: TwinFile) -> dict[str, dict[int, str]]:
+    """Model by id by arm."""
+    joints = {name: table.joints.values() for name, table in file.followers.items()}
+    return {name: {joint.id: joint.model for joint in arm} for name, arm in joints.items()} | {
+        name: {joint.id: joint.model for joint in table.joints.values()} for name, table in file.leaders.items()
+    }
+
+
+def _twin_arm(file: TwinFile, name: str, port: SerialPort | LoopbackPort) -> Arm:
+    joints: Mapping[str, JointTable] = (
+        file.followers[name].joints if name in file.followers else file.leaders[name].joints
+    )
+    calibration = uncalibrated(joints)
+    return Arm(name, DynamixelBus(port, calibration.motors, _misses(file.safety)), calibration, registers(joints))
+
+
+def _wired_arm(file: DynamixelFile, name: str, table: WiredFollower | WiredLeader) -> Arm:
+    calibration = load_calibration(file.calibration_folder, name)
+    expected = {joint: motor.id for joint, motor in table.joints.items()}
+    calibrated = {joint: motor.id for joint, motor in calibration.joints.items()}
+    if calibrated != expected:
+        raise ConfigError(
+            f"bench {file.name}: {name} has motors {expected}, its calibration {calibrated}",
+            hint="calibrate again: docs/safety.md, Calibration",
+        )
+    port = SerialPort(str(table.port), table.baudrate)
+    return Arm(name, DynamixelBus(port, calibration.motors, _misses(file.safety)), calibration, registers(table.joints))
+
+
+def _misses(safety: SafetyTable) -> int:
+    """One more than the supervisor's, which says it better."""
+    return safety.stale_ticks + 2

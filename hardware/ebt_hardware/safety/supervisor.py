@@ -1,0 +1,193 @@
+"""The supervisor: what may be sent and when to stop, apart from whoever decides. Pure arithmetic, no devices."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ebt_data.errors import HardwareError
+from ebt_data.step import Event, Joints
+from ebt_hardware.motors.arm import ArmState
+
+SAY_EVERY_S = 1.0  # an event that lasts is repeated this often, so that it cannot flood a file
+SAY_RAD = 0.01  # less is not worth an event
+RELEASE_HINT = "the arm holds its pose with torque on; support it, then let it go with `ebt doctor --release BENCH`"
+
+
+class UnsafeAction(HardwareError):
+    """An action that means nothing to a motor."""
+
+
+class OutOfRange(HardwareError):
+    """A joint stands too far outside its calibrated range for torque to go on."""
+
+
+class TrackingLost(HardwareError):
+    """A joint did not get where it was sent."""
+
+
+class ReadsMissed(HardwareError):
+    """A motor did not answer several times in a row."""
+
+
+class MotorFault(HardwareError):
+    """A motor reports a hardware error, lost its torque, or is too hot."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Every number that the supervisor goes by; arrays are [J] in the bench's joint order."""
+
+    low: Joints
+    high: Joints
+    """Rad; goals stay between."""
+    velocity_rad_s: Joints
+    tracking_rad: Joints
+    """How far a joint may be from its goal; infinite for grippers, which are meant to be stopped by what they hold."""
+    tracking_s: float = 0.5
+    """How long it may be that far."""
+    range_margin_rad: float = 0.2
+    """How far outside `low`..`high` a joint may stand for torque to go on."""
+    stale_ticks: int = 3
+    """Reads in a row that a motor may miss."""
+    warm_c: float = 60.0
+    """Said; X-series motors shut down at 70 to 80 C and drop the arm (Temperature Limit, register 31)."""
+    hot_c: float = 68.0
+    """Stops the bench while the motor can still hold."""
+
+
+class Supervisor:
+    """Keeps every goal near the last one sent, and stops the bench when the arm does not follow."""
+
+    def __init__(self, joints: tuple[str, ...], limits: Limits, period_s: float) -> None:
+        self.limits = limits
+        self._joints = joints
+        self._step_rad = (limits.velocity_rad_s * period_s).astype(np.float32)
+        self._sent = np.zeros(len(joints), np.float32)
+        self.restart()
+
+    @property
+    def sent(self) -> Joints:
+        """[J] the goal that the motors have."""
+        return self._sent
+
+    def restart(self) -> None:
+        """Begin counting anew: the clock was started, or a move ended."""
+        self._astray_since_s = np.full(len(self._joints), np.nan)
+        self._stale = np.zeros(len(self._joints), np.int64)
+        self._said_s: dict[str, float] = {}
+
+    def note_sent(self, goal: Joints) -> None:
+        """The motors have been given `goal` [J]."""
+        self._sent = goal
+
+    def limit(self, asked: Joints, now_s: float) -> tuple[Joints, tuple[Event, ...]]:
+        """The nearest goal to `asked` [J] that may be sent now.
+
+        Raises:
+            UnsafeAction: wrong shape, or not finite.
+        """
+        if asked.shape != self._sent.shape or not np.isfinite(asked).all():
+            raise UnsafeAction(
+                f"an action must be {len(self._joints)} finite joint angles in rad, got {np.array2string(asked)}",
+                hint=RELEASE_HINT,
+            )
+        # Around the last goal, not the measured position: a sagging arm must still be held where it was sent.
+        inside = np.clip(asked, self.limits.low, self.limits.high)
+        goal = np.clip(inside, self._sent - self._step_rad, self._sent + self._step_rad).astype(np.float32)
+        cut = np.flatnonzero(np.abs(goal - asked) > SAY_RAD)
+        if not cut.size or not self._due("limit", now_s):
+            return goal, ()
+        text = ", ".join(f"{self._joints[j]} asked {asked[j]:.3f} sent {goal[j]:.3f} rad" for j in cut)
+        return goal, (Event("limit", text),)
+
+    def hold_goal(self, position: Joints) -> Joints:
+        """[J] what to hold in trouble: the last goal, but no joint pushing on against what stops it."""
+        astray = np.abs(position - self._sent) > self.limits.tracking_rad
+        return np.where(astray, position, self._sent).astype(np.float32)
+
+    def refuse_far(self, position: Joints) -> None:
+        """Raise OutOfRange, naming every joint that stands too far outside its calibrated range."""
+        margin = self.limits.range_margin_rad
+        far = (position < self.limits.low - margin) | (position > self.limits.high + margin)
+        if far.any():
+            raise OutOfRange(
+                "torque stays off: "
+                + ", ".join(
+                    f"{self._joints[j]} stands at {position[j]:.2f} rad, calibrated for"
+                    f" {self.limits.low[j]:.2f} to {self.limits.high[j]:.2f}"
+                    for j in np.flatnonzero(far)
+                ),
+                hint="move the arm into its range by hand; if it already is, calibrate again: docs/safety.md, Calibration",
+            )
+
+    def check(self, state: ArmState, now_s: float) -> tuple[Event, ...]:
+        """Judge one read of all joints.
+
+        Raises:
+            ReadsMissed: a motor missed more than `stale_ticks` reads in a row.
+            TrackingLost: a joint was too far from its goal for too long.
+        """
+        events = self._check_fresh(state.fresh, now_s)
+        self._check_tracking(state, now_s)
+        return events
+
+    def judge_temperature(self, joint: str, temperature_c: float, now_s: float) -> tuple[Event, ...]:
+        """Say when a motor is warm; stop while it can still hold.
+
+        Raises:
+            MotorFault: it is hotter than `hot_c`.
+        """
+        text = f"{joint} is at {temperature_c:.0f} C"
+        if temperature_c >= self.limits.hot_c:
+            raise MotorFault(f"{text}; the bench stops at {self.limits.hot_c:.0f} C", hint=RELEASE_HINT)
+        if temperature_c >= self.limits.warm_c and self._due(f"warm {joint}", now_s):
+            return (Event("warm", text),)
+        return ()
+
+    def _check_fresh(self, fresh: NDArray[np.bool_], now_s: float) -> tuple[Event, ...]:
+        self._stale = np.where(fresh, 0, self._stale + 1)
+        lost = np.flatnonzero(self._stale > self.limits.stale_ticks)
+        if lost.size:
+            names = ", ".join(self._joints[j] for j in lost)
+            raise ReadsMissed(
+                f"{names} missed {self._stale[lost].max()} reads in a row",
+                hint=f"check the cable into the first of them; {RELEASE_HINT}",
+            )
+        late = np.flatnonzero(self._stale)
+        if not late.size or not self._due("stale", now_s):
+            return ()
+        return (Event("stale", f"no answer from {', '.join(self._joints[j] for j in late)}"),)
+
+    def _check_tracking(self, state: ArmState, now_s: float) -> None:
+        error = np.abs(state.position - self._sent)
+        astray = (error > self.limits.tracking_rad) & state.fresh
+        began = np.where(np.isnan(self._astray_since_s), now_s, self._astray_since_s)
+        self._astray_since_s = np.where(astray, began, np.nan)
+        late = np.flatnonzero(now_s - self._astray_since_s > self.limits.tracking_s)
+        if late.size:
+            raise TrackingLost(
+                ", ".join(
+                    f"{self._joints[j]} was sent to {self._sent[j]:.2f} rad and stands at {state.position[j]:.2f}"
+                    for j in late
+                )
+                + f" for more than {self.limits.tracking_s:g} s",
+                hint=f"look for what blocks it; {RELEASE_HINT}",
+            )
+
+    def _due(self, kind: str, now_s: float) -> bool:
+        if now_s - self._said_s.get(kind, -np.inf) < SAY_EVERY_S:
+            return False
+        self._said_s[kind] = now_s
+        return True
+
+
+def ramp(start: Joints, target: Joints, speed_rad_s: float, period_s: float) -> Iterator[Joints]:
+    """Goals [J] a tick apart from `start` to `target`: all joints arrive together, none faster than `speed_rad_s`."""
+    distance = float(np.abs(target - start).max())
+    duration_s = distance * np.pi / 2 / speed_rad_s  # a raised cosine peaks at pi/2 of its mean speed
+    ticks = max(1, int(np.ceil(duration_s / period_s)))
+    for tick in range(1, ticks + 1):
+        fraction = (1 - np.cos(np.pi * tick / ticks)) / 2
+        yield (start + fraction * (target - start)).astype(np.float32)

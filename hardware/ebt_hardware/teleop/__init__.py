@@ -1,0 +1,1 @@
+"""How an operator moves the arms: leader arm or keys."""

@@ -1,0 +1,1 @@
+"""The twin's pictures: exposure, rendering and the cameras that stream them."""

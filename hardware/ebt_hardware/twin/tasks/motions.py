@@ -1,0 +1,58 @@
+"""The parts that demonstrations are made of; each yields hand targets and returns the last view."""
+
+from collections.abc import Generator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ebt_hardware.twin.kinematics import wrap_quarter
+from ebt_hardware.twin.scene import GRIPPER_OPEN_RAD
+from ebt_hardware.twin.tasks.task import HandTarget, View
+
+Phase = Generator[HandTarget, View, View]
+"""A part of a demonstration; it returns the last view."""
+
+
+def go(view: View, target: HandTarget, tolerance_m: float, ticks: int) -> Phase:
+    """Be asked for `target` until it is near, at most so often."""
+    for _ in range(ticks):
+        if near(view, target, tolerance_m):
+            break
+        view = yield target
+    return view
+
+
+def wander(
+    view: View, rng: np.random.Generator, field_x_m: tuple[float, float], field_y_m: tuple[float, float], yaw: float
+) -> Phase:
+    """Up to two detours over a field: a policy must not be able to tell an object's place from the arm's way."""
+    for _ in range(rng.integers(0, 3)):
+        point = (rng.uniform(*field_x_m), rng.uniform(*field_y_m), rng.uniform(0.05, 0.13))
+        detour = HandTarget(point, yaw + rng.normal(0, 0.3), GRIPPER_OPEN_RAD)
+        for _ in range(rng.integers(4, 10)):
+            view = yield detour
+    return view
+
+
+def squeeze(view: View, target: HandTarget, ticks: int = 30) -> Phase:
+    """Close as `target` says until the fingers stop at something."""
+    still = 0
+    for _ in range(ticks):
+        before = view.gripper
+        view = yield target
+        still = still + 1 if abs(view.gripper - before) < 0.01 and view.gripper < 1.0 else 0
+        if still >= 3:
+            break
+    return view
+
+
+def near(view: View, target: HandTarget, tolerance_m: float) -> bool:
+    """The grasp point is there."""
+    return bool(np.linalg.norm(view.grasp - target.position) < tolerance_m)
+
+
+def square_pose(pose: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
+    """Position [3] m of an upright square thing with `pose` [7], and the yaw of a pair of its faces, rad."""
+    w, x, y, z = pose[3:].astype(np.float64)
+    yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+    return pose[:3].astype(np.float64), wrap_quarter(float(yaw))

@@ -1,0 +1,120 @@
+"""The twin's tasks by name, and a stranger's own by path; naming one imports nothing.
+
+TASKS: name -> "module:Class"
+find_task(reference) -> type[Task]      reference: a name, "./my_task.py:MyTask" or "my.module:MyTask"
+check_name(name) -> str                 only a name, as a bench file may say it
+task_label(reference) -> str            what an episode says its task is
+"""
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+from ebt_data.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ebt_hardware.twin.tasks.task import Task
+
+TASKS: Mapping[str, str] = {
+    "pick_place": "ebt_hardware.twin.tasks.pick_place:PickPlace",
+    "peg_insert": "ebt_hardware.twin.tasks.peg_insert:PegInsert",
+}
+DEFAULT_TASK = "pick_place"
+_HINT = f"tasks by name: {', '.join(TASKS)}; docs/tasks.md has one of your own: --task ./my_task.py:MyTask"
+
+
+def check_name(name: str) -> str:
+    """`name` itself, where it is in the table.
+
+    Raises:
+        ConfigError: it is not; the message has the nearest and the hint all of them.
+    """
+    if name not in TASKS:
+        near = difflib.get_close_matches(name, TASKS, n=1)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"the twin knows no task {name!r}{guess}", hint=_HINT)
+    return name
+
+
+def task_label(reference: str) -> str:
+    """The name, or of a path the class's: it stays the same wherever the file lies."""
+    return reference.rpartition(":")[2]
+
+
+def find_task(reference: str) -> "type[Task]":
+    """The task's class. A path runs that file, so it may come from a flag only, never from a file somebody sent.
+
+    Raises:
+        ConfigError: no such name, file, module or class, the file fails, or the class is not a `Task`.
+    """
+    place, _, name = (reference if ":" in reference else TASKS[check_name(reference)]).rpartition(":")
+    module = _load(place) if place.endswith(".py") else _import(place)
+    found = getattr(module, name, None)
+    if not inspect.isclass(found):
+        own = [
+            key for key, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module.__name__
+        ]
+        raise ConfigError(f"{place} has no class {name!r}; its classes: {', '.join(own) or 'none'}", hint=_HINT)
+    _check(found, reference)
+    return cast("type[Task]", found)
+
+
+def _load(place: str) -> ModuleType:
+    """Run the file as a module of its own."""
+    path = Path(place)
+    if not path.is_file():
+        raise ConfigError(f"no task file at {place}", hint=_HINT)
+    name = f"ebt_task_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # a name that ends in .py always has a loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # somebody's own code may fail in any way, and the fault is in their file
+        del sys.modules[name]
+        raise ConfigError(f"{path}{_line(error, path)}: {type(error).__name__}: {error}", hint=_HINT) from error
+    return module
+
+
+def _import(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # likewise
+        raise ConfigError(f"cannot import {module!r}: {type(error).__name__}: {error}", hint=_HINT) from error
+
+
+def _line(error: Exception, path: Path) -> str:
+    """`:12`, the last line of the file that was running, if any was."""
+    if isinstance(error, SyntaxError):
+        return f":{error.lineno}"
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.absolute())
+    ]
+    return f":{lines[-1]}" if lines else ""
+
+
+def _check(found: type, reference: str) -> None:
+    from ebt_hardware.twin.tasks.task import Task
+
+    wanted = [*Task.__annotations__, *(name for name, value in vars(Task).items() if _promised(name, value))]
+    missing = [name for name in wanted if not hasattr(found, name)]
+    if missing:
+        raise ConfigError(f"{reference} is no task: it lacks {', '.join(missing)}", hint=_HINT)
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise ConfigError(
+            f"{reference} is no task: it must be made without arguments, but {error}", hint=_HINT
+        ) from error
+
+
+def _promised(name: str, value: object) -> bool:
+    return inspect.isfunction(value) and not name.startswith("_")

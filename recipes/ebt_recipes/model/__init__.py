@@ -1,0 +1,1 @@
+"""Networks: observation encoder, transformer, energy. Knows no loss and no bench."""

@@ -1,0 +1,428 @@
+import fcntl
+import json
+import os
+import pickle
+import signal
+import socket
+import termios
+import threading
+from array import array
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ebt_data.errors import DataError, MisuseError
+from ebt_data.files import checksums
+from ebt_data.meta import EpisodeMeta
+from ebt_data.reading.episode import Episode, list_episodes
+from ebt_data.recording import ipc, writer
+from ebt_data.recording.recorder import Recorder
+from ebt_data.recording.repair import repair
+from ebt_data.recording.writer_main import Writing
+from ebt_data.step import BenchSpec, Event, Outcome, Step
+
+Make = Callable[..., Step]
+
+
+def test_every_field_of_every_row_comes_back(
+    tmp_path: Path, make_spec: Callable[..., BenchSpec], make_step: Make, meta: EpisodeMeta
+) -> None:
+    spec = make_spec(depth=True)
+    steps = [make_step(row, spec) for row in range(20)]
+    steps[5] = replace(steps[5], events=(Event("note", "größer"), Event("rise")))
+    with Recorder(tmp_path / "new", spec) as recorder:
+        promised = recorder.start(meta)
+        for step in steps:
+            recorder.append(step)
+        path = recorder.finish(Outcome.SUCCESS)
+    assert path == promised
+    with Episode(path) as episode:
+        assert (episode.spec, episode.meta) == (spec, meta)
+        assert (episode.outcome, episode.complete, len(episode)) == (Outcome.SUCCESS, True, 20)
+        for row, step in enumerate(steps):
+            assert_row_equals(episode, row, step)
+        assert [(event.row, event.kind, event.text) for event in episode.events] == [
+            (5, "note", "größer"),
+            (5, "rise", ""),
+        ]
+        assert episode.events[0].time_s == steps[5].observation.time_s
+        assert episode.attrs["color_space"] == "RGB"
+        assert episode.verify()
+
+
+def assert_row_equals(episode: Episode, row: int, step: Step) -> None:
+    seen, decided = step.observation, step.decision
+    np.testing.assert_array_equal(episode.qpos[row], seen.position)
+    np.testing.assert_array_equal(episode.qvel[row], seen.velocity)
+    np.testing.assert_array_equal(episode.effort[row], seen.effort)
+    np.testing.assert_array_equal(episode.action[row], step.sent)
+    np.testing.assert_array_equal(episode.action_asked[row], decided.action)
+    np.testing.assert_array_equal(episode.privileged["cube"][row], seen.privileged["cube"])
+    times = {name: values[row] for name, values in episode.time.items()}
+    assert times == {"tick": seen.time_s, "read": seen.read_s, "sent": step.sent_s, "skipped": step.skipped}
+    energy = episode.energy
+    assert energy is not None
+    assert {name: energy[name][row] for name in energy if name != "trace"} == {
+        "energy": decided.energy,
+        "score": decided.score,
+        "threshold": decided.threshold,
+        "steps": decided.steps_used,
+        "plan_age": decided.plan_age_s,
+        "latency": decided.latency_s,
+        "attempt": decided.attempt,
+        "actor": decided.actor.value,
+    }
+    np.testing.assert_array_equal(energy["trace"][row][:3], decided.trace)
+    assert np.isnan(energy["trace"][row][3:]).all()
+    for camera, frame in seen.frames.items():
+        assert np.abs(episode.image(camera, row).astype(int) - frame.image).mean() < 2
+        camera_time = {name: values[row] for name, values in episode.camera_time(camera).items()}
+        before = row > 0 and episode.camera_time(camera)["number"][row - 1] == frame.number
+        assert camera_time == {
+            "device": frame.device_s,
+            "domain": frame.domain,
+            "arrival": frame.arrival_s,
+            "number": frame.number,
+            "age": frame.age_s,
+            "repeated": before,
+            "dropped": False,
+        }
+        depth = episode.depth(camera, row)
+        assert (depth is None) == (frame.depth is None)
+        if depth is not None and frame.depth is not None:
+            np.testing.assert_array_equal(depth, frame.depth)
+
+
+def test_one_recorder_records_several_episodes_and_drops_a_discarded_one(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        for outcome in (Outcome.SUCCESS, None, Outcome.FAILURE):
+            recorder.start(meta)
+            recorder.append(make_step(0, spec))
+            if outcome is None:
+                recorder.discard()
+            else:
+                recorder.finish(outcome)
+    paths = list_episodes(tmp_path)
+    assert [path.name for path in paths] == ["episode_0000.h5", "episode_0001.h5"]
+    assert [Episode(path).outcome for path in paths] == [Outcome.SUCCESS, Outcome.FAILURE]
+    assert [path.name for path in (tmp_path / ".trash").iterdir()] == ["episode_0001.h5"]
+
+
+def test_a_committed_episode_is_read_only_and_its_number_is_never_used_again(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        recorder.start(meta)
+        recorder.append(make_step(0, spec))
+        first = recorder.finish(Outcome.SUCCESS)
+        assert first.stat().st_mode & 0o777 == 0o444
+        assert checksums.recorded(tmp_path) == {first.name: checksums.sha256(first)}
+        first.unlink()
+        assert recorder.start(meta).name == "episode_0001.h5"
+        recorder.discard()
+
+
+def test_the_next_episode_does_not_wait_for_the_one_before_to_be_sealed(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, commit = threading.Event(), writer.commit.commit
+    monkeypatch.setattr(writer.commit, "commit", lambda part, **how: commit(part, **how) if go.wait(60) else part)
+    (asked_of, asks), (answers, answer) = socket.socketpair(), os.pipe()
+    with (
+        asked_of,
+        asks,
+        os.fdopen(answers) as told,
+        os.fdopen(answer, "wb") as tells,
+    ):
+        served = threading.Thread(target=Writing(tmp_path, spec, 95, 0, tells).serve, args=(asked_of,))
+        served.start()
+        for message in (("start", meta), ("row", make_step(0, spec), frozenset()), ("finish", Outcome.SUCCESS)) * 2:
+            with ipc.scratch() as file:
+                ipc.send(asks, message, file)
+        kinds = [next(iter(json.loads(told.readline()))) for _ in range(6)]
+        assert kinds == ["started", "kept", "ended"] * 2
+        assert list_episodes(tmp_path) == []
+        go.set()
+        assert [json.loads(told.readline()) for _ in range(2)] == [
+            {"sealed": str(tmp_path / f"episode_000{number}.part")} for number in range(2)
+        ]
+        asks.close()
+        served.join()
+    assert [Episode(path).verify() for path in list_episodes(tmp_path)] == [True, True]
+
+
+def test_an_episode_that_is_sealed_before_anybody_listens_is_not_waited_for(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        part = str(recorder.start(meta).with_suffix(".part"))
+        recorder.append(make_step(0, spec))
+        while recorder.kept == 0:
+            recorder._hear(1.0)
+        answer, process = recorder._answer, recorder._process
+        assert process is not None
+
+        def late(key: str) -> str:
+            both = len(json.dumps({"ended": part}) + json.dumps({"sealed": part})) + 2
+            while array("i", fcntl.ioctl(process._replies, termios.FIONREAD, bytes(4)))[0] < both:
+                pass
+            return answer(key)
+
+        monkeypatch.setattr(recorder, "_answer", late)
+        assert recorder.finish(Outcome.SUCCESS).exists()
+
+
+def test_leaving_waits_until_everything_is_sealed(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        for row in range(3):
+            recorder.start(meta)
+            recorder.append(make_step(row, spec))
+            recorder.finish(Outcome.SUCCESS, 0.0)
+    assert [Episode(path).verify() for path in list_episodes(tmp_path)] == [True] * 3
+
+
+def test_a_writer_that_dies_while_it_seals_leaves_whole_episodes(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        recorder.start(meta)
+        recorder.append(make_step(0, spec))
+        path = recorder.finish(Outcome.SUCCESS, 0.0)
+        assert recorder.writer_pid is not None
+        os.kill(recorder.writer_pid, signal.SIGKILL)
+        recorder.settle()
+    with Episode(path) as episode:
+        assert (episode.outcome, episode.complete, len(episode)) == (Outcome.SUCCESS, True, 1)
+
+
+def test_leaving_in_the_midst_keeps_the_episode_as_aborted(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with pytest.raises(ZeroDivisionError), Recorder(tmp_path, spec) as recorder:
+        recorder.start(meta)
+        recorder.append(make_step(0, spec))
+        raise ZeroDivisionError
+    (path,) = list_episodes(tmp_path)
+    assert (Episode(path).outcome, len(Episode(path))) == (Outcome.ABORTED, 1)
+
+
+def test_calls_out_of_order_and_empty_episodes_are_refused(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        with pytest.raises(MisuseError, match="call start first"):
+            recorder.append(make_step(0, spec))
+        recorder.start(meta)
+        with pytest.raises(MisuseError, match="finish or discard it first"):
+            recorder.start(meta)
+        with pytest.raises(DataError, match="no rows"):
+            recorder.finish(Outcome.SUCCESS)
+        recorder.start(meta)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, spec: BenchSpec, meta: EpisodeMeta) -> None:
+    (tmp_path / "file").write_text("")
+    with Recorder(tmp_path / "file", spec) as recorder, pytest.raises(DataError, match=r"cannot record into .*file"):
+        recorder.start(meta)
+
+
+def stop(recorder: Recorder) -> int:
+    """Stop the writer process, as a disk does that takes nothing; returns its id."""
+    pid = recorder.writer_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)
+    return pid
+
+
+def test_a_live_overload_leaves_out_frames_but_never_rows(
+    tmp_path: Path, make_spec: Callable[..., BenchSpec], make_step: Make, meta: EpisodeMeta
+) -> None:
+    spec = make_spec(lockstep=False)
+    steps = [make_step(row, spec) for row in range(150)]
+    with Recorder(tmp_path, spec, frame_bytes=4 * 48 * 64 * 3) as recorder:
+        recorder.start(meta)
+        for row, step in enumerate(steps):
+            if row == 20:
+                pid = stop(recorder)
+            if row == 80:
+                os.kill(pid, signal.SIGCONT)
+            recorder.append(step)
+        path = recorder.finish(Outcome.SUCCESS)
+        dropped = dict(recorder.dropped)
+    episode = Episode(path)
+    np.testing.assert_array_equal(episode.qpos, [step.observation.position for step in steps])
+    for camera, count in dropped.items():
+        times = episode.camera_time(camera)
+        assert times["dropped"].sum() == count >= 20
+        assert times["repeated"][times["dropped"]].all()
+        gap = np.flatnonzero(times["dropped"])[0]
+        # The row tells of the picture that it holds: the one before the gap, growing old.
+        assert times["number"][gap] == times["number"][gap - 1]
+        assert times["age"][gap] > times["age"][gap - 1]
+        np.testing.assert_array_equal(episode.image(camera, gap), episode.image(camera, gap - 1))
+    assert sorted(dropped) == ["top", "wrist"]
+    assert {event.kind for event in episode.events} == {"gap"}
+
+
+def test_a_stall_ends_the_episode_and_keeps_what_came_before(
+    tmp_path: Path, make_spec: Callable[..., BenchSpec], make_step: Make, meta: EpisodeMeta
+) -> None:
+    spec = make_spec(lockstep=False)
+    with Recorder(tmp_path, spec, stall_s=0.0) as recorder:
+        recorder.start(meta)
+        pid = stop(recorder)
+        recorder.append(make_step(0, spec))
+        with pytest.raises(DataError, match=r"no row for 0 s \(rows kept of episode_0000: \d+\)"):
+            recorder.append(make_step(1, spec))
+        os.kill(pid, signal.SIGCONT)
+        path = recorder.finish(Outcome.SUCCESS)
+    assert len(Episode(path)) == 2  # the disk came back
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_killed_writer_is_told_at_once_and_its_rows_are_kept(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta, seed: int
+) -> None:
+    last = int(np.random.default_rng(seed).integers(70, 200))
+    steps = [make_step(row, spec) for row in range(last + 100)]
+    with Recorder(tmp_path, spec) as recorder:
+        recorder.start(meta)
+        with pytest.raises(DataError, match=r"killed by SIGKILL \(rows kept of episode_0000: \d+\)"):
+            for row, step in enumerate(steps):
+                recorder.append(step)
+                if row == last and recorder.writer_pid is not None:
+                    os.kill(recorder.writer_pid, signal.SIGKILL)
+        kept = recorder.kept
+        path = recorder.finish(Outcome.SUCCESS)
+        with Episode(path) as episode:
+            assert kept <= len(episode) == recorder.appended  # the recorder still had what the writer had not written
+            assert (episode.outcome, episode.complete) == (Outcome.ABORTED, False)
+            for row in (0, last, last + 1, len(episode) - 1):
+                assert_row_equals(episode, row, steps[row])
+        assert recorder.start(meta).name == "episode_0001.h5"  # a new process goes on
+        recorder.append(make_step(0, spec))
+        recorder.finish(Outcome.SUCCESS)
+    assert list(tmp_path.glob("*.part")) == []
+
+
+def test_a_disk_that_runs_full_ends_the_episode_with_every_row_kept(
+    small_disk: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(small_disk, spec, reserve_bytes=3 << 20) as recorder:
+        recorder.start(meta)
+        with pytest.raises(DataError, match=r"disk of .* is full \(rows kept of episode_0000: \d+\)"):
+            for row in range(10**9):
+                recorder.append(make_step(row % 250, spec))
+        path = recorder.finish(Outcome.SUCCESS)
+        with Episode(path) as episode:
+            assert (len(episode), episode.outcome, episode.complete) == (recorder.kept, Outcome.ABORTED, True)
+            assert len(episode) > 100
+        with pytest.raises(DataError, match="is full"):
+            recorder.start(meta)
+
+
+def test_an_episode_that_cannot_be_named_is_whole_at_the_next_repair(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        path = recorder.start(meta)
+        for row in range(20):
+            recorder.append(make_step(row, spec))
+        (tmp_path / checksums.NAME).mkdir()  # stands for a disk without room for another line
+        with pytest.raises(DataError, match="episode_0000 is whole, but cannot be named"):
+            recorder.finish(Outcome.SUCCESS)
+    (tmp_path / checksums.NAME).rmdir()
+    assert repair(tmp_path) == ["episode_0000.h5 was cut off after its last row; it is whole, with 20 rows."]
+    with Episode(path) as episode:
+        assert (episode.outcome, episode.complete, episode.verify()) == (Outcome.SUCCESS, True, True)
+
+
+def test_a_writer_that_dies_between_committing_and_saying_so_loses_nothing(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        path = recorder.start(meta)
+        recorder.append(make_step(0, spec))
+        while not recorder.kept:
+            recorder.append(make_step(recorder.appended, spec))
+        pid = recorder.writer_pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_for_end(pid)
+        repair(tmp_path)  # stands for the writer's own commit
+        with pytest.raises(DataError, match=r"killed by SIGKILL \(rows kept of episode_0000: \d+\)"):
+            recorder.finish(Outcome.SUCCESS)
+    assert list_episodes(tmp_path) == [path]
+
+
+def wait_for_end(pid: int) -> None:
+    """Until a child of this process has ended, which is left for others to reap."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def test_a_write_that_fails_all_of_a_sudden_keeps_every_row_before(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("only Linux sets another process's limits")
+    with Recorder(tmp_path, spec) as recorder:
+        recorder.start(meta)
+        resource.prlimit(recorder.writer_pid, resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        with pytest.raises(
+            DataError, match=r"cannot write on episode_0000 \(File too large\) \(rows kept of episode_0000: \d+\)"
+        ):
+            for row in range(10**9):
+                recorder.append(make_step(row % 250, spec))
+        kept = recorder.kept
+        path = recorder.finish(Outcome.SUCCESS)
+    episode = Episode(path)
+    assert 50 < kept <= len(episode) <= kept + 1
+    for row in (0, len(episode) - 1):
+        assert_row_equals(episode, row, make_step(row % 250, spec))
+    assert len(episode.images("wrist")) == len(episode)
+    assert episode.outcome is Outcome.ABORTED
+    assert repair(tmp_path) == []
+
+
+def test_a_frame_of_the_wrong_size_is_refused_and_the_rows_before_are_kept(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
+    step = make_step(1, spec)
+    frame = replace(step.observation.frames["top"], image=np.zeros((10, 10, 3), np.uint8), number=77)
+    bad = replace(step, observation=replace(step.observation, frames={**step.observation.frames, "top": frame}))
+    with Recorder(tmp_path, spec) as recorder:
+        recorder.start(meta)
+        recorder.append(make_step(0, spec))
+        recorder.append(bad)
+        with pytest.raises(
+            DataError, match=r"camera top gave \(10, 10, 3\) uint8, .* \(rows kept of episode_0000: 1\)"
+        ):
+            recorder.finish(Outcome.SUCCESS)
+    (path,) = list_episodes(tmp_path)
+    assert (len(Episode(path)), Episode(path).outcome) == (1, Outcome.ABORTED)
+
+
+def test_ctrl_c_does_not_reach_the_writer(tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta) -> None:
+    with Recorder(tmp_path, spec) as recorder:
+        recorder.start(meta)
+        pid = recorder.writer_pid
+        assert pid is not None and os.getpgid(pid) != os.getpgid(0)
+        os.kill(pid, signal.SIGINT)
+        recorder.append(make_step(0, spec))
+        assert recorder.finish(Outcome.SUCCESS).exists()
+
+
+def test_an_open_episode_can_be_pickled(record: Callable[..., Path]) -> None:
+    episode = Episode(record(3))
+    twin = pickle.loads(pickle.dumps(episode))
+    np.testing.assert_array_equal(twin.qpos, episode.qpos)
