@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ebt_hardware.config.benches import DynamixelBench, TwinBench
     from ebt_recipes.loop.deploy import DeploySummary
     from ebt_recipes.loop.recording import EpisodeResult, Hooks
-    from ebt_recipes.loop.score_log import Listener
+    from ebt_recipes.loop.score_log import ScoreLog
     from ebt_recipes.policy.energy_policy import EnergyPolicy
     from ebt_recipes.retry.retry import RetryRules
     from ebt_recipes.training.checkpoint import Run
@@ -89,7 +89,7 @@ def deploy(
     if disturb:
         check_disturbance(table, disturb)
     say(other_task(table.spec, trained), "yellow")
-    band = None if calibrate else known_band(run)
+    band = None if calibrate else load_known_calibration(run)
     shown = band.score if band is not None else score or _usual_score(trained, calibrate > 0)
     policy = EnergyPolicy(trained, table.spec, seed=seed, score=shown)
     if compile_plans:
@@ -149,8 +149,8 @@ class Session:
         """Any key stops a retry on a real bench; on the twin nobody has to be asked."""
         return None if self._table.spec.sim else self._desk.veto
 
-    def roll_out(self, agent: "Agent", seeds: range, out: Path, listener: "Listener | None" = None) -> "DeploySummary":
-        """One recorded rollout a seed; a listener hears what its plans score."""
+    def roll_out(self, agent: "Agent", seeds: range, out: Path, score_log: "ScoreLog | None" = None) -> "DeploySummary":
+        """One recorded rollout a seed; a score_log hears what its plans score."""
         from ebt_cli.screens.deploy_screen import DeployView
         from ebt_cli.screens.live import Painter
         from ebt_cli.session import hooks, repair_first, say_stand_ins, versions
@@ -172,8 +172,8 @@ class Session:
                 bell()
                 meta, view.health = replace(meta, calibration=bench.calibration), bench.health
                 obeyed = _disturbed(hooks(view, painter, self._desk), self._disturb, bench)
-                if listener is not None:
-                    obeyed = _heard(obeyed, listener)
+                if score_log is not None:
+                    obeyed = _heard(obeyed, score_log)
                 return procedure(bench, agent, recorder, meta, plan, obeyed)
 
 
@@ -183,19 +183,19 @@ def _disturbed(hooks: "Hooks", kind: str, bench: "Bench") -> "Hooks":
     return replace(hooks, on_step=Disturbance(DisturbanceRule(kind), bench)) if kind else hooks
 
 
-def _heard(hooks: "Hooks", listener: "Listener") -> "Hooks":
+def _heard(hooks: "Hooks", score_log: "ScoreLog") -> "Hooks":
     def report(result: "EpisodeResult") -> None:
-        listener.judge(result)
+        score_log.end_episode(result)
         hooks.report(result)
 
-    return replace(hooks, on_step=listener.hear, report=report)
+    return replace(hooks, on_step=score_log.record_step, report=report)
 
 
 def _usual_score(trained: "Run", calibrate: bool) -> str:
     """The energy, or of a run without one whatever it offers first; that is calibrated only where it is asked for."""
     from ebt_recipes.uncertainty.scores import offered
 
-    known = offered(trained.model, trained.normal)
+    known = offered(trained.model, trained.reference)
     usual = known[0]
     if not calibrate:
         return usual
@@ -208,7 +208,7 @@ def _usual_score(trained: "Run", calibrate: bool) -> str:
     return WATCHED
 
 
-def known_band(run: Path) -> "Calibration | None":
+def load_known_calibration(run: Path) -> "Calibration | None":
     """What is normal for the run; None while it is not calibrated."""
     from ebt_recipes.uncertainty.conformal import Calibration
 
@@ -240,17 +240,17 @@ def watched(
 
 
 def _calibrate(session: Session, policy: "EnergyPolicy", run: Path, seeds: range, alpha: float) -> None:
-    from ebt_recipes.loop.score_log import Listener
+    from ebt_recipes.loop.score_log import ScoreLog
     from ebt_recipes.uncertainty.conformal import calibrate
 
-    listener = Listener()
-    done = session.roll_out(policy, seeds, run / "calibration", listener)
+    score_log = ScoreLog()
+    done = session.roll_out(policy, seeds, run / "calibration", score_log)
     if not done.successes:
         raise TaskFailed(
             f"none of {done.judged} rollouts succeeded: there is no normal {policy.score} to learn",
             hint=f"train longer or on more demonstrations, then ebt deploy {run} --calibrate 100",
         )
-    found = calibrate(listener.streams, alpha, policy.score)
+    found = calibrate(score_log.streams, alpha, policy.score)
     found.save(run / CALIBRATION)
     columns = ("score", "successes", "of", "counted", "false_alarms_per_episode", "spreads_allowed", "file")
     row = (found.score, found.n, done.judged, found.counted, found.rate, f"{found.k:.3g}", run / CALIBRATION)

@@ -80,16 +80,16 @@ def run(job: Job) -> list[Cell]:
     arena, method = ARENAS[job.task](), METHODS[job.method]
     training = {"seed": job.seed, "shards": 1}
     recipe = arena.recipe(method.objective, training=training, **method.sections)
-    lessons = arena.lessons(recipe)
+    training_data = arena.training_data(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        learner = Learner(recipe, arena.network(recipe, lessons))
+        learner = Learner(recipe, arena.network(recipe, training_data))
     if job.updates >= WORTH_COMPILING:
         learner.compile()
     cuts: dict[str, tuple[int, float, Mapping[str, Tensor]]] = {}
     trained_s = 0.0
     while len(cuts) < (2 if job.time_s else 1):
-        batch = lessons.training_batch(learner.step)
+        batch = training_data.training_batch(learner.step)
         begun_s = time.process_time()
         learner.update(batch, done=0.0)
         trained_s += time.process_time() - begun_s

@@ -29,19 +29,19 @@ FEWEST_SUCCESSES = 60
 class Alarm:
     """A detector, one score or several joined by `+`, with its thresholds."""
 
-    bands: Calibration
+    thresholds: Calibration
 
     @property
     def scores(self) -> tuple[str, ...]:
-        return names(self.bands.score)
+        return names(self.thresholds.score)
 
     def margins(self, watched: Watched) -> Values:
         """[N, P] spreads above what is allowed; alarmed above 0, NaN once a rollout is over."""
         times_s = watched.times_s
         found = np.full((len(watched.lasted), len(times_s)), -np.inf)
-        for score, band in zip(self.scores, self.bands.bands, strict=True):
+        for score, band in zip(self.scores, self.thresholds.thresholds, strict=True):
             mean, sd = (np.interp(times_s, band.times_s, values) for values in (band.mean, band.sd))
-            read = times_s if band.clock else smoothed(watched.scores[score], self.bands.window)
+            read = times_s if band.clock else smoothed(watched.scores[score], self.thresholds.window)
             found = np.maximum(found, (read - mean) / sd - band.k)
         return np.where(np.arange(len(times_s)) < watched.plans[:, None], found, np.nan)
 

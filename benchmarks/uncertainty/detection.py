@@ -40,13 +40,13 @@ from benchmarks.policies.methods import METHODS, OURS
 from benchmarks.policies.train_policy import train
 from benchmarks.table import head, line
 from benchmarks.uncertainty.alarms import FEWEST_SUCCESSES, OVERALL, Figures, fit, judge
-from benchmarks.uncertainty.detectors import MEMORIES, learn_eyes
+from benchmarks.uncertainty.detectors import MEMORIES, fit_encoder
 from benchmarks.uncertainty.failures import FINAL, NATURAL, TUNING, Case, Study, suffered
 from benchmarks.worlds.arena import Arena
 from benchmarks.worlds.registry import ARENAS
 from benchmarks.worlds.watched import usual_length
 from ebt_recipes.model.batch import Observations
-from ebt_recipes.objectives.plan_sampler import Thinker
+from ebt_recipes.objectives.plan_sampler import PlanSampler
 from ebt_recipes.uncertainty.conformal import names
 from ebt_recipes.uncertainty.scores import NEED_ENERGY, SCORES
 
@@ -98,10 +98,12 @@ def needs(name: str) -> str:
     return "network" if "strangeness" in scores else ""
 
 
-def assess(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan, facts: tuple[str, int, int]) -> Block | None:
+def assess(
+    arena: Arena, plan_sampler: PlanSampler, seen: Observations, plan: Plan, facts: tuple[str, int, int]
+) -> Block | None:
     """Everything about one policy; `facts`: its name, training seed and updates. None: it succeeds too seldom."""
     scores = tuple(dict.fromkeys(score for detector in plan.detectors for score in names(detector)))
-    look = partial(arena.watch, learn_eyes(thinker, seen, scores))
+    look = partial(arena.watch, fit_encoder(plan_sampler, seen, scores))
     calibration = look(Case(plan.study.calibrate(plan.calibration)))
     if calibration.succeeded.sum() < FEWEST_SUCCESSES:
         sys.stderr.write(f"{arena.name}, {facts[0]}: fewer than {FEWEST_SUCCESSES} successes to calibrate on\n")

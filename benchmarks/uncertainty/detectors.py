@@ -1,7 +1,7 @@
 """Detectors beside those of the product, small and honest, and all of them behind one call.
 
-learn_eyes(thinker, seen, names) -> Eyes            fitted on observations that were demonstrated
-Eyes(thought, rows, memory) -> {name: Tensor [B]}, higher is worse
+fit_encoder(plan_sampler, seen, names) -> FeatureEncoder            fitted on observations that were demonstrated
+FeatureEncoder(plan_context, rows, memory) -> {name: Tensor [B]}, higher is worse
 
     stac      how far apart the overlapping parts of two successive sets of plans lie (after STAC, arXiv 2410.04640)
     spread    how much the plans of one set differ
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ebt_recipes.model.batch import Observations
-from ebt_recipes.objectives.plan_sampler import Thinker
-from ebt_recipes.uncertainty.fit_reference import habituate
-from ebt_recipes.uncertainty.scores import Scorer, Thought
+from ebt_recipes.objectives.plan_sampler import PlanSampler
+from ebt_recipes.uncertainty.fit_reference import fit_reference
+from ebt_recipes.uncertainty.scores import PlanContext, Scorer
 
 SET = 16
 """Plans drawn for the detectors that look at a distribution; STAC's authors take 256."""
@@ -104,37 +104,37 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Eyes:
+class FeatureEncoder:
     """Everything that can be watched, by name."""
 
-    thinker: Thinker
+    plan_sampler: PlanSampler
     scorer: Scorer
     novelty: Novelty
     names: tuple[str, ...]
 
     def remember(self, worlds: int) -> Memory:
         """Nothing yet."""
-        model = self.thinker.model
+        model = self.plan_sampler.model
         return Memory(torch.full((worlds, SET, model.horizon, model.joints), torch.nan))
 
     @torch.no_grad()
-    def __call__(self, thought: Thought, rows: NDArray[np.int64], memory: Memory) -> dict[str, Tensor]:
+    def __call__(self, plan_context: PlanContext, rows: NDArray[np.int64], memory: Memory) -> dict[str, Tensor]:
         """[B] each, for new plans of the worlds `rows`."""
-        found = self.scorer(tuple(name for name in self.names if name not in (*SAMPLED, *NOVEL)), thought)
+        found = self.scorer(tuple(name for name in self.names if name not in (*SAMPLED, *NOVEL)), plan_context)
         if "rnd" in self.names:
-            found["rnd"] = self.novelty.rnd(thought.features)
+            found["rnd"] = self.novelty.rnd(plan_context.features)
         if "logpzo" in self.names:
-            found["logpzo"] = self.novelty.logpzo(thought.features)
+            found["logpzo"] = self.novelty.logpzo(plan_context.features)
         if any(name in self.names for name in SAMPLED):
-            found |= self._of_sets(thought, torch.from_numpy(rows), memory)
+            found |= self._of_sets(plan_context, torch.from_numpy(rows), memory)
         return {name: found[name] for name in self.names}
 
-    def _of_sets(self, thought: Thought, rows: Tensor, memory: Memory) -> dict[str, Tensor]:
-        model, past = self.thinker.model, self.thinker.act.execute
-        luck = torch.Generator().manual_seed(int(1e6 * float(thought.time_s[0])))
-        many = thought.context.repeat_interleave(SET, dim=0)
-        x = self.thinker.objective.sample(model, many, None, luck).x
-        poses = thought.position.repeat_interleave(SET, dim=0)
+    def _of_sets(self, plan_context: PlanContext, rows: Tensor, memory: Memory) -> dict[str, Tensor]:
+        model, past = self.plan_sampler.model, self.plan_sampler.act.execute
+        luck = torch.Generator().manual_seed(int(1e6 * float(plan_context.time_s[0])))
+        many = plan_context.context.repeat_interleave(SET, dim=0)
+        x = self.plan_sampler.objective.sample(model, many, None, luck).x
+        poses = plan_context.position.repeat_interleave(SET, dim=0)
         old = model.normalise(memory.sets[rows].flatten(0, 1), poses).view(len(rows), SET, *x.shape[1:])
         memory.sets[rows] = model.denormalise(x, poses).view_as(old)
         new = x.view_as(old)
@@ -154,11 +154,13 @@ def pairwise(one_BSD: Tensor, other_BSD: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def learn_eyes(thinker: Thinker, seen: Observations, names: tuple[str, ...], seed: int = 0) -> Eyes:
+def fit_encoder(plan_sampler: PlanSampler, seen: Observations, names: tuple[str, ...], seed: int = 0) -> FeatureEncoder:
     """Fit what is normal on these demonstrated observations [M], as the product does and beside it."""
-    features = thinker.model.encoder.features(seen)
+    features = plan_sampler.model.encoder.features(seen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         novelty = Novelty(features.shape[1])
     novelty.learn(features, seed)
-    return Eyes(thinker, Scorer(thinker.model, habituate(thinker, [seen], seed)), novelty, names)
+    return FeatureEncoder(
+        plan_sampler, Scorer(plan_sampler.model, fit_reference(plan_sampler, [seen], seed)), novelty, names
+    )

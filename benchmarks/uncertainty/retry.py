@@ -38,7 +38,7 @@ from benchmarks.policies.methods import METHODS, OURS
 from benchmarks.policies.train_policy import train
 from benchmarks.table import head, line
 from benchmarks.uncertainty.alarms import FEWEST_SUCCESSES, Alarm, fit
-from benchmarks.uncertainty.detectors import MEMORIES, Eyes, learn_eyes
+from benchmarks.uncertainty.detectors import MEMORIES, FeatureEncoder, fit_encoder
 from benchmarks.uncertainty.failures import FAILURES, FINAL, TUNING, Case, Failure, Study, suffered
 from benchmarks.uncertainty.triggers import Scheduled, oracle_times, random_times
 from benchmarks.worlds.arena import Arena
@@ -46,7 +46,7 @@ from benchmarks.worlds.registry import ARENAS
 from benchmarks.worlds.watched import RATE_HZ, Retried, usual_length
 from ebt_recipes.loop.interval import wilson
 from ebt_recipes.model.batch import Observations
-from ebt_recipes.objectives.plan_sampler import Thinker
+from ebt_recipes.objectives.plan_sampler import PlanSampler
 from ebt_recipes.retry.retry import Rule
 from ebt_recipes.uncertainty.conformal import names
 from ebt_recipes.uncertainty.monitor import Trigger
@@ -123,7 +123,7 @@ class Trial:
     """One policy, its eyes and its alarms, in front of any failure."""
 
     arena: Arena
-    eyes: Eyes
+    eyes: FeatureEncoder
     alarms: dict[str, Alarm]
     """By whose they are: `ours`, and every baseline's under its name."""
     usual: int
@@ -156,14 +156,14 @@ class Trial:
         return self.arena.retry(eyes, Case(seeds, failure, self.usual), triggers, rules)
 
     def _watching(self, who: str, count: int) -> list[Trigger]:
-        return [self.alarms[who].bands.monitor() for _ in range(count)]
+        return [self.alarms[who].thresholds.monitor() for _ in range(count)]
 
     def _scheduled(self, times_s: Sequence[Sequence[float]]) -> list[Trigger]:
-        return [Scheduled(self.alarms["ours"].bands.monitor(), each) for each in times_s]
+        return [Scheduled(self.alarms["ours"].thresholds.monitor(), each) for each in times_s]
 
     def _known(self, alone: Retried) -> list[list[float]]:
         """When an oracle steps in."""
-        usual_s, reaction_s = self.usual / RATE_HZ, REACTION * self.eyes.thinker.act.execute / RATE_HZ
+        usual_s, reaction_s = self.usual / RATE_HZ, REACTION * self.eyes.plan_sampler.act.execute / RATE_HZ
         return [
             oracle_times(began / RATE_HZ, not well, lasted / RATE_HZ, usual_s, reaction_s, self.retries)
             for began, well, lasted in zip(alone.began, alone.succeeded, alone.lasted, strict=True)
@@ -189,11 +189,11 @@ def try_out(task: str, seed: int, plan: Plan) -> list[Row]:
     return rows
 
 
-def prepare(arena: Arena, thinker: Thinker, seen: Observations, plan: Plan) -> Trial | None:
+def prepare(arena: Arena, plan_sampler: PlanSampler, seen: Observations, plan: Plan) -> Trial | None:
     """Calibrate all scores on the same undisturbed rollouts; None where too few of them succeed."""
     detectors = {"ours": plan.score} | {name: name for name in plan.baselines}
-    eyes = learn_eyes(
-        thinker, seen, tuple(dict.fromkeys(score for each in detectors.values() for score in names(each)))
+    eyes = fit_encoder(
+        plan_sampler, seen, tuple(dict.fromkeys(score for each in detectors.values() for score in names(each)))
     )
     calibration = arena.watch(eyes, Case(plan.study.calibrate(plan.calibration)), retried=True)
     if calibration.succeeded.sum() < FEWEST_SUCCESSES:

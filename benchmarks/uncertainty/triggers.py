@@ -27,7 +27,7 @@ class Scheduled:
         due = bool(self._times_s) and time_s >= self._times_s[0] - 1e-6
         if due:
             self._times_s.pop(0)
-        return replace(reading, rise=due)
+        return replace(reading, alarm=due)
 
 
 def random_times(counts: Sequence[int], lasted_s: Sequence[float], seed: int) -> list[list[float]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from benchmarks.uncertainty.detectors import Eyes
+from benchmarks.uncertainty.detectors import FeatureEncoder
 from benchmarks.uncertainty.failures import Case
 from benchmarks.worlds.watched import Retried, Watched
 from ebt_recipes.model.batch import Batch, Observations
@@ -25,7 +25,7 @@ class Tried:
     """Mean of the sampler's steps over all plans."""
 
 
-class Lessons(Protocol):
+class TrainingData(Protocol):
     """Demonstrations as training batches."""
 
     def statistics(self) -> Statistics: ...
@@ -51,9 +51,9 @@ class Arena(Protocol):
         """What all objectives share here; `sections` override."""
         ...
 
-    def lessons(self, recipe: Recipe) -> Lessons: ...
+    def training_data(self, recipe: Recipe) -> TrainingData: ...
 
-    def network(self, recipe: Recipe, lessons: Lessons) -> ChunkModel:
+    def network(self, recipe: Recipe, training_data: TrainingData) -> ChunkModel:
         """Untrained."""
         ...
 
@@ -61,7 +61,7 @@ class Arena(Protocol):
         """Once on each seed; `steps` of the sampler at most, None: the recipe's."""
         ...
 
-    def watch(self, eyes: Eyes, case: Case, retried: bool = False) -> Watched:
+    def watch(self, eyes: FeatureEncoder, case: Case, retried: bool = False) -> Watched:
         """Once on each seed, with every score of `eyes`; `retried`: with the time that retries are compared in."""
         ...
 
@@ -69,6 +69,6 @@ class Arena(Protocol):
         """The product's, in this task's lengths and speeds."""
         ...
 
-    def retry(self, eyes: Eyes, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
+    def retry(self, eyes: FeatureEncoder, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
         """The same with retries, begun by a trigger for each seed."""
         ...

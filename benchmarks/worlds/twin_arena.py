@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.uncertainty.detectors import Eyes
+from benchmarks.uncertainty.detectors import FeatureEncoder
 from benchmarks.uncertainty.failures import Case
 from benchmarks.worlds import twin_watched
 from benchmarks.worlds.arena import Tried
@@ -46,8 +46,8 @@ SEEN: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class TwinLessons(Dataset):
-    """Implements `Lessons`: the product's own dataset, which nearly is one already."""
+class TwinTrainingData(Dataset):
+    """Implements `TrainingData`: the product's own dataset, which nearly is one already."""
 
     def shown(self, count: int) -> Observations:
         return self.batch(self.even_rows(count)).observations
@@ -80,17 +80,17 @@ class TwinArena:
             shared[name] = {**shared.get(name, {}), **values}
         return parse_recipe(shared, self.name)
 
-    def lessons(self, recipe: Recipe) -> TwinLessons:
+    def training_data(self, recipe: Recipe) -> TwinTrainingData:
         folder = FOLDER / self.task
         asked = ("--bench", BENCH, "--task", self.task, "-n", str(DEMONSTRATIONS), "--out", str(folder))
         FOLDER.mkdir(parents=True, exist_ok=True)
         with (FOLDER / f"{self.task}.lock").open("w") as lock:  # trainings run side by side
             fcntl.flock(lock, fcntl.LOCK_EX)
             subprocess.run([sys.executable, "-m", "ebt_cli", "collect", *asked], check=True, stdout=subprocess.DEVNULL)
-        return TwinLessons(recipe, list_episodes(folder)[:DEMONSTRATIONS])
+        return TwinTrainingData(recipe, list_episodes(folder)[:DEMONSTRATIONS])
 
-    def network(self, recipe: Recipe, lessons: TwinLessons) -> ChunkModel:
-        self._recipe, self._statistics = recipe, lessons.statistics()
+    def network(self, recipe: Recipe, training_data: TwinTrainingData) -> ChunkModel:
+        self._recipe, self._statistics = recipe, training_data.statistics()
         return build_model(recipe, (), len(self._spec.joints), self._statistics)
 
     def roll_out(self, recipe: Recipe, model: ChunkModel, seeds: Sequence[int], steps: int | None) -> Tried:
@@ -99,20 +99,20 @@ class TwinArena:
         used = [count for _, counts in tried for count in counts]
         return Tried([success for success, _ in tried], sum(used) / len(used))
 
-    def watch(self, eyes: Eyes, case: Case, retried: bool = False) -> Watched:
+    def watch(self, eyes: FeatureEncoder, case: Case, retried: bool = False) -> Watched:
         trial = self._trial(eyes, RETRIED_S if retried else self._table.longest_s)
         return twin_watched.watch(trial, case)
 
     def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:
         return RetryRules(retries=retries, rule=rule, go_on=go_on)
 
-    def retry(self, eyes: Eyes, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
+    def retry(self, eyes: FeatureEncoder, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
         return twin_watched.retry(self._trial(eyes, RETRIED_S), case, triggers, rules)
 
-    def _trial(self, eyes: Eyes, max_seconds: float) -> Trial:
+    def _trial(self, eyes: FeatureEncoder, max_seconds: float) -> Trial:
         assert self._spec.rate_hz == RATE_HZ, "all tasks here have one rate"
         assert self._recipe is not None, "a network comes before its rollouts"
-        make = Watching(self._run(self._recipe, eyes.thinker.model, None), eyes)
+        make = Watching(self._run(self._recipe, eyes.plan_sampler.model, None), eyes)
         return Trial(BENCH, make, Limits(max_seconds), task=self.task)
 
     def _run(self, recipe: Recipe, model: ChunkModel, steps: int | None) -> Run:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.uncertainty.detectors import Eyes
+from benchmarks.uncertainty.detectors import FeatureEncoder
 from benchmarks.uncertainty.failures import Case, Failure
 from benchmarks.worlds.watched import RATE_HZ, Retried, Watched
 from ebt_data.agent import Agent
@@ -20,12 +20,12 @@ from ebt_recipes.loop.disturbance import DisturbanceRule
 from ebt_recipes.loop.rollouts import Rollout, Trial, roll_out, worker_pool
 from ebt_recipes.objectives.plan_sampler import Effort
 from ebt_recipes.policy.energy_policy import Pace, PlanFollower
-from ebt_recipes.policy.plan_service import Descent
+from ebt_recipes.policy.plan_service import PlanService
 from ebt_recipes.policy.planner import LockstepPlanner
 from ebt_recipes.retry.retry import Retrying, RetryRules
 from ebt_recipes.training.checkpoint import Run
 from ebt_recipes.uncertainty.monitor import Trigger
-from ebt_recipes.uncertainty.scores import Thought
+from ebt_recipes.uncertainty.scores import PlanContext
 
 KINDS = {"drop": "knock", "nudge": "nudge", "moved_goal": "move_goal"}
 """What `failures.py` asks for, as the twin's tasks name it."""
@@ -37,7 +37,7 @@ class Watching:
     """Implements `MakeAgent`: a policy whose every plan is looked at."""
 
     run: Run
-    eyes: Eyes
+    eyes: FeatureEncoder
     trigger: Trigger | None = None
     """What makes it try again; None: nothing does."""
     rules: RetryRules | None = None
@@ -45,10 +45,10 @@ class Watching:
     def __call__(self, bench: Bench, seed: int) -> Agent:
         memory = self.eyes.remember(1)
 
-        def judge(_: tuple[str, ...], thought: Thought) -> dict[str, Tensor]:
-            return self.eyes(thought, FIRST, memory)
+        def judge(_: tuple[str, ...], plan_context: PlanContext) -> dict[str, Tensor]:
+            return self.eyes(plan_context, FIRST, memory)
 
-        descent = Descent(self.run, bench.spec, self.eyes.names, judge)
+        descent = PlanService(self.run, bench.spec, self.eyes.names, judge)
         pace = Pace(bench.spec.rate_hz, self.run.recipe.act.execute, Effort(), self.run.recipe.observe.past_actions)
         planner = LockstepPlanner(descent, descent.latency_s)
         policy = PlanFollower(planner, pace, seed, "+".join(self.eyes.names))

@@ -144,7 +144,7 @@ class Decision:
     scores: tuple[float, ...] = ()
     """Of a new plan, where several are watched together; empty: `score` alone. Not recorded."""
     steps_used: int = 0
-    """Descent steps that the plan in use took."""
+    """PlanService steps that the plan in use took."""
     trace: tuple[float, ...] = ()
     """Energy before the first and after every descent step; empty on ticks without a new plan."""
     plan_age_s: float = np.nan

@@ -55,7 +55,7 @@ class UnrolledRecipe(DescentRecipe):
 
     kind: Literal["unrolled_ebt"] = "unrolled_ebt"
     steps: int = Field(default=2, ge=1)
-    """Descent steps in training."""
+    """PlanService steps in training."""
     extra_steps: int = Field(default=1, ge=0)
     """Up to so many more, drawn anew for each batch."""
     step_size: float = Field(default=1.0, gt=0)

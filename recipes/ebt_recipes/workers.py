@@ -20,7 +20,7 @@ def workers_possible() -> bool:
 
 
 @contextmanager
-def deaf_children() -> Iterator[None]:
+def ignore_stop_signals() -> Iterator[None]:
     """Processes that are started in this block never hear of a Ctrl-C, which a terminal sends to them too."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:

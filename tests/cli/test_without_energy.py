@@ -38,7 +38,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_it_rolls_out_on_a_bench_without_cameras(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trained = load_run(workplace / "run")
-    assert trained.cameras == () and trained.normal is not None
+    assert trained.cameras == () and trained.reference is not None
     assert (
         run(["deploy", str(workplace / "run"), "--bench", "twin_state", "-n", "1", "--out", str(workplace / "ro")]) == 0
     )

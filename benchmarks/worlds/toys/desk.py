@@ -16,8 +16,8 @@ from torch import Tensor
 from benchmarks.worlds.toys.learning import observations
 from benchmarks.worlds.toys.toy import View
 from benchmarks.worlds.watched import RATE_HZ
-from ebt_recipes.objectives.plan_sampler import Effort, Tail, Thinker
-from ebt_recipes.uncertainty.scores import Thought
+from ebt_recipes.objectives.plan_sampler import Effort, PlanSampler, Tail
+from ebt_recipes.uncertainty.scores import PlanContext
 
 Numbers = NDArray[np.int64]
 
@@ -25,30 +25,30 @@ Numbers = NDArray[np.int64]
 class Desk:
     """The newest plan of every world."""
 
-    def __init__(self, thinker: Thinker, seeds: Sequence[int]) -> None:
-        self.thinker = thinker
+    def __init__(self, plan_sampler: PlanSampler, seeds: Sequence[int]) -> None:
+        self.plan_sampler = plan_sampler
         self.seeds = seeds
-        worlds, model = len(seeds), thinker.model
+        worlds, model = len(seeds), plan_sampler.model
         self.chunk = np.zeros((worlds, model.horizon, model.joints), np.float32)
         """[N, H, J] absolute goals."""
         self.made = np.full(worlds, -1)
         """[N] step at which it was made; -1: there is none."""
         self._drawn = np.zeros(worlds, np.int64)
 
-    def plan(self, view: View, rows: Numbers, now: int, effort: Effort) -> Thought:
+    def plan(self, view: View, rows: Numbers, now: int, effort: Effort) -> PlanContext:
         """Make new plans for the worlds `rows` at step `now`; `view` is of all worlds."""
-        thinker = self.thinker
+        plan_sampler = self.plan_sampler
         seen = observations(view).rows(rows)
         position = seen.joints["position"]
-        features = thinker.model.encoder.features(seen)
-        context = thinker.model.encoder.embed(features)
+        features = plan_sampler.model.encoder.features(seen)
+        context = plan_sampler.model.encoder.embed(features)
         tail = self._tail(rows, now, position)
-        noise = self._noise(rows, max(effort.samples, thinker.act.samples))
-        samples = thinker(context, tail, effort, torch.Generator().manual_seed(now), noise)
-        self.chunk[rows] = thinker.model.denormalise(samples.x, position).numpy()
+        noise = self._noise(rows, max(effort.samples, plan_sampler.act.samples))
+        samples = plan_sampler(context, tail, effort, torch.Generator().manual_seed(now), noise)
+        self.chunk[rows] = plan_sampler.model.denormalise(samples.x, position).numpy()
         self.made[rows] = now
         time_s = torch.full((len(rows),), now / RATE_HZ)
-        return Thought(time_s, position, features, context, samples, tail)
+        return PlanContext(time_s, position, features, context, samples, tail)
 
     def goals(self, rows: Numbers, now: int) -> NDArray[np.float32]:
         """[B, J] for step `now`; past the plan's end its last."""
@@ -65,7 +65,7 @@ class Desk:
         ahead = np.where(made < 0, horizon, now - made)[:, None] + np.arange(horizon)
         rest = self.chunk[rows[:, None], np.minimum(ahead, horizon - 1)]
         known = torch.from_numpy((ahead < horizon).astype(np.float32))
-        return Tail(self.thinker.model.normalise(torch.from_numpy(rest), position_BJ), known)
+        return Tail(self.plan_sampler.model.normalise(torch.from_numpy(rest), position_BJ), known)
 
     def _noise(self, rows: Numbers, times: int) -> Tensor:
         shape = (times, *self.chunk.shape[1:])

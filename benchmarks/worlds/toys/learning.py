@@ -36,7 +36,7 @@ def toy_recipe(toy: type[Toy], objective: Mapping[str, Any], **sections: Mapping
     return parse_recipe(shared, toy.name)
 
 
-class ToyLessons:
+class ToyTrainingData:
     """Every row of the demonstrations with the chunk that follows it."""
 
     def __init__(self, recipe: Recipe, runs: Sequence[Demonstration]) -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.uncertainty.detectors import Eyes
+from benchmarks.uncertainty.detectors import FeatureEncoder
 from benchmarks.uncertainty.failures import Case
 from benchmarks.worlds.toys.desk import Desk
 from benchmarks.worlds.toys.toy import Toy, View
@@ -22,7 +22,7 @@ from ebt_recipes.objectives.plan_sampler import Effort
 from ebt_recipes.retry.back_off import BackOffRules
 from ebt_recipes.retry.retry import Retrying, RetryRules, Rule
 from ebt_recipes.uncertainty.monitor import Trigger
-from ebt_recipes.uncertainty.scores import Thought
+from ebt_recipes.uncertainty.scores import PlanContext
 
 JOINTS = ("across", "up", "gripper")
 """Of toys, in their order; the first two where there is no gripper."""
@@ -38,7 +38,7 @@ class Follower:
     def __init__(self, desk: Desk, row: int) -> None:
         self._desk = desk
         self._row = row
-        self._execute = desk.thinker.act.execute
+        self._execute = desk.plan_sampler.act.execute
 
     def reset(self, observation: Observation) -> None:
         self._heard = step_of(observation) - 1
@@ -97,7 +97,9 @@ def retry_rules(toy: type[Toy], rule: Rule, retries: int, go_on: bool = False) -
 class Crew:
     """A watched follower for every world, and one desk for all."""
 
-    def __init__(self, desk: Desk, eyes: Eyes, triggers: Sequence[Trigger], rules: RetryRules, view: View) -> None:
+    def __init__(
+        self, desk: Desk, eyes: FeatureEncoder, triggers: Sequence[Trigger], rules: RetryRules, view: View
+    ) -> None:
         worlds = len(triggers)
         names = JOINTS[: view.position.shape[1]]
         spec = BenchSpec("toy", names, {}, RATE_HZ, sim=True, lockstep=True)
@@ -120,9 +122,9 @@ class Crew:
                 groups.setdefault(effort, []).append(row)
         for effort, some in groups.items():
             rows = np.array(some)
-            thought = self._desk.plan(view, rows, now, effort)
-            found = self._eyes(thought, rows, self._memory)
-            self._hand_out(rows, now, thought, found)
+            plan_context = self._desk.plan(view, rows, now, effort)
+            found = self._eyes(plan_context, rows, self._memory)
+            self._hand_out(rows, now, plan_context, found)
 
     def act(self, view: View, live: NDArray[np.int64], now: int) -> NDArray[np.float32]:
         """Goals [N, J]."""
@@ -134,18 +136,20 @@ class Crew:
             self.gave_up[row] |= decision.done
         return goal
 
-    def _hand_out(self, rows: NDArray[np.int64], now: int, thought: Thought, found: Mapping[str, Tensor]) -> None:
+    def _hand_out(
+        self, rows: NDArray[np.int64], now: int, plan_context: PlanContext, found: Mapping[str, Tensor]
+    ) -> None:
         scores = np.stack([found[name].numpy() for name in self._eyes.names], axis=1).tolist()
-        traces = thought.samples.energies.tolist()
+        traces = plan_context.samples.energies.tolist()
         for row, own, trace in zip(rows.tolist(), scores, traces, strict=True):
             self._followers[row].give(now, tuple(own), tuple(trace))
 
 
 @torch.no_grad()
-def retry(toy: type[Toy], eyes: Eyes, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
+def retry(toy: type[Toy], eyes: FeatureEncoder, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
     """One rollout on each seed, with a trigger of its own."""
     scene = Scene(toy, case)
-    crew = Crew(Desk(eyes.thinker, case.seeds), eyes, triggers, rules, scene.worlds.observe())
+    crew = Crew(Desk(eyes.plan_sampler, case.seeds), eyes, triggers, rules, scene.worlds.observe())
     lasted = np.zeros(len(case.seeds), np.int64)
     now = 0
     while len(live := np.flatnonzero(~scene.worlds.over)):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.worlds.toys.learning import observations
 from benchmarks.worlds.toys.toy import Toy
-from ebt_recipes.objectives.plan_sampler import Effort, Tail, Thinker
+from ebt_recipes.objectives.plan_sampler import Effort, PlanSampler, Tail
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Outcome:
 
 
 def roll_out(
-    toy: type[Toy], thinker: Thinker, seeds: Sequence[int], steps: int | None = None, past_actions: int = 0
+    toy: type[Toy], plan_sampler: PlanSampler, seeds: Sequence[int], steps: int | None = None, past_actions: int = 0
 ) -> Outcome:
     """One rollout on each seed; the noise of plans comes from the first seed."""
     worlds = toy()
     worlds.reset(seeds)
     generator = torch.Generator().manual_seed(seeds[0])
-    horizon, execute = thinker.act.horizon, thinker.act.execute
+    horizon, execute = plan_sampler.act.horizon, plan_sampler.act.execute
     chunk = np.zeros((len(seeds), horizon, toy.joints), np.float32)
     past = np.repeat(worlds.observe().position[:, None], past_actions, axis=1)
     used: list[Tensor] = []
@@ -46,9 +46,9 @@ def roll_out(
         if now % execute == 0:
             seen = observations(worlds.observe(), past).rows(live)
             position = seen.joints["position"]
-            tail = None if now == 0 else _tail(thinker, torch.from_numpy(chunk[live]), position)
-            found = thinker(thinker.model.encode(seen), tail, Effort(steps), generator)
-            chunk[live] = thinker.model.denormalise(found.x, position).numpy()
+            tail = None if now == 0 else _tail(plan_sampler, torch.from_numpy(chunk[live]), position)
+            found = plan_sampler(plan_sampler.model.encode(seen), tail, Effort(steps), generator)
+            chunk[live] = plan_sampler.model.denormalise(found.x, position).numpy()
             used.append(found.slopes)
         goal = chunk[:, now % execute]
         worlds.step(goal)
@@ -58,9 +58,9 @@ def roll_out(
     return Outcome(worlds.succeeded, float(torch.cat(used).double().mean()), lasted)
 
 
-def _tail(thinker: Thinker, chunk_NHJ: Tensor, position_NJ: Tensor) -> Tail:
-    past = thinker.act.execute
+def _tail(plan_sampler: PlanSampler, chunk_NHJ: Tensor, position_NJ: Tensor) -> Tail:
+    past = plan_sampler.act.execute
     rest = torch.cat([chunk_NHJ[:, past:], chunk_NHJ[:, -1:].expand(-1, past, -1)], dim=1)
     known = torch.ones(rest.shape[:2])
     known[:, -past:] = 0
-    return Tail(thinker.model.normalise(rest, position_NJ), known)
+    return Tail(plan_sampler.model.normalise(rest, position_NJ), known)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.uncertainty.detectors import Eyes
+from benchmarks.uncertainty.detectors import FeatureEncoder
 from benchmarks.uncertainty.failures import Case
 from benchmarks.worlds.toys.desk import Desk
 from benchmarks.worlds.toys.toy import Toy, View
@@ -42,10 +42,10 @@ class Scene:
 
 
 @torch.no_grad()
-def watch(toy: type[Toy], eyes: Eyes, case: Case) -> Watched:
+def watch(toy: type[Toy], eyes: FeatureEncoder, case: Case) -> Watched:
     """One rollout on each seed, all planning at the same steps."""
     scene = Scene(toy, case)
-    desk, execute = Desk(eyes.thinker, case.seeds), eyes.thinker.act.execute
+    desk, execute = Desk(eyes.plan_sampler, case.seeds), eyes.plan_sampler.act.execute
     lasted = np.zeros(len(case.seeds), np.int64)
     scores = {name: np.full((len(case.seeds), -(-toy.longest // execute)), np.nan) for name in eyes.names}
     memory = eyes.remember(len(case.seeds))
@@ -53,8 +53,8 @@ def watch(toy: type[Toy], eyes: Eyes, case: Case) -> Watched:
     while len(live := np.flatnonzero(~scene.worlds.over)):
         view = scene.look(now)
         if now % execute == 0:
-            thought = desk.plan(view, live, now, Effort())
-            for name, values in eyes(thought, live, memory).items():
+            plan_context = desk.plan(view, live, now, Effort())
+            for name, values in eyes(plan_context, live, memory).items():
                 scores[name][live, now // execute] = values.numpy()
         goal = view.position.copy()
         goal[live] = desk.goals(live, now)

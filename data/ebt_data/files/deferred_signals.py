@@ -9,7 +9,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 _WHOLE: set[CodeType] = set()
 
 
-def uninterrupted(function: Function) -> Function:
+def defer_signals(function: Function) -> Function:
     """Mark a short function that waits for nobody, for signal handlers that ask `interruptible` before they raise.
 
     A call does nothing more than before, so there is no moment at which it is half marked. Python's own handler of

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self
 from ebt_data.errors import DataError, MisuseError
 from ebt_data.files.atomic_files import RESERVE_BYTES
 from ebt_data.files.commit import SUFFIX
-from ebt_data.files.deferred_signals import uninterrupted
+from ebt_data.files.deferred_signals import defer_signals
 from ebt_data.layout.codec import QUALITY
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recording.frame_gate import FrameGate
@@ -232,7 +232,7 @@ class Recorder:
             raise self._fault
         return self._process
 
-    @uninterrupted
+    @defer_signals
     def _post(self, process: WriterProcess, step: Step) -> None:
         row = self._row(step)
         self._under_way.append(row)  # first, so that the row is salvaged if the writer turns out to be dead
@@ -304,7 +304,7 @@ class Recorder:
             return []
         return self._take_in(self._process)
 
-    @uninterrupted
+    @defer_signals
     def _take_in(self, process: WriterProcess) -> list[dict[str, Any]]:
         replies = process.replies()
         for reply in replies:

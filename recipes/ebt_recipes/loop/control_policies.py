@@ -1,6 +1,6 @@
 """What an honest benchmark compares a policy with: the same policy blind, and no policy at all.
 
-Blindfolded(policy): Agent              every camera black
+CamerasMasked(policy): Agent              every camera black
 ReplayMean(demonstrations, rate_hz): Agent   the mean demonstration by the clock; ReplayMean.of(paths)
 A policy that thinks for nothing is `EnergyPolicy(run, spec, steps=0)`.
 """
@@ -18,7 +18,7 @@ from ebt_data.reading.episode import Episode
 from ebt_data.step import Actor, Decision, Observation
 
 
-class Blindfolded:
+class CamerasMasked:
     """An agent that sees black pictures: what is left is what the joints and the clock give away."""
 
     def __init__(self, agent: Agent) -> None:

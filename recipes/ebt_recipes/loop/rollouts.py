@@ -25,14 +25,14 @@ from ebt_data.errors import HardwareError, TaskFailed
 from ebt_data.step import Outcome, Step
 from ebt_hardware.bench.bench import Bench
 from ebt_hardware.config.benches import load_bench
-from ebt_recipes.loop.control_policies import Blindfolded, ReplayMean
+from ebt_recipes.loop.control_policies import CamerasMasked, ReplayMean
 from ebt_recipes.loop.disturbance import Disturbance, DisturbanceRule
 from ebt_recipes.loop.recording import Hooks, Limits, judge_episode
 from ebt_recipes.policy.energy_policy import EnergyPolicy
 from ebt_recipes.retry.retry import Retrying, RetryRules
 from ebt_recipes.training.checkpoint import load_run
 from ebt_recipes.uncertainty.conformal import Calibration, Stream
-from ebt_recipes.workers import deaf_children, held_back, workers_possible
+from ebt_recipes.workers import held_back, ignore_stop_signals, workers_possible
 
 DIED_HINT = "close what else takes memory, then give the same command again"
 
@@ -46,7 +46,7 @@ class Trained:
 
     run: Path
     steps: int | None = None
-    """Descent steps; 0 acts from noise."""
+    """PlanService steps; 0 acts from noise."""
     score: str = "energy"
     blindfolded: bool = False
     calibration: Path | None = None
@@ -57,7 +57,7 @@ class Trained:
     def __call__(self, bench: Bench, seed: int) -> Agent:
         if self.calibration is None:
             policy = EnergyPolicy(load_run(self.run), bench.spec, seed=seed, steps=self.steps, score=self.score)
-            return Blindfolded(policy) if self.blindfolded else policy
+            return CamerasMasked(policy) if self.blindfolded else policy
         calibration = Calibration.load(self.calibration)
         policy = EnergyPolicy(load_run(self.run), bench.spec, seed=seed, steps=self.steps, score=calibration.score)
         return Retrying(policy, calibration.monitor(), bench.spec, self.retry or RetryRules(retries=0))
@@ -137,7 +137,7 @@ def rollouts(
         try:
             # A stop meanwhile is raised where this block ends. Held back as well, since any thread of this process may be
             # told of it, and half-started workers end in tracebacks of their own.
-            with held_back(), deaf_children():
+            with held_back(), ignore_stop_signals():
                 futures = [pool.submit(roll_out, trial, seed) for seed in seeds]
             for future in as_completed(futures):
                 report(future.result())
@@ -155,7 +155,7 @@ def _reported(rollout: Rollout, report: Callable[[Rollout], None]) -> Rollout:
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Spawned workers of one thread each; they end with this process, however it ends, and at once where the block raises.
 
-    The pool alone would let them work off what was asked: they are deaf to its SIGTERM where `deaf_children` made them so.
+    The pool alone would let them work off what was asked: they are deaf to its SIGTERM where `ignore_stop_signals` made them so.
     """
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)

@@ -23,7 +23,7 @@ class Effort:
     """How hard to think about one plan."""
 
     steps: int | None = None
-    """Descent steps; None takes the recipe's."""
+    """PlanService steps; None takes the recipe's."""
     samples: int = 1
     """Descents from different noise; the lowest energy wins."""
 
@@ -48,7 +48,7 @@ class Tail:
 
 
 @dataclass(frozen=True)
-class Thinker:
+class PlanSampler:
     """A network, its objective, and how a recipe wants plans to be made."""
 
     model: ChunkModel

@@ -16,7 +16,7 @@ import numpy as np
 
 from ebt_data.step import Actor, BenchSpec, Decision, Joints, Observation
 from ebt_recipes.objectives.plan_sampler import Effort
-from ebt_recipes.policy.plan_service import Descent
+from ebt_recipes.policy.plan_service import PlanService
 from ebt_recipes.policy.planner import LockstepPlanner, Plan, Planner, Request, ThreadPlanner
 from ebt_recipes.training.checkpoint import Run
 
@@ -139,7 +139,7 @@ class EnergyPolicy(PlanFollower):
         """
         kind = planner or ("lockstep" if spec.lockstep else "thread")
         within_s = run.recipe.act.within_s if kind == "thread" else 0.0
-        self._descent = descent = Descent(run, spec, tuple(score.split("+")), within_s=within_s)
+        self._descent = descent = PlanService(run, spec, tuple(score.split("+")), within_s=within_s)
         making: Planner = LockstepPlanner(descent, descent.latency_s) if kind == "lockstep" else ThreadPlanner(descent)
         pace = Pace(spec.rate_hz, run.recipe.act.execute, Effort(steps), run.recipe.observe.past_actions)
         super().__init__(making, pace, seed, score)

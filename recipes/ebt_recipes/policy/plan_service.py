@@ -11,19 +11,19 @@ from torch import Tensor
 from ebt_data.errors import MisuseError
 from ebt_data.step import BenchSpec
 from ebt_recipes.model.batch import Observations, from_bench
-from ebt_recipes.objectives.plan_sampler import Effort, Tail, Thinker
+from ebt_recipes.objectives.plan_sampler import Effort, PlanSampler, Tail
 from ebt_recipes.objectives.sampler import Samples
 from ebt_recipes.policy.deadline import Deadline
 from ebt_recipes.policy.planner import Plan, Request
 from ebt_recipes.training.checkpoint import Run
 from ebt_recipes.training.compiling import compile_plans
-from ebt_recipes.uncertainty.scores import Scorer, Thought, offered
+from ebt_recipes.uncertainty.scores import PlanContext, Scorer, offered
 
-Judge = Callable[[tuple[str, ...], Thought], Mapping[str, Tensor]]
+Judge = Callable[[tuple[str, ...], PlanContext], Mapping[str, Tensor]]
 """Scores [B] of a thought by these names."""
 
 
-class Descent:
+class PlanService:
     """Computes plans for one run on one bench; what a planner calls."""
 
     def __init__(
@@ -45,12 +45,12 @@ class Descent:
         run.check(spec)
         self._run = run
         self._model = run.model
-        self._thinker = Thinker(run.model, run.objective(), run.recipe.act)
+        self._plan_sampler = PlanSampler(run.model, run.objective(), run.recipe.act)
         self._rate_hz = spec.rate_hz
-        self._judge = judge or Scorer(run.model, run.normal)
+        self._judge = judge or Scorer(run.model, run.reference)
         self._scores = scores
         self._deadline = Deadline(within_s)
-        known = offered(run.model, run.normal)
+        known = offered(run.model, run.reference)
         if judge is None and (missing := [name for name in scores if name not in known]):
             raise MisuseError(
                 f"{run.path} has no score {', '.join(missing)}; it has {', '.join(known)}",
@@ -75,7 +75,7 @@ class Descent:
             {name: torch.zeros(1, len(spread.mean)) for name, spread in spreads.items()},
             {name: torch.zeros(1, len(spreads[name].mean)) for name in run.recipe.observe.privileged},
         )
-        return compile_plans(lambda: self._think(self._model.encode(seen), None, Effort(), 0), self._model)
+        return compile_plans(lambda: self._sample(self._model.encode(seen), None, Effort(), 0), self._model)
 
     def __call__(self, request: Request) -> Plan:
         with torch.no_grad():
@@ -93,20 +93,20 @@ class Descent:
         features_1F = self._model.encoder.features(seen)
         context_1CD = self._model.encoder.embed(features_1F)
         tail = self._rest_of(request, position_1J)
-        thinking_s = time.perf_counter()
-        samples = self._think(context_1CD, tail, self._affordable(request.effort), request.seed)
-        thought_s = time.perf_counter()
+        sampling_s = time.perf_counter()
+        samples = self._sample(context_1CD, tail, self._affordable(request.effort), request.seed)
+        sampled_s = time.perf_counter()
         used, slopes = int(samples.steps_used[0]), int(samples.slopes[0])
         trace = samples.energies[0, : used + 1]
         chunk = self._model.denormalise(samples.x, position_1J)[0].numpy()
         now_s = observation.time_s
         nothing = Tail(samples.x, samples.x.new_zeros(samples.x.shape[:2]))
         time_1 = samples.x.new_tensor([now_s])
-        thought = Thought(time_1, position_1J, features_1F, context_1CD, samples, tail or nothing)
-        scores = {name: float(value[0]) for name, value in self._judge(self._scores, thought).items()}
+        plan_context = PlanContext(time_1, position_1J, features_1F, context_1CD, samples, tail or nothing)
+        scores = {name: float(value[0]) for name, value in self._judge(self._scores, plan_context).items()}
         if self._usual(request.effort):
-            rest_s = thinking_s - begun_s + time.perf_counter() - thought_s
-            self._deadline.note(rest_s, thought_s - thinking_s, slopes)
+            rest_s = sampling_s - begun_s + time.perf_counter() - sampled_s
+            self._deadline.note(rest_s, sampled_s - sampling_s, slopes)
         return Plan(chunk, float(trace[-1]), tuple(trace.tolist()), now_s, scores=scores, slopes=slopes)
 
     def _usual(self, effort: Effort) -> bool:
@@ -119,8 +119,8 @@ class Descent:
         wanted = self._run.recipe.objective.usual_steps if effort.steps is None else effort.steps
         return replace(effort, steps=self._deadline.steps(wanted))
 
-    def _think(self, context_1CD: Tensor, tail: Tail | None, effort: Effort, seed: int) -> Samples:
-        return self._thinker(context_1CD, tail, effort, torch.Generator().manual_seed(seed))
+    def _sample(self, context_1CD: Tensor, tail: Tail | None, effort: Effort, seed: int) -> Samples:
+        return self._plan_sampler(context_1CD, tail, effort, torch.Generator().manual_seed(seed))
 
     def _rest_of(self, request: Request, position_1J: Tensor) -> Tail | None:
         """What the plan in use still says."""

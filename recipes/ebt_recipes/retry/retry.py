@@ -142,7 +142,7 @@ class Retrying:
         place = (self._reading.margin, len(self._path) - 1, observation.time_s - self._begun_s)
         self._lowest = min(self._lowest, place)
         decision = self._read(decision)
-        if not self._reading.rise:
+        if not self._reading.alarm:
             return decision
         told = isnan(self._reading.threshold)
         rise = Event("rise", "" if told else f"score {self._reading.score:.3g} over {self._reading.threshold:.3g}")

@@ -2,7 +2,7 @@
 
 run.json             contract, recipe, statistics, versions
 model.safetensors    averaged weights: what is deployed
-normal.safetensors   what is normal for the policy on its demonstrations; without it fewer scores can be watched
+normal.safetensors   statistics of the training distribution; without it fewer scores are available
 resume.safetensors   raw and averaged weights, optimiser; written last, complete in itself, says when training is done
 recipe.json          the resolved recipe, for people
 """
@@ -27,10 +27,10 @@ from ebt_recipes.model.normalization import Statistics
 from ebt_recipes.objectives.build import build_model, build_objective
 from ebt_recipes.objectives.objective import Objective
 from ebt_recipes.recipe import Recipe, parse_recipe
-from ebt_recipes.uncertainty.reference import Normal
+from ebt_recipes.uncertainty.reference import Reference
 
 FORMAT = 1
-NORMAL = "normal.safetensors"
+REFERENCE = "normal.safetensors"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Run:
     model: ChunkModel
     """Averaged weights, in evaluation mode, without gradients."""
     step: int
-    normal: Normal | None = None
+    reference: Reference | None = None
     """What is normal for it; None in a run whose training has not come to its end, or is from before there was one."""
 
     @property
@@ -192,30 +192,30 @@ def load_run(path: Path) -> Run:
     except RuntimeError as error:
         raise DataError(f"{path / 'model.safetensors'} does not fit its recipe: {error}") from error
     model = model.eval().requires_grad_(False)
-    return Run(path, recipe, contract, statistics, model, int(facts["step"]), _load_normal(path))
+    return Run(path, recipe, contract, statistics, model, int(facts["step"]), _load_reference(path))
 
 
-def save_normal(path: Path, normal: Normal) -> None:
+def save_reference(path: Path, reference: Reference) -> None:
     """Beside the weights that it is about.
 
     Raises:
         DataError: the disk is full, or the folder cannot be written.
     """
-    save_tensors(path / NORMAL, normal.state_dict(), {})
+    save_tensors(path / REFERENCE, reference.state_dict(), {})
 
 
-def _load_normal(path: Path) -> Normal | None:
-    file = path / NORMAL
+def _load_reference(path: Path) -> Reference | None:
+    file = path / REFERENCE
     if not file.is_file():
         return None
     tensors, _ = load_tensors(file)
     try:
         memories, width = tensors["memories"], tensors["hidden_mean"]
-        normal = Normal(memories.shape[1], len(width), len(memories))
-        normal.load_state_dict(tensors)
+        reference = Reference(memories.shape[1], len(width), len(memories))
+        reference.load_state_dict(tensors)
     except (KeyError, IndexError, RuntimeError) as error:
         raise DataError(f"{file} is damaged: {error}", hint="delete it: fewer scores can be watched then") from error
-    return normal.eval().requires_grad_(False)
+    return reference.eval().requires_grad_(False)
 
 
 def _version(package: str) -> str:

@@ -15,14 +15,14 @@ from ebt_data.files.atomic_files import make_ready
 from ebt_data.reading.episode import Episode
 from ebt_data.windows.windows import split
 from ebt_recipes.objectives.build import build_model
-from ebt_recipes.objectives.plan_sampler import Thinker
+from ebt_recipes.objectives.plan_sampler import PlanSampler
 from ebt_recipes.recipe import Recipe
 from ebt_recipes.task import of_task
-from ebt_recipes.training.checkpoint import Contract, calibration_hash, load_contract, save_contract, save_normal
+from ebt_recipes.training.checkpoint import Contract, calibration_hash, load_contract, save_contract, save_reference
 from ebt_recipes.training.compiling import worth_compiling
 from ebt_recipes.training.dataset import Dataset, Prefetch, action_error, seeded
 from ebt_recipes.training.learner import Learner
-from ebt_recipes.uncertainty.fit_reference import ROWS, habituate
+from ebt_recipes.uncertainty.fit_reference import ROWS, fit_reference
 from ebt_recipes.workers import held_back
 
 REPORT_EVERY = 20  # updates
@@ -95,10 +95,10 @@ def train(
         model = build_model(recipe, data.cameras, len(contract.joints), data.statistics())
     learner = Learner(recipe, model)
     _Training(recipe, learner, data, validation, out).run(report, resume)
-    thinker = Thinker(learner.averaged.eval(), learner.objective, recipe.act)
+    plan_sampler = PlanSampler(learner.averaged.eval(), learner.objective, recipe.act)
     rows = data.even_rows(ROWS)
     parts = (data.batch(rows[first : first + 256]).observations for first in range(0, len(rows), 256))
-    save_normal(out, habituate(thinker, parts, recipe.training.seed))
+    save_reference(out, fit_reference(plan_sampler, parts, recipe.training.seed))
     return out
 
 

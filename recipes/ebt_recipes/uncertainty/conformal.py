@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from ebt_data.errors import DataError, MisuseError
 from ebt_data.files.atomic_files import write_whole
-from ebt_recipes.uncertainty.monitor import Band, EnergyMonitor, MonitorRules, smooth
+from ebt_recipes.uncertainty.monitor import ConformalThreshold, EnergyMonitor, MonitorRules, smooth
 
 SHAPERS = 3
 """Rollouts that a mean and a spread take at least; with fewer to spare one score's band is constant."""
@@ -108,16 +108,16 @@ class Calibration(BaseModel):
         )
 
     @property
-    def bands(self) -> tuple[Band, ...]:
+    def thresholds(self) -> tuple[ConformalThreshold, ...]:
         """One for each score, all with the same `k`."""
         rows = zip(names(self.score), self.mean, self.sd, strict=True)
-        return tuple(Band(self.times_s, mean, sd, self.k, name == CLOCK) for name, mean, sd in rows)
+        return tuple(ConformalThreshold(self.times_s, mean, sd, self.k, name == CLOCK) for name, mean, sd in rows)
 
     def monitor(
         self, hysteresis: float = MonitorRules.hysteresis, refractory: int = MonitorRules.refractory
     ) -> EnergyMonitor:
         """A monitor that keeps the stated rate, or only warns where there were too few rollouts."""
-        return EnergyMonitor(self.bands, MonitorRules(self.window, hysteresis, refractory), trusted=self.enough)
+        return EnergyMonitor(self.thresholds, MonitorRules(self.window, hysteresis, refractory), trusted=self.enough)
 
     def save(self, path: Path) -> None:
         """Write it whole or not at all.
@@ -205,22 +205,24 @@ def _curves(stream: Stream, score: str, window: int) -> list[_Curve]:
     return [_Curve(stream.times_s, smooth(values, window)) for values in zip(*plans, strict=True)]
 
 
-def _shapes(curves: Sequence[Sequence[_Curve]], scores: Sequence[str]) -> list[Band]:
+def _shapes(curves: Sequence[Sequence[_Curve]], scores: Sequence[str]) -> list[ConformalThreshold]:
     """A band for each score, all over one grid of times; flat where there is nothing to shape them by."""
     if not curves:
-        return [Band((0.0,), (0.0,), (1.0,), 0.0, name == CLOCK) for name in scores]
+        return [ConformalThreshold((0.0,), (0.0,), (1.0,), 0.0, name == CLOCK) for name in scores]
     by_score = dict(zip(scores, zip(*curves, strict=True), strict=True))
     shaped = {name: _shape(each) for name, each in by_score.items() if name != CLOCK}
     grid_s = next((shape.times_s for shape in shaped.values()), (0.0,))
     return [shaped[name] if name in shaped else _clock(by_score[name], grid_s) for name in scores]
 
 
-def _clock(curves: Sequence[_Curve], grid_s: tuple[float, ...]) -> Band:
+def _clock(curves: Sequence[_Curve], grid_s: tuple[float, ...]) -> ConformalThreshold:
     """How long rollouts take, the same at all times."""
     lasted_s = np.array([curve.times_s[-1] for curve in curves])
     spread_s = float(lasted_s.std(ddof=1))
     spread_s += max(FLOOR * spread_s, 1e-9)
-    return Band(grid_s, (float(lasted_s.mean()),) * len(grid_s), (spread_s,) * len(grid_s), 0.0, clock=True)
+    return ConformalThreshold(
+        grid_s, (float(lasted_s.mean()),) * len(grid_s), (spread_s,) * len(grid_s), 0.0, clock=True
+    )
 
 
 def _shapers(rollouts: int, alpha: float, score: str) -> int:
@@ -231,11 +233,11 @@ def _shapers(rollouts: int, alpha: float, score: str) -> int:
     return number if SHAPERS <= number < rollouts else 0
 
 
-def _peak(shape: Band, curve: _Curve) -> float:
+def _peak(shape: ConformalThreshold, curve: _Curve) -> float:
     return max(shape.exceedance(time_s, value) for time_s, value in zip(curve.times_s, curve.values, strict=True))
 
 
-def _shape(curves: Sequence[_Curve]) -> Band:
+def _shape(curves: Sequence[_Curve]) -> ConformalThreshold:
     """Mean and spread over a grid of plan periods, as far as enough rollouts last."""
     gaps_s = [late - early for c in curves for early, late in zip(c.times_s, c.times_s[1:], strict=False)]
     period_s = float(np.median(gaps_s)) if gaps_s else 1.0
@@ -245,7 +247,7 @@ def _shape(curves: Sequence[_Curve]) -> Band:
     values = np.stack([_sampled(curve, grid_s) for curve in curves])
     mean, sd = np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1)
     sd = sd + max(FLOOR * float(sd.mean()), 1e-9)
-    return Band(tuple(grid_s.tolist()), tuple(mean.tolist()), tuple(sd.tolist()), 0.0)
+    return ConformalThreshold(tuple(grid_s.tolist()), tuple(mean.tolist()), tuple(sd.tolist()), 0.0)
 
 
 def _sampled(curve: _Curve, grid_s: NDArray[np.float64]) -> NDArray[np.float64]:

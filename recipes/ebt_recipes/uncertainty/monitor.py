@@ -4,8 +4,8 @@ Trigger                                      what says when; a protocol
     .restart(time_s, again, kept_s)          an attempt begins
     .update(time_s, *scores) -> Reading      one new plan; Reading(score, threshold, margin, rise)
     .trusted                                 False: rises are only noted
-EnergyMonitor(bands: Band | Sequence[Band] | None, rules: MonitorRules = MonitorRules(), trusted: bool = True): Trigger
-Band(times_s, mean, sd, k, clock=False).threshold(time_s) -> float
+EnergyMonitor(bands: ConformalThreshold | Sequence[ConformalThreshold] | None, rules: MonitorRules = MonitorRules(), trusted: bool = True): Trigger
+ConformalThreshold(times_s, mean, sd, k, clock=False).threshold(time_s) -> float
 """
 
 from bisect import bisect_right
@@ -17,7 +17,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Band:
+class ConformalThreshold:
     """What one score normally is over time since an attempt began: mean, spread, and how many spreads are allowed."""
 
     times_s: tuple[float, ...]
@@ -75,7 +75,7 @@ class Reading:
     """What the score may be; NaN where nothing tells."""
     margin: float
     """Spreads above the mean, less the spreads allowed; above 0 is too high. NaN where nothing tells."""
-    rise: bool
+    alarm: bool
     """True once, on the plan that crosses."""
 
 
@@ -109,9 +109,12 @@ class EnergyMonitor:
     """
 
     def __init__(
-        self, bands: Band | Sequence[Band] | None, rules: MonitorRules | None = None, trusted: bool = True
+        self,
+        bands: ConformalThreshold | Sequence[ConformalThreshold] | None,
+        rules: MonitorRules | None = None,
+        trusted: bool = True,
     ) -> None:
-        self.bands = (bands,) if isinstance(bands, Band) else tuple(bands or ())
+        self.thresholds = (bands,) if isinstance(bands, ConformalThreshold) else tuple(bands or ())
         self.rules = rules or MonitorRules()
         self.trusted = trusted
         self._recent: deque[list[float]] = deque(maxlen=self.rules.window)
@@ -130,20 +133,20 @@ class EnergyMonitor:
         """Take the scores of one new plan, one a band. A score that is not finite counts as infinitely bad."""
         self._recent.append([score if isfinite(score) else inf for score in scores])
         smoothed = [sum(values) / len(values) for values in zip(*self._recent, strict=True)]
-        if not self.bands:
+        if not self.thresholds:
             return Reading(smoothed[0], nan, nan, False)
-        first, since_s = self.bands[0], [self._since(time_s, band) for band in self.bands]
-        exceedance = max(map(Band.exceedance, self.bands, since_s, smoothed))
-        rise = self._rises(exceedance - first.k)
-        if len(self.bands) > 1:
-            return Reading(exceedance, first.k, exceedance - first.k, rise)
+        first, since_s = self.thresholds[0], [self._since(time_s, band) for band in self.thresholds]
+        exceedance = max(map(ConformalThreshold.exceedance, self.thresholds, since_s, smoothed))
+        alarm = self._crosses(exceedance - first.k)
+        if len(self.thresholds) > 1:
+            return Reading(exceedance, first.k, exceedance - first.k, alarm)
         read = first.read(since_s[0], smoothed[0])
-        return Reading(read, first.threshold(since_s[0]), exceedance - first.k, rise)
+        return Reading(read, first.threshold(since_s[0]), exceedance - first.k, alarm)
 
-    def _since(self, time_s: float, band: Band) -> float:
+    def _since(self, time_s: float, band: ConformalThreshold) -> float:
         return time_s - self._begun_s + (0.0 if band.clock else self._kept_s)
 
-    def _rises(self, margin: float) -> bool:
+    def _crosses(self, margin: float) -> bool:
         if margin <= -self.rules.hysteresis:
             self._armed = True
         if self._quiet > 0:

@@ -15,7 +15,7 @@ RIDGE = 0.01
 """Of the mean variance, added to every direction of a covariance before it is inverted."""
 
 
-class Normal(nn.Module):
+class Reference(nn.Module):
     """Three rulers for one plan: its energy, what the network makes of it, and the observation behind it."""
 
     feature_mean: Tensor

@@ -1,8 +1,8 @@
 """What can be watched of a plan, by name; higher is worse.
 
-SCORES: name -> Callable[[Scorer, Thought], Tensor [B]]
+SCORES: name -> Callable[[Scorer, PlanContext], Tensor [B]]
 Scorer(model, normal)                        what the scores ask
-Thought(time_s, position, features, context, samples, tail)    one plan for each of B observations
+PlanContext(time_s, position, features, context, samples, tail)    one plan for each of B observations
 
 `jump`, `neighbour` and `elapsed` need no energy: they are what an energy's scores must beat.
 """
@@ -17,11 +17,11 @@ from ebt_recipes.model.chunk_model import ChunkModel
 from ebt_recipes.model.energy import EnergyModel
 from ebt_recipes.objectives.plan_sampler import Tail
 from ebt_recipes.objectives.sampler import Samples
-from ebt_recipes.uncertainty.reference import Normal
+from ebt_recipes.uncertainty.reference import Reference
 
 
 @dataclass(frozen=True)
-class Thought:
+class PlanContext:
     """Plans and what they were made from. Shapes: B rows, C context tokens, D width, F features."""
 
     time_s: Tensor
@@ -42,51 +42,51 @@ class Scorer:
     """A policy's network and what is normal for it."""
 
     model: ChunkModel
-    normal: Normal | None
+    reference: Reference | None
 
     @torch.no_grad()
-    def __call__(self, names: tuple[str, ...], thought: Thought) -> dict[str, Tensor]:
+    def __call__(self, names: tuple[str, ...], plan_context: PlanContext) -> dict[str, Tensor]:
         """[B] each. All are finite, also of a first plan: what compares with the plan before is then 0, or of this one."""
-        return {name: SCORES[name](self, thought) for name in names}
+        return {name: SCORES[name](self, plan_context) for name in names}
 
-    def energy(self, thought: Thought) -> Tensor:
-        return thought.samples.energies[:, -1]
+    def energy(self, plan_context: PlanContext) -> Tensor:
+        return plan_context.samples.energies[:, -1]
 
-    def excess(self, thought: Thought) -> Tensor:
-        return self._known().excess(thought.features, self.energy(thought))
+    def excess(self, plan_context: PlanContext) -> Tensor:
+        return self._known().excess(plan_context.features, self.energy(plan_context))
 
-    def strangeness(self, thought: Thought) -> Tensor:
-        return self._known().strangeness(self.model.body.hidden(thought.samples.x, thought.context))
+    def strangeness(self, plan_context: PlanContext) -> Tensor:
+        return self._known().strangeness(self.model.body.hidden(plan_context.samples.x, plan_context.context))
 
-    def neighbour(self, thought: Thought) -> Tensor:
-        return self._known().distance(thought.features)
+    def neighbour(self, plan_context: PlanContext) -> Tensor:
+        return self._known().distance(plan_context.features)
 
-    def descent(self, thought: Thought) -> Tensor:
-        return thought.samples.energies[:, -1] - thought.samples.energies[:, 0]
+    def descent(self, plan_context: PlanContext) -> Tensor:
+        return plan_context.samples.energies[:, -1] - plan_context.samples.energies[:, 0]
 
-    def tail(self, thought: Thought) -> Tensor:
-        return self._old_plan(thought)[0]
+    def tail(self, plan_context: PlanContext) -> Tensor:
+        return self._old_plan(plan_context)[0]
 
-    def slope(self, thought: Thought) -> Tensor:
+    def slope(self, plan_context: PlanContext) -> Tensor:
         """Of the plan before under what is seen now: how much it wants to change."""
-        return self._old_plan(thought)[1].square().mean(dim=(1, 2)).sqrt()
+        return self._old_plan(plan_context)[1].square().mean(dim=(1, 2)).sqrt()
 
-    def jump(self, thought: Thought) -> Tensor:
-        return thought.tail.distance(thought.samples.x).sqrt()
+    def jump(self, plan_context: PlanContext) -> Tensor:
+        return plan_context.tail.distance(plan_context.samples.x).sqrt()
 
-    def _old_plan(self, thought: Thought) -> tuple[Tensor, Tensor]:
+    def _old_plan(self, plan_context: PlanContext) -> tuple[Tensor, Tensor]:
         """Energy [B] and slope [B, H, J] of the plan before; of this one where there was none."""
-        there = thought.tail.known.any(dim=1)[:, None, None]
-        x = torch.where(there, thought.tail.x, thought.samples.x)
+        there = plan_context.tail.known.any(dim=1)[:, None, None]
+        x = torch.where(there, plan_context.tail.x, plan_context.samples.x)
         assert isinstance(self.model, EnergyModel), "a field has no score that asks for an energy"
-        return self.model.gradient(thought.context, x)
+        return self.model.gradient(plan_context.context, x)
 
-    def _known(self) -> Normal:
-        assert self.normal is not None, "a run without normal.safetensors offers no score that asks for it"
-        return self.normal
+    def _known(self) -> Reference:
+        assert self.reference is not None, "a run without normal.safetensors offers no score that asks for it"
+        return self.reference
 
 
-SCORES: Mapping[str, Callable[[Scorer, Thought], Tensor]] = {
+SCORES: Mapping[str, Callable[[Scorer, PlanContext], Tensor]] = {
     "energy": Scorer.energy,
     "excess": Scorer.excess,
     "strangeness": Scorer.strangeness,
@@ -95,17 +95,17 @@ SCORES: Mapping[str, Callable[[Scorer, Thought], Tensor]] = {
     "slope": Scorer.slope,
     "descent": Scorer.descent,
     "jump": Scorer.jump,
-    "elapsed": lambda _, thought: thought.time_s,
+    "elapsed": lambda _, plan_context: plan_context.time_s,
 }
 NEED_ENERGY = frozenset({"energy", "excess", "tail", "slope", "descent"})
-NEED_NORMAL = frozenset({"excess", "strangeness", "neighbour"})
+NEED_REFERENCE = frozenset({"excess", "strangeness", "neighbour"})
 
 
-def offered(model: ChunkModel, normal: Normal | None) -> tuple[str, ...]:
+def offered(model: ChunkModel, reference: Reference | None) -> tuple[str, ...]:
     """Names of the scores that a run can give."""
     return tuple(
         name
         for name in SCORES
         if (isinstance(model, EnergyModel) or name not in NEED_ENERGY)
-        and (normal is not None or name not in NEED_NORMAL)
+        and (reference is not None or name not in NEED_REFERENCE)
     )

@@ -9,7 +9,7 @@ from benchmarks.policies.methods import METHODS, OURS
 from benchmarks.policies.train_policy import train
 from benchmarks.uncertainty.alarms import OVERALL, Alarm, fit, judge, look, smoothed
 from benchmarks.uncertainty.detection import DETECTORS, asked, needs
-from benchmarks.uncertainty.detectors import SET, Eyes, Novelty, discrepancy, learn_eyes
+from benchmarks.uncertainty.detectors import SET, FeatureEncoder, Novelty, discrepancy, fit_encoder
 from benchmarks.uncertainty.failures import FAILURES, FINAL, MOST, NATURAL, TUNING, Case, Failure, Study, suffered
 from benchmarks.uncertainty.measures import auroc, balanced_accuracy, timely_accuracy
 from benchmarks.worlds.toys.desk import Desk
@@ -44,7 +44,7 @@ def watched(
 
 def flat(k: float) -> Alarm:
     """Alarms above `k`, at every time."""
-    bands = fit("energy", watched([[k]] * 20, [1] * 20), 0.05, window=1).bands
+    bands = fit("energy", watched([[k]] * 20, [1] * 20), 0.05, window=1).thresholds
     return Alarm(bands.model_copy(update={"mean": ((0.0,),), "sd": ((1.0,),), "times_s": (0.0,), "k": k}))
 
 
@@ -81,7 +81,7 @@ def test_alarms_are_those_of_the_products_monitor(detector: str) -> None:
     alarm = fit(detector, calibration, 0.05, window=3)
     margins = alarm.margins(tests)
     for row, scores in enumerate(tests.scores["energy"]):
-        monitor = alarm.bands.monitor()
+        monitor = alarm.thresholds.monitor()
         told = [
             monitor.update(plan * 2 / RATE_HZ, *[score] * len(alarm.scores)).margin for plan, score in enumerate(scores)
         ]
@@ -168,17 +168,17 @@ def test_failures_are_well_formed_and_their_moments_depend_on_the_seed_alone() -
 
 
 @pytest.fixture(scope="module")
-def eyes() -> Iterator[Eyes]:
+def eyes() -> Iterator[FeatureEncoder]:
     """Of an untrained policy on the fork."""
     names = (*(name for name in SCORES if name != "elapsed"), "stac", "spread", "rnd", "logpzo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("benchmarks.uncertainty.detectors.UPDATES", 20)
         patch.setattr("ebt_recipes.uncertainty.reference.UPDATES", 20)
         policies, seen = train(ToyArena(Fork), METHODS[OURS].objective, 0, (1,), shown=300)
-        yield learn_eyes(policies[1], seen, names)
+        yield fit_encoder(policies[1], seen, names)
 
 
-def test_every_plan_gets_every_score_until_the_world_is_over(eyes: Eyes) -> None:
+def test_every_plan_gets_every_score_until_the_world_is_over(eyes: FeatureEncoder) -> None:
     found = watch(Fork, eyes, Case(range(2)))
     assert set(found.scores) == set(eyes.names)
     for values in found.scores.values():
@@ -187,22 +187,22 @@ def test_every_plan_gets_every_score_until_the_world_is_over(eyes: Eyes) -> None
     assert usual_length(found) > 0
 
 
-def test_only_what_was_asked_for_is_looked_at(eyes: Eyes) -> None:
-    few = Eyes(eyes.thinker, eyes.scorer, eyes.novelty, ("spread", "rnd"))
+def test_only_what_was_asked_for_is_looked_at(eyes: FeatureEncoder) -> None:
+    few = FeatureEncoder(eyes.plan_sampler, eyes.scorer, eyes.novelty, ("spread", "rnd"))
     assert list(watch(Fork, few, Case(range(2))).scores) == ["spread", "rnd"]
 
 
-def test_a_rollout_does_not_depend_on_those_beside_it(eyes: Eyes) -> None:
-    few = Eyes(eyes.thinker, eyes.scorer, eyes.novelty, ("energy",))
+def test_a_rollout_does_not_depend_on_those_beside_it(eyes: FeatureEncoder) -> None:
+    few = FeatureEncoder(eyes.plan_sampler, eyes.scorer, eyes.novelty, ("energy",))
     together, alone = (watch(Fork, few, Case(seeds)) for seeds in (range(4), range(2, 3)))
     assert together.lasted[2] == alone.lasted[0]
     assert together.scores["energy"][2] == pytest.approx(alone.scores["energy"][0], rel=1e-3, abs=1e-4, nan_ok=True)
 
 
-def test_a_forgotten_plan_is_no_tail(eyes: Eyes) -> None:
+def test_a_forgotten_plan_is_no_tail(eyes: FeatureEncoder) -> None:
     worlds = Fork()
     worlds.reset(range(2))
-    desk, rows = Desk(eyes.thinker, range(2)), np.arange(2)
+    desk, rows = Desk(eyes.plan_sampler, range(2)), np.arange(2)
     first = desk.plan(worlds.observe(), rows, 0, Effort())
     assert not first.tail.known.any()
     desk.forget(0)

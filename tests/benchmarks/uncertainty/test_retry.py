@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from benchmarks.policies.methods import METHODS, OURS
 from benchmarks.policies.train_policy import train
-from benchmarks.uncertainty.detectors import Eyes, Novelty
+from benchmarks.uncertainty.detectors import FeatureEncoder, Novelty
 from benchmarks.uncertainty.failures import Case
 from benchmarks.uncertainty.retry import RULES, compare, rate
 from benchmarks.uncertainty.triggers import Scheduled, oracle_times, random_times
@@ -17,7 +17,7 @@ from benchmarks.worlds.toys.toy_arena import ToyArena
 from benchmarks.worlds.toys.watched import watch
 from benchmarks.worlds.watched import Retried
 from ebt_recipes.retry.retry import Rule
-from ebt_recipes.uncertainty.monitor import Band, EnergyMonitor, MonitorRules
+from ebt_recipes.uncertainty.monitor import ConformalThreshold, EnergyMonitor, MonitorRules
 from ebt_recipes.uncertainty.scores import Scorer
 
 SEEDS = range(3)
@@ -31,14 +31,14 @@ class Short(PegInsert):
 
 
 @pytest.fixture(scope="module")
-def eyes() -> Eyes:
+def eyes() -> FeatureEncoder:
     """An untrained policy that is watched by its energy alone."""
     policies, _ = train(ToyArena(Short), METHODS[OURS].objective, 0, (1,), shown=10)
-    return Eyes(policies[1], Scorer(policies[1].model, None), Novelty(1), ("energy",))
+    return FeatureEncoder(policies[1], Scorer(policies[1].model, None), Novelty(1), ("energy",))
 
 
 def monitor(k: float = 1e9) -> EnergyMonitor:
-    return EnergyMonitor(Band((0.0,), (0.0,), (1.0,), k), MonitorRules(1, 0.5, 2))
+    return EnergyMonitor(ConformalThreshold((0.0,), (0.0,), (1.0,), k), MonitorRules(1, 0.5, 2))
 
 
 def scheduled(times_s: Sequence[Sequence[float]]) -> list[Scheduled]:
@@ -46,7 +46,7 @@ def scheduled(times_s: Sequence[Sequence[float]]) -> list[Scheduled]:
 
 
 def tried(
-    eyes: Eyes, times_s: Sequence[Sequence[float]], rule: Rule = "hold", retries: int = 2, go_on: bool = False
+    eyes: FeatureEncoder, times_s: Sequence[Sequence[float]], rule: Rule = "hold", retries: int = 2, go_on: bool = False
 ) -> Retried:
     rules = retry_rules(Short, rule, retries, go_on)
     return retry(Short, eyes, Case(SEEDS, usual=40), scheduled(times_s), rules)
@@ -71,7 +71,7 @@ def test_rescued_and_harmed_are_counted_episode_by_episode() -> None:
 def test_a_schedule_rises_with_the_first_plan_at_or_after_each_time() -> None:
     trigger = Scheduled(monitor(), [0.25, 0.9])
     trigger.restart(0.0)
-    rises = [trigger.update(0.1 * plan, 0.0).rise for plan in range(12)]
+    rises = [trigger.update(0.1 * plan, 0.0).alarm for plan in range(12)]
     assert [plan for plan, rise in enumerate(rises) if rise] == [3, 9]
 
 
@@ -94,7 +94,7 @@ def test_an_oracle_waits_for_what_was_done_and_leaves_successes_alone() -> None:
     assert times(INF, failed=True, lasted_s=1.0) == [0.8, 4.8]
 
 
-def test_without_a_rise_a_watched_rollout_is_the_bare_one(eyes: Eyes) -> None:
+def test_without_a_rise_a_watched_rollout_is_the_bare_one(eyes: FeatureEncoder) -> None:
     bare = watch(Short, eyes, Case(SEEDS))
     alone = tried(eyes, [()] * 3)
     assert (alone.lasted == bare.lasted).all()
@@ -102,7 +102,7 @@ def test_without_a_rise_a_watched_rollout_is_the_bare_one(eyes: Eyes) -> None:
     assert not alone.retries.any()
 
 
-def test_a_retry_changes_its_own_world_alone(eyes: Eyes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_changes_its_own_world_alone(eyes: FeatureEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     def path(times_s: Sequence[Sequence[float]]) -> NDArray[np.float32]:
         """[T, N, J] of a rollout with retries at these times."""
         seen: list[NDArray[np.float32]] = []
@@ -121,23 +121,23 @@ def test_a_retry_changes_its_own_world_alone(eyes: Eyes, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_rule_retries_as_often_as_it_is_told(eyes: Eyes, rule: Rule) -> None:
+def test_every_rule_retries_as_often_as_it_is_told(eyes: FeatureEncoder, rule: Rule) -> None:
     found = tried(eyes, [(0.5,), (), (0.3, 2.3)], rule)
     assert found.retries.tolist() == [1, 0, 2]
     assert not found.gave_up.any()
 
 
-def test_the_rise_after_the_last_retry_gives_up(eyes: Eyes) -> None:
+def test_the_rise_after_the_last_retry_gives_up(eyes: FeatureEncoder) -> None:
     found = tried(eyes, [(0.5, 1.5), (), ()], retries=1)
     assert found.retries.tolist() == [1, 0, 0]
     assert found.gave_up.tolist() == [True, False, False]
 
 
-def test_where_nobody_is_there_the_last_attempt_goes_on(eyes: Eyes) -> None:
+def test_where_nobody_is_there_the_last_attempt_goes_on(eyes: FeatureEncoder) -> None:
     found = tried(eyes, [(0.5, 1.5), (), ()], retries=1, go_on=True)
     assert found.retries.tolist() == [1, 0, 0]
     assert not found.gave_up.any()
 
 
-def test_no_retries_means_that_rises_change_nothing(eyes: Eyes) -> None:
+def test_no_retries_means_that_rises_change_nothing(eyes: FeatureEncoder) -> None:
     assert not tried(eyes, [(0.5,)] * 3, retries=0).retries.any()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.policies.methods import METHODS, OURS
-from benchmarks.uncertainty.detectors import Eyes, Novelty
+from benchmarks.uncertainty.detectors import FeatureEncoder, Novelty
 from benchmarks.uncertainty.failures import FAILURES, Case, Failure
 from benchmarks.uncertainty.triggers import Scheduled
 from benchmarks.worlds import twin_watched
@@ -20,7 +20,7 @@ from ebt_recipes.loop.recording import Limits
 from ebt_recipes.loop.rollouts import Trial
 from ebt_recipes.model.normalization import Spread, Statistics
 from ebt_recipes.objectives.build import build_model, build_objective
-from ebt_recipes.objectives.plan_sampler import Thinker
+from ebt_recipes.objectives.plan_sampler import PlanSampler
 from ebt_recipes.retry.retry import RetryRules
 from ebt_recipes.training.checkpoint import Contract, Run
 from ebt_recipes.uncertainty.monitor import EnergyMonitor
@@ -45,8 +45,8 @@ def trial() -> Trial:
     statistics = Statistics(told | {name: spread(7) for name in SEEN[TASK]}, spread(joints))
     model = build_model(recipe, (), joints, statistics).eval().requires_grad_(False)
     contract = Contract(spec.joints, {}, spec.rate_hz, SEEN[TASK], task=TASK, bench="twin_state", sim=True)
-    thinker = Thinker(model, build_objective(recipe.objective), recipe.act)
-    eyes = Eyes(thinker, Scorer(model, None), Novelty(1), ("energy", "spread"))
+    plan_sampler = PlanSampler(model, build_objective(recipe.objective), recipe.act)
+    eyes = FeatureEncoder(plan_sampler, Scorer(model, None), Novelty(1), ("energy", "spread"))
     run = Run(Path("untrained"), recipe, contract, statistics, model, step=0)
     return Trial("twin_state", Watching(run, eyes), Limits(2.0), task=TASK)
 

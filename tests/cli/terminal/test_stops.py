@@ -81,7 +81,7 @@ def test_a_stop_that_was_put_off_goes_to_whoever_handles_it_by_then(tmp_path: Pa
 
 def test_a_marked_function_is_gone_through_first() -> None:
     code = (
-        "from ebt_data.files.deferred_signals import uninterrupted\ndone = []\n@uninterrupted\ndef whole():\n"
+        "from ebt_data.files.deferred_signals import defer_signals\ndone = []\n@defer_signals\ndef whole():\n"
         " os.kill(os.getpid(), signal.SIGTERM); done.append(sum(range(10)))\n"
     )
     assert ran(f"{code}try:\n whole(); {WAIT}except KeyboardInterrupt: print('stopped', done)") == "stopped [45]"

@@ -7,7 +7,7 @@ import pytest
 from ebt_data.errors import DataError
 from ebt_data.step import Actor, Decision, Observation
 from ebt_hardware.bench.bench import Bench
-from ebt_recipes.loop.control_policies import Blindfolded, ReplayMean
+from ebt_recipes.loop.control_policies import CamerasMasked, ReplayMean
 
 
 class Onlooker:
@@ -26,7 +26,7 @@ class Onlooker:
 
 def test_a_blindfolded_agent_sees_black_but_feels_its_joints(twin: Bench) -> None:
     onlooker, truth = Onlooker(), twin.reset(1)
-    blind = Blindfolded(onlooker)
+    blind = CamerasMasked(onlooker)
     blind.reset(truth)
     blind.decide(truth)
     assert all(frame.image.any() for frame in truth.frames.values())

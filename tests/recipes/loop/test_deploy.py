@@ -19,11 +19,11 @@ from ebt_recipes.loop.deploy import DeployPlan, DeploySummary, deploy
 from ebt_recipes.loop.disturbance import Disturbance, DisturbanceRule, check_disturbance
 from ebt_recipes.loop.interval import wilson
 from ebt_recipes.loop.recording import Command, EpisodeResult, Hooks, Limits, judge_episode
-from ebt_recipes.loop.score_log import Listener
+from ebt_recipes.loop.score_log import ScoreLog
 from ebt_recipes.policy.energy_policy import EnergyPolicy
 from ebt_recipes.retry.retry import Retrying, RetryRules
 from ebt_recipes.training.checkpoint import Run
-from ebt_recipes.uncertainty.monitor import Band, EnergyMonitor
+from ebt_recipes.uncertainty.monitor import ConformalThreshold, EnergyMonitor
 
 STORY = ["rise", "hold", "back_off", "replan", "resume", "rise", "give_up"]
 META = EpisodeMeta(kind="rollout", task="pick_place", bench="twin", policy="untrained")
@@ -164,7 +164,7 @@ def test_an_agent_that_is_done_ends_the_rollout(twin: Bench, tmp_path: Path) -> 
 
 def test_a_retry_lies_in_one_file_with_all_its_events(twin: Bench, untrained: Run, tmp_path: Path) -> None:
     policy = EnergyPolicy(untrained, twin.spec)
-    hopeless = EnergyMonitor(Band((0.0,), (-1e6,), (1.0,), 0.0))  # everything is too high
+    hopeless = EnergyMonitor(ConformalThreshold((0.0,), (-1e6,), (1.0,), 0.0))  # everything is too high
     agent = Retrying(policy, hopeless, twin.spec, RetryRules(retries=1))
     with Recorder(tmp_path, twin.spec) as recorder:
         summary = deploy(twin, agent, recorder, META, DeployPlan((1,), Limits(20.0)))
@@ -180,11 +180,11 @@ def test_a_retry_lies_in_one_file_with_all_its_events(twin: Bench, untrained: Ru
 
 def test_a_listener_keeps_the_scores_of_successes_in_order(twin: Bench, untrained: Run, tmp_path: Path) -> None:
     policy = EnergyPolicy(untrained, twin.spec, score="energy+jump")
-    listener, saving = Listener(), on_tick(19, Command.SAVE)
-    hooks = Hooks(command=saving, on_step=listener.hear, report=listener.judge)
+    score_log, saving = ScoreLog(), on_tick(19, Command.SAVE)
+    hooks = Hooks(command=saving, on_step=score_log.record_step, report=score_log.end_episode)
     with Recorder(tmp_path, twin.spec) as recorder:
         deploy(twin, policy, recorder, META, DeployPlan((1, 2), Limits(1.0)), hooks)
-    (stream,) = listener.streams
+    (stream,) = score_log.streams
     assert stream.name == list_episodes(tmp_path)[0].name
     assert stream.times_s == pytest.approx((0.1, 0.3, 0.5, 0.7, 0.9))
     energies, jumps = zip(*stream.scores, strict=True)

@@ -7,19 +7,19 @@ import torch
 from ebt_recipes.model.energy import EnergyModel
 from ebt_recipes.model.normalization import Spread, Statistics
 from ebt_recipes.objectives.build import build_model, build_objective
-from ebt_recipes.objectives.plan_sampler import Effort, Tail, Thinker
+from ebt_recipes.objectives.plan_sampler import Effort, PlanSampler, Tail
 from ebt_recipes.recipe import parse_recipe
 
 JOINTS, HORIZON, WIDTH = 2, 4, 16
 
 
-def thinker(kind: str = "equilibrium_matching", **act: object) -> Thinker:
+def plan_sampler(kind: str = "equilibrium_matching", **act: object) -> PlanSampler:
     sections = {"objective": {"kind": kind}, "model": {"width": WIDTH, "layers": 1, "heads": 2}}
     recipe = parse_recipe({"name": "t", **sections, "act": {"horizon": HORIZON, "execute": 2, **act}}, "test")
     unit = Spread(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
     torch.manual_seed(0)
     model = build_model(recipe, (), JOINTS, Statistics({"position": unit}, unit))
-    return Thinker(model.eval().requires_grad_(False), build_objective(recipe.objective), recipe.act)
+    return PlanSampler(model.eval().requires_grad_(False), build_objective(recipe.objective), recipe.act)
 
 
 def contexts(rows: int) -> torch.Tensor:
@@ -47,7 +47,7 @@ def test_distance_is_taken_over_what_the_old_plan_still_says() -> None:
 
 
 def test_of_several_the_lowest_energy_is_taken() -> None:
-    one, best = thinker(), thinker(samples=16)
+    one, best = plan_sampler(), plan_sampler(samples=16)
     context = contexts(6)
     alone = one(context, None, Effort(), seeded()).energies[:, -1]
     chosen = best(context, None, Effort(), seeded()).energies[:, -1]
@@ -56,38 +56,38 @@ def test_of_several_the_lowest_energy_is_taken() -> None:
 
 def test_of_several_the_nearest_to_the_old_plan_is_taken_where_that_counts_more() -> None:
     old, context = tail(6), contexts(6)
-    free, near = (thinker(samples=16, closeness=weight)(context, old, Effort(), seeded()) for weight in (0.0, 1e6))
+    free, near = (plan_sampler(samples=16, closeness=weight)(context, old, Effort(), seeded()) for weight in (0.0, 1e6))
     assert (old.distance(near.x) <= old.distance(free.x)).all()
     assert (old.distance(near.x) < old.distance(free.x)).any()
 
 
 def test_a_policy_without_an_energy_is_given_the_same_choice() -> None:
     old, context = tail(4), contexts(4)
-    first = thinker("flow")(context, old, Effort(), seeded())
-    near = thinker("flow", samples=16, closeness=1.0)(context, old, Effort(), seeded())
+    first = plan_sampler("flow")(context, old, Effort(), seeded())
+    near = plan_sampler("flow", samples=16, closeness=1.0)(context, old, Effort(), seeded())
     assert old.distance(near.x).mean() < old.distance(first.x).mean()
 
 
 def test_a_warm_start_leads_back_to_the_old_plan() -> None:
     old, context = tail(8, size=3.0), contexts(8)
-    cold, warm = (thinker(warm_level=level)(context, old, Effort(steps=0), seeded()).x for level in (0.0, 0.9))
+    cold, warm = (plan_sampler(warm_level=level)(context, old, Effort(steps=0), seeded()).x for level in (0.0, 0.9))
     assert old.distance(warm).mean() < 0.1 * old.distance(cold).mean()
 
 
 @pytest.mark.parametrize(("below", "known", "kept"), [(1e9, 2, True), (1e9, 1, False), (0.0, 2, False)])
 def test_an_old_plan_at_rest_is_kept_if_it_lasts_until_the_next(below: float, known: int, kept: bool) -> None:
     old, context = tail(3, known), contexts(3)
-    found = thinker(keep_below=below)(context, old, Effort(), seeded())
+    found = plan_sampler(keep_below=below)(context, old, Effort(), seeded())
     assert torch.equal(found.x, old.x) is kept
     assert bool((found.slopes == 1).all()) is kept
 
 
 def test_rows_keep_or_renew_their_plans_each_by_itself() -> None:
     old, context = tail(40), contexts(40)
-    plain = thinker()
+    plain = plan_sampler()
     assert isinstance(plain.model, EnergyModel)
     slope = plain.model.gradient(context, old.x)[1].square().mean(dim=(1, 2)).sqrt()
     middle = float(slope.median())
-    found = thinker(keep_below=middle)(context, old, Effort(), seeded())
+    found = plan_sampler(keep_below=middle)(context, old, Effort(), seeded())
     same = (found.x == old.x).flatten(1).all(dim=1)
     assert torch.equal(same, slope < middle) and 0 < same.sum() < 40

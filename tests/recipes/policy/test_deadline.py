@@ -6,7 +6,7 @@ from ebt_hardware.bench.bench import Bench
 from ebt_recipes.objectives.plan_sampler import Effort
 from ebt_recipes.policy import plan_service
 from ebt_recipes.policy.deadline import Deadline
-from ebt_recipes.policy.plan_service import Descent
+from ebt_recipes.policy.plan_service import PlanService
 from ebt_recipes.policy.planner import Request
 from ebt_recipes.training.checkpoint import Run
 
@@ -43,7 +43,7 @@ def test_a_plan_takes_fewer_steps_rather_than_longer_but_for_one_after_a_retry(
     twin: Bench, untrained: Run, monkeypatch: pytest.MonkeyPatch, within_s: float, steps: list[int]
 ) -> None:
     """On a clock by which encoding takes 0.3 s, a step 1 s and judging 0.2 s."""
-    plan = Descent(untrained, twin.spec, within_s=within_s)
+    plan = PlanService(untrained, twin.spec, within_s=within_s)
     reading = iter([0.0, 0.3, 5.3, 5.5, *range(10, 20)])
     monkeypatch.setattr(plan_service, "time", SimpleNamespace(perf_counter=lambda: float(next(reading))))
     seen = twin.reset(1)

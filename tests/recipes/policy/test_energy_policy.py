@@ -10,10 +10,10 @@ from ebt_hardware.bench.bench import Bench
 from ebt_recipes.loop.loop import run_episode
 from ebt_recipes.objectives.plan_sampler import Effort
 from ebt_recipes.policy.energy_policy import EnergyPolicy
-from ebt_recipes.policy.plan_service import Descent
+from ebt_recipes.policy.plan_service import PlanService
 from ebt_recipes.policy.planner import Request
 from ebt_recipes.training.checkpoint import Run
-from ebt_recipes.uncertainty.scores import NEED_NORMAL, SCORES
+from ebt_recipes.uncertainty.scores import NEED_REFERENCE, SCORES
 
 LATENCY_TICKS = 2  # of the untrained run: 0.1 s at 20 Hz
 
@@ -80,25 +80,25 @@ def test_without_descent_a_chunk_is_noise(twin: Bench, untrained: Run) -> None:
 
 
 def test_descending_lowers_the_energy(twin: Bench, untrained: Run) -> None:
-    plan = Descent(untrained, twin.spec)(Request(twin.reset(1), seed=3, effort=Effort(steps=20)))
+    plan = PlanService(untrained, twin.spec)(Request(twin.reset(1), seed=3, effort=Effort(steps=20)))
     assert plan.energy < plan.trace[0]
 
 
 def test_the_best_of_several_is_no_worse_than_one(twin: Bench, untrained: Run) -> None:
-    descent, seen = Descent(untrained, twin.spec), twin.reset(1)
+    descent, seen = PlanService(untrained, twin.spec), twin.reset(1)
     one, best = (descent(Request(seen, seed=3, effort=Effort(samples=samples))) for samples in (1, 8))
     assert best.energy <= one.energy + 1e-4
 
 
 def test_thinking_harder_costs_more_latency(untrained: Run, twin_spec: BenchSpec) -> None:
-    descent = Descent(untrained, twin_spec)
+    descent = PlanService(untrained, twin_spec)
     assert descent.latency_s(Effort()) == pytest.approx(0.1)
     assert descent.latency_s(Effort(steps=6, samples=2)) == pytest.approx(0.4)
     assert descent.latency_s(Effort(steps=0)) == pytest.approx(0.1)
 
 
 def test_the_old_plan_is_scored_under_the_new_observation(twin: Bench, untrained: Run) -> None:
-    descent, seen = Descent(untrained, twin.spec, ("tail", "jump")), twin.reset(1)
+    descent, seen = PlanService(untrained, twin.spec, ("tail", "jump")), twin.reset(1)
     before = descent(Request(seen, seed=3))
     after = descent(Request(seen, seed=4, previous=before))
     # Nothing has moved and no time has passed: the old plan costs what it cost.
@@ -128,7 +128,7 @@ def test_a_thread_plans_live(twin: Bench, untrained: Run) -> None:
     policy.close()
 
 
-@pytest.mark.parametrize("score", [name for name in SCORES if name not in NEED_NORMAL])
+@pytest.mark.parametrize("score", [name for name in SCORES if name not in NEED_REFERENCE])
 def test_every_score_gives_a_number_for_every_plan(twin: Bench, untrained: Run, score: str) -> None:
     made = decisions(twin, EnergyPolicy(untrained, twin.spec, score=score), 20)
     assert all(np.isfinite(decision.score) for decision in made if decision.trace)

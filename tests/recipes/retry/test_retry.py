@@ -12,7 +12,7 @@ from ebt_recipes.loop.loop import run_episode
 from ebt_recipes.objectives.plan_sampler import Effort
 from ebt_recipes.retry.back_off import BackOffRules
 from ebt_recipes.retry.retry import Retrying, RetryRules
-from ebt_recipes.uncertainty.monitor import Band, EnergyMonitor, MonitorRules
+from ebt_recipes.uncertainty.monitor import ConformalThreshold, EnergyMonitor, MonitorRules
 
 SPEC = BenchSpec("bench", ("shoulder", "gripper"), {}, 20.0, sim=True, lockstep=True)
 FAR = 0.8  # rad, where the policy wants to go
@@ -47,7 +47,7 @@ class Mover:
 
 
 def watcher(trusted: bool = True) -> EnergyMonitor:
-    return EnergyMonitor(Band((0.0,), (0.0,), (1.0,), 1.0), MonitorRules(1, 0.5, 2), trusted)
+    return EnergyMonitor(ConformalThreshold((0.0,), (0.0,), (1.0,), 1.0), MonitorRules(1, 0.5, 2), trusted)
 
 
 def observed(tick: int, position: Joints) -> Observation:

@@ -90,7 +90,7 @@ class Oracle:
         self.begun.append((round(time_s - kept_s, 6), again))
 
     def update(self, time_s: float, *scores: float) -> Reading:
-        return Reading(nan, nan, self.margin, self.rise)
+        return Reading(nan, nan, self.margin, self.alarm)
 
 
 class Rig:
@@ -109,7 +109,7 @@ class Rig:
         return Observation(self.now_s, self.now_s, position, still, still, {})
 
     def tick(self, event: str = "nothing") -> Decision:
-        self.policy.fresh, self.oracle.rise = event in ("plan", "rise"), event == "rise"
+        self.policy.fresh, self.oracle.alarm = event in ("plan", "rise"), event == "rise"
         self.vetoed = event == "veto"
         if event == "late":
             self.now_s += self.rules.longest_s

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ebt_data.errors import DataError, MisuseError
 from ebt_recipes.uncertainty.conformal import Calibration, Stream, calibrate, needed
-from ebt_recipes.uncertainty.monitor import Band
+from ebt_recipes.uncertainty.monitor import ConformalThreshold
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]  # n -> scores [n, 30]
 TIMES_S = 0.4 * np.arange(30)
@@ -57,7 +57,7 @@ def alarms(calibration: Calibration, streams: list[Stream]) -> float:
         monitor = calibration.monitor()
         monitor.restart(0.0)
         plans = np.reshape(stream.scores, (len(stream.times_s), -1)).tolist()
-        called += any([monitor.update(t, *plan).rise for t, plan in zip(stream.times_s, plans, strict=True)])
+        called += any([monitor.update(t, *plan).alarm for t, plan in zip(stream.times_s, plans, strict=True)])
     return called / len(streams)
 
 
@@ -173,12 +173,14 @@ def test_several_scores_survive_their_file(tmp_path: Path) -> None:
     calibration = calibrate(streams, score="energy+tail")
     calibration.save(tmp_path / "calibration.json")
     assert Calibration.load(tmp_path / "calibration.json") == calibration
-    assert [len(band.mean) for band in calibration.bands] == [len(calibration.times_s)] * 2
+    assert [len(band.mean) for band in calibration.thresholds] == [len(calibration.times_s)] * 2
 
 
 def test_a_file_from_before_there_were_several_scores_still_loads() -> None:
     calibration, old = Calibration.load(OLD), json.loads(OLD.read_text())
-    assert calibration.bands == (Band(tuple(old["times_s"]), tuple(old["mean"]), tuple(old["sd"]), old["k"]),)
+    assert calibration.thresholds == (
+        ConformalThreshold(tuple(old["times_s"]), tuple(old["mean"]), tuple(old["sd"]), old["k"]),
+    )
     assert calibration.monitor().trusted
 
 
@@ -203,7 +205,7 @@ def test_an_attempt_that_takes_longer_than_successes_do_is_told_by_the_clock(sco
         monitor.restart(100.0, again, kept_s)
         plans = [(100.0 + 0.2 * plan, 0.0) for plan in range(25)]
         rises = [
-            plan for plan, (time_s, value) in enumerate(plans) if monitor.update(time_s, *[value] * len(parts)).rise
+            plan for plan, (time_s, value) in enumerate(plans) if monitor.update(time_s, *[value] * len(parts)).alarm
         ]
         assert len(rises) == 1 and 14 <= rises[0] <= 18
 

@@ -2,16 +2,16 @@ from math import inf, isnan, nan
 
 import pytest
 
-from ebt_recipes.uncertainty.monitor import Band, EnergyMonitor, MonitorRules, smooth
+from ebt_recipes.uncertainty.monitor import ConformalThreshold, EnergyMonitor, MonitorRules, smooth
 
-FLAT = Band((0.0,), (0.0,), (1.0,), 2.0)  # threshold 2 at all times
+FLAT = ConformalThreshold((0.0,), (0.0,), (1.0,), 2.0)  # threshold 2 at all times
 
 
 def rises(monitor: EnergyMonitor, scores: list[float]) -> list[bool]:
-    return [monitor.update(float(t), score).rise for t, score in enumerate(scores)]
+    return [monitor.update(float(t), score).alarm for t, score in enumerate(scores)]
 
 
-def watching(band: Band | None = FLAT, window: int = 1, refractory: int = 0) -> EnergyMonitor:
+def watching(band: ConformalThreshold | None = FLAT, window: int = 1, refractory: int = 0) -> EnergyMonitor:
     monitor = EnergyMonitor(band, MonitorRules(window=window, hysteresis=0.5, refractory=refractory))
     monitor.restart(0.0)
     return monitor
@@ -52,7 +52,7 @@ def test_the_first_attempt_has_no_refractory_period() -> None:
 
 
 def test_a_restart_forgets_the_window_and_begins_the_band_anew() -> None:
-    band = Band((0.0, 10.0), (0.0, 100.0), (1.0, 1.0), 1.0)
+    band = ConformalThreshold((0.0, 10.0), (0.0, 100.0), (1.0, 1.0), 1.0)
     monitor = watching(band, window=2)
     monitor.update(10.0, 100.0)
     monitor.restart(10.0, again=True)
@@ -61,7 +61,7 @@ def test_a_restart_forgets_the_window_and_begins_the_band_anew() -> None:
 
 
 def test_the_threshold_runs_between_its_points_and_lasts_beyond_them() -> None:
-    band = Band((1.0, 3.0), (0.0, 4.0), (1.0, 2.0), 2.0)
+    band = ConformalThreshold((1.0, 3.0), (0.0, 4.0), (1.0, 2.0), 2.0)
     assert [band.threshold(t) for t in (0.0, 1.0, 2.0, 3.0, 99.0)] == [2.0, 2.0, 5.0, 8.0, 8.0]
 
 
@@ -73,7 +73,7 @@ def test_a_score_that_is_no_number_counts_as_risen(score: float) -> None:
 def test_without_a_band_nothing_rises() -> None:
     monitor = watching(None)
     reading = monitor.update(0.0, 1e9)
-    assert not reading.rise
+    assert not reading.alarm
     assert isnan(reading.threshold)
 
 
@@ -83,16 +83,16 @@ def test_smoothing_is_what_the_monitor_does() -> None:
     assert smooth(scores, 3) == pytest.approx([monitor.update(t, score).score for t, score in enumerate(scores)])
 
 
-SLOPE = Band((0.0, 10.0), (100.0, 200.0), (10.0, 10.0), 2.0)  # threshold 120 at first
+SLOPE = ConformalThreshold((0.0, 10.0), (100.0, 200.0), (10.0, 10.0), 2.0)  # threshold 120 at first
 
 
 def test_of_several_scores_the_largest_exceedance_counts() -> None:
     monitor = EnergyMonitor([FLAT, SLOPE], MonitorRules(window=1, refractory=0))
     monitor.restart(0.0)
     calm, first, second = (monitor.update(0.0, *scores) for scores in ((1.0, 105.0), (1.0, 125.0), (3.0, 100.0)))
-    assert (calm.score, calm.threshold, calm.margin, calm.rise) == (1.0, 2.0, -1.0, False)
-    assert (first.score, first.threshold, first.margin, first.rise) == (2.5, 2.0, 0.5, True)
-    assert (second.score, second.rise) == (3.0, False)
+    assert (calm.score, calm.threshold, calm.margin, calm.alarm) == (1.0, 2.0, -1.0, False)
+    assert (first.score, first.threshold, first.margin, first.alarm) == (2.5, 2.0, 0.5, True)
+    assert (second.score, second.alarm) == (3.0, False)
 
 
 def test_every_score_is_smoothed_and_banded_on_its_own() -> None:
@@ -104,7 +104,7 @@ def test_every_score_is_smoothed_and_banded_on_its_own() -> None:
 
 @pytest.mark.parametrize("scores", [(nan, 100.0), (0.0, inf)])
 def test_one_score_of_several_that_is_no_number_counts_as_risen(scores: tuple[float, float]) -> None:
-    assert EnergyMonitor([FLAT, SLOPE]).update(0.0, *scores).rise
+    assert EnergyMonitor([FLAT, SLOPE]).update(0.0, *scores).alarm
 
 
 def test_one_band_in_a_list_reads_in_its_own_units() -> None:

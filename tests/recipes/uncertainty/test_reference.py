@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from ebt_recipes.uncertainty.reference import Normal
+from ebt_recipes.uncertainty.reference import Reference
 
 FEATURES, WIDTH = 3, 4
 
 
 @pytest.fixture(scope="module")
-def normal() -> Normal:
+def reference() -> Reference:
     """Energies that are 5 * f0 with a spread of .1 where f1 < 0 and 1 where not; hidden states of unequal spread."""
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(3000, FEATURES, generator=generator)
@@ -18,40 +18,40 @@ def normal() -> Normal:
     hidden = torch.randn(3000, WIDTH, generator=generator) * torch.tensor([1.0, 10.0, 0.1, 1.0])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        learnt = Normal(FEATURES, WIDTH, memories=500)
+        learnt = Reference(FEATURES, WIDTH, memories=500)
         learnt.learn(features, energy, hidden)
     return learnt
 
 
-def test_an_offset_that_the_observation_explains_is_taken_out(normal: Normal) -> None:
+def test_an_offset_that_the_observation_explains_is_taken_out(reference: Reference) -> None:
     features = torch.tensor([[-1.5, 0.0, 0.0], [0.0, 0.0, 0.0], [1.5, 0.0, 0.0]])
-    usual = normal.excess(features, 5 * features[:, 0])
+    usual = reference.excess(features, 5 * features[:, 0])
     assert usual.abs().max() < 1.5
-    high = normal.excess(features, 5 * features[:, 0] + 10.0)
+    high = reference.excess(features, 5 * features[:, 0] + 10.0)
     assert high.min() > 5
 
 
-def test_what_is_usually_steady_may_rise_less(normal: Normal) -> None:
+def test_what_is_usually_steady_may_rise_less(reference: Reference) -> None:
     features = torch.tensor([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]])
-    steady, restless = normal.excess(features, torch.tensor([1.0, 1.0]))
+    steady, restless = reference.excess(features, torch.tensor([1.0, 1.0]))
     assert steady > 2.5 * restless > 0
 
 
-def test_strangeness_is_measured_in_each_directions_own_spread(normal: Normal) -> None:
+def test_strangeness_is_measured_in_each_directions_own_spread(reference: Reference) -> None:
     offsets = torch.tensor([[0.0, 20.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
-    wide, plain, none = normal.strangeness(normal.hidden_mean + offsets)
+    wide, plain, none = reference.strangeness(reference.hidden_mean + offsets)
     torch.testing.assert_close(wide, plain, rtol=0.1, atol=0.05)
     assert none < 0.01 and 0.8 < plain < 1.2  # two spreads of one in four directions
 
 
-def test_a_demonstrated_observation_has_a_near_neighbour_and_a_foreign_one_has_not(normal: Normal) -> None:
-    shown = normal.memories[:5] * normal.feature_std + normal.feature_mean
-    assert normal.distance(shown).max() < 1e-2
-    assert normal.distance(shown + 20.0).min() > 5
+def test_a_demonstrated_observation_has_a_near_neighbour_and_a_foreign_one_has_not(reference: Reference) -> None:
+    shown = reference.memories[:5] * reference.feature_std + reference.feature_mean
+    assert reference.distance(shown).max() < 1e-2
+    assert reference.distance(shown + 20.0).min() > 5
 
 
-def test_it_is_kept_as_plain_tensors(normal: Normal) -> None:
-    again = Normal(FEATURES, WIDTH, memories=500)
-    again.load_state_dict(normal.state_dict())
+def test_it_is_kept_as_plain_tensors(reference: Reference) -> None:
+    again = Reference(FEATURES, WIDTH, memories=500)
+    again.load_state_dict(reference.state_dict())
     features = torch.randn(4, FEATURES)
-    torch.testing.assert_close(again.excess(features, torch.ones(4)), normal.excess(features, torch.ones(4)))
+    torch.testing.assert_close(again.excess(features, torch.ones(4)), reference.excess(features, torch.ones(4)))
