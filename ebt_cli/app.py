@@ -41,9 +41,9 @@ for verb in (*loop, label.label, convert.convert, demo.demo, doctor.doctor, twin
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from ebt_data.versions import installed_version
 
-        typer.echo(version("ebt"))
+        typer.echo(installed_version("ebt"))
         raise typer.Exit
 
 

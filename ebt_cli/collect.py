@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebt_cli.terminal.completion import DAY_S, EPISODES, LAST_SEED, LONGEST, MOST_HZ, complete_bench, task_option
+from ebt_cli.terminal.completion import (
+    DAY_S,
+    EPISODES,
+    LAST_SEED,
+    LONGEST,
+    MOST_EPISODES,
+    MOST_HZ,
+    check_seeds,
+    complete_bench,
+    task_option,
+)
 from ebt_cli.terminal.console import Stopped, bell, near, result_table, say
 from ebt_cli.terminal.folder_lock import claim
 from ebt_data.errors import MisuseError
@@ -23,7 +33,7 @@ SCRIPTED = "scripted"
 
 
 class Operator(StrEnum):
-    """Who shows how it is done."""
+    """How the operator moves the arm."""
 
     LEADER = "leader"
     KEYBOARD = "keyboard"
@@ -33,36 +43,38 @@ def collect(
     bench: Annotated[str, typer.Option(help="Bench file, by name or path.", autocompletion=complete_bench)] = "twin",
     task: Annotated[str | None, task_option("the bench file's")] = None,
     operator: Annotated[
-        Operator, typer.Option(help="Who demonstrates. On the twin a script moves the leader arm.")
+        Operator, typer.Option(help="Leader arm or keyboard. On the twin a script moves the leader arm.")
     ] = Operator.LEADER,
     episodes: Annotated[
-        int, typer.Option("--episodes", "-n", min=1, help="Good demonstrations that the folder shall hold.")
+        int,
+        typer.Option(
+            "--episodes", "-n", min=1, max=MOST_EPISODES, help="Successful demonstrations to reach in the folder."
+        ),
     ] = 30,
-    out: Annotated[Path, typer.Option(help="Folder of the dataset; an unfinished one is continued.")] = EPISODES,
-    seed: Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Of the first scene, where a twin lays it out.")] = 0,
+    out: Annotated[Path, typer.Option(help="Dataset folder; an unfinished one is continued.")] = EPISODES,
+    seed: Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Seed of the first scene on the twin.")] = 0,
     seconds: Annotated[
         float | None, typer.Option(min=1, max=DAY_S, help="Longest demonstration.", show_default=LONGEST)
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=1, max=MOST_HZ, help="Ticks a second, instead of the bench file's.")
+        float | None, typer.Option(min=1, max=MOST_HZ, help="Control rate in Hz, instead of the bench file's.")
     ] = None,
     lossless: Annotated[
         bool,
-        typer.Option(
-            "--lossless", help="Keep every pixel as it came (QOI): a camera's pictures take several times the room."
-        ),
+        typer.Option("--lossless", help="Store images without loss (QOI): several times the disk space of JPEG."),
     ] = False,
 ) -> None:
-    """Record demonstrations until the folder holds enough good ones.
+    """Record demonstrations until the folder holds enough successful ones.
 
-    Keys while it runs: s save, d drop, r redo, b the one before as well, p pause or go on, n note, m mark, q stop.
-    What is thrown away lies in .trash.
+    Keys while it runs: s save, d discard, r redo, b redo the previous one too, p pause or resume, n note, m mark, q stop.
+    Discarded episodes are moved to .trash.
     Example: ebt collect --bench twin -n 30
     """
     from ebt_hardware.config.benches import load_bench
     from ebt_recipes.loop.collect import CollectPlan
     from ebt_recipes.loop.recording import Limits
 
+    check_seeds(seed, episodes)
     table = load_bench(bench) if task is None else load_bench(bench).with_task(task)
     if rate is not None:
         table = table.model_copy(update={"rate_hz": rate})
@@ -70,21 +82,21 @@ def collect(
     try:
         done = record(table, operator, out, plan, lossless=lossless)
     except KeyboardInterrupt as stop:
-        raise Stopped(f"what was recorded is kept in {out}: the same command goes on") from stop
+        raise Stopped(f"recorded episodes are kept in {out}; the same command continues") from stop
     result_table(("episode",), ([near(path)] for path in done.kept))
-    say(f"{done.had + len(done.kept)} of {episodes} demonstrations in {out}; {done.discarded} thrown away")
+    say(f"{done.had + len(done.kept)} of {episodes} demonstrations in {out}; {done.discarded} discarded")
     if done.stopped:
-        say("stopped before the target; the same command goes on", "yellow")
+        say("stopped before the target; the same command continues", "yellow")
 
 
 def record(
     table: "TwinBench | DynamixelBench", operator: Operator, out: Path, plan: "CollectPlan", *, lossless: bool = False
 ) -> "CollectSummary":
-    """The collect screen and the operator's keys around the procedure."""
+    """The collect screen and the operator's keys around `ebt_recipes.loop.collect`."""
     from ebt_cli.reports.demonstrations import advice
     from ebt_cli.screens.collect_screen import CollectView, scales
     from ebt_cli.screens.live import Painter
-    from ebt_cli.session import Desk, hooks, repair_first, say_stand_ins, versions
+    from ebt_cli.session import OperatorKeys, hooks, repair_first, say_stand_ins, versions
     from ebt_data.files.atomic_files import RESERVE_BYTES, make_ready
     from ebt_data.layout.codec import QUALITY
     from ebt_data.meta import EpisodeMeta
@@ -96,7 +108,7 @@ def record(
     spec = table.spec
     if operator is Operator.KEYBOARD and spec.lockstep:
         raise MisuseError(
-            f"the twin {spec.name} runs in lock-step, many times as fast as a hand on the keyboard",
+            f"the twin {spec.name} runs in lock-step, many times faster than real time, so keys cannot drive it",
             hint="ebt collect --bench twin_live --operator keyboard",
         )
     make_ready(out, RESERVE_BYTES / 1e6, "recording")
@@ -104,7 +116,7 @@ def record(
     say_stand_ins(spec)
     who = SCRIPTED if operator is Operator.LEADER and spec.sim else str(operator)
     meta = EpisodeMeta("demo", spec.task, operator=who, bench=spec.name, versions=versions())
-    # Two would lay out the same scenes, and overshoot the target.
+    # Two processes would record the same scenes and exceed the target.
     with claim(out, "ebt collect"), TerminalKeys() as keys:
         view = CollectView("ebt collect", spec, keys.active, scales(table))
         with (
@@ -120,9 +132,9 @@ def record(
                 view.attend(lambda: keys.line)
             if isinstance(agent, KeyboardArm):
                 view.steer(lambda: agent.chosen)
-            desk = Desk(keys.poll, back=True, pen=keys if attended else None)
-            obeyed = hooks(view, painter, desk, attended, advise=advice)
-            return procedure(bench, agent, recorder, out, meta, plan, obeyed)
+            operator_keys = OperatorKeys(keys.poll, back=True, line_editor=keys if attended else None)
+            session_hooks = hooks(view, painter, operator_keys, attended, advise=advice)
+            return procedure(bench, agent, recorder, out, meta, plan, session_hooks)
 
 
 def _agent(operator: Operator, table: "TwinBench | DynamixelBench", opened: "Bench", keys: "TerminalKeys") -> "Agent":

@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,7 @@ import typer
 
 from ebt_cli.terminal.console import result_json, result_table, say
 from ebt_data.errors import TaskFailed
+from ebt_data.versions import installed_version
 
 PACKAGES = ("ebt", "torch", "mujoco", "h5py", "numpy", "dynamixel-sdk", "pyrealsense2")
 LEAST_DISK_GB = 2.0
@@ -70,9 +70,10 @@ def _release(name: str) -> None:
 def _packages() -> Iterator[Finding]:
     yield Finding("python", OK, sys.version.split()[0])
     for name in PACKAGES:
-        try:
-            yield Finding(name, OK, version(name))
-        except PackageNotFoundError:
+        found = installed_version(name)
+        if found is not None:
+            yield Finding(name, OK, found)
+        else:
             # The one that has no wheel everywhere: Apple and ARM machines do without.
             state = NOTE if name == "pyrealsense2" else FAULT
             yield Finding(name, state, "not installed", f"pip install {name}")

@@ -1,13 +1,13 @@
-"""What collect and deploy have in common: the operator's keys, what is said of each episode, and what is stamped on it."""
+"""What collect and deploy share: the operator's keys, the line printed per episode, and the versions stored in it."""
 
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ebt_cli.terminal.console import bell, say
 from ebt_data.step import Event
+from ebt_data.versions import installed_version
 
 if TYPE_CHECKING:
     from ebt_cli.screens.collect_screen import BenchView
@@ -18,22 +18,17 @@ if TYPE_CHECKING:
 
 STAMPED = ("ebt", "torch", "mujoco", "numpy", "h5py", "dynamixel-sdk", "pyrealsense2")
 RINGING = ("hold", "give_up")
-"""Events that somebody who looks at the arm must hear of."""
+"""Events that ring the bell, since operators look at the arm and not at the screen."""
 
 
 def versions() -> dict[str, str]:
     """Version by package, of those that are installed."""
-    found = {}
-    for name in STAMPED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {name: installed_version(name) for name in STAMPED}
+    return {name: version for name, version in found.items() if version is not None}
 
 
 def repair_first(folder: Path) -> None:
-    """Mend what an earlier, killed session left in the folder, and say so."""
+    """Repair what an earlier, killed session left in the folder, and print what was done."""
     from ebt_data.recording.repair import repair
 
     if folder.is_dir():
@@ -42,7 +37,7 @@ def repair_first(folder: Path) -> None:
 
 
 def say_stand_ins(spec: "BenchSpec") -> None:
-    """Say, once, what stands in for a part of the twin that this machine lacks."""
+    """Print, once, which fallback replaces a part of the twin that this machine lacks."""
     if not (spec.sim and spec.cameras):
         return
     from ebt_hardware.twin.render.lockstep_cameras import NO_REALSENSE, has_realsense
@@ -59,28 +54,30 @@ def _say_once(text: str) -> None:
     say(text, "yellow")
 
 
-class Pen(Protocol):
-    """Takes a line from the keyboard, while the loop goes on."""
+class LineEditor(Protocol):
+    """Reads a line from the keyboard while the loop continues."""
 
     def write(self) -> None: ...
 
     def written(self) -> str | None: ...
 
 
-class Desk:
-    """What the operator's keys mean: commands while an episode runs, and any key at all against a retry.
+class OperatorKeys:
+    """Maps the operator's keys to commands while an episode runs; any key vetoes a retry.
 
-    A key is heard by whoever asks first; one that is no command counts against a retry for one tick, so that a key
-    pressed between the two questions is not lost, and an old one vetoes nothing.
+    Each key is consumed once. A key that is no command vetoes a retry for one tick, so that a key pressed between two
+    polls is not lost and an old one vetoes nothing.
     """
 
-    def __init__(self, poll: Callable[[], str | None], *, back: bool = False, pen: "Pen | None" = None) -> None:
-        """`back`: b takes the episode before back, too. `pen`: p pauses, and n also writes a note with it."""
+    def __init__(
+        self, poll: Callable[[], str | None], *, back: bool = False, line_editor: "LineEditor | None" = None
+    ) -> None:
+        """`back`: b also redoes the previous episode. `line_editor`: p pauses, and n pauses and reads a note."""
         self._poll = poll
         self._back = back
-        self._pen = pen
+        self._line_editor = line_editor
         self._stray = False
-        self._said: list[Event] = []
+        self._marks: list[Event] = []
 
     def command(self) -> "Command":
         from ebt_recipes.loop.recording import Command
@@ -89,23 +86,23 @@ class Desk:
         keys = {"s": Command.SAVE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.STOP}
         if self._back:
             keys["b"] = Command.BACK
-        if self._pen is not None:
+        if self._line_editor is not None:
             keys |= {"p": Command.PAUSE, "n": Command.NOTE}
-            if note := self._pen.written():
-                self._said.append(Event("note", note))
+            if note := self._line_editor.written():
+                self._marks.append(Event("note", note))
         if key == "m":
-            self._said.append(Event("mark", "by the operator"))
+            self._marks.append(Event("mark", "by the operator"))
         command = keys.get(key or "", Command.NONE)
-        if command is Command.NOTE and self._pen is not None:
-            self._pen.write()
-        # A mark ends nothing, so that it counts against a retry like any other key.
+        if command is Command.NOTE and self._line_editor is not None:
+            self._line_editor.write()
+        # A mark ends nothing, so it vetoes a retry like any other key.
         self._stray = key is not None and command is Command.NONE
         return command
 
     def said(self) -> "tuple[Event, ...]":
-        """Marks and notes since this was last asked."""
-        said, self._said = tuple(self._said), []
-        return said
+        """Marks and notes since the last call."""
+        marks, self._marks = tuple(self._marks), []
+        return marks
 
     def veto(self) -> bool:
         """True where a key was pressed since the tick before."""
@@ -115,14 +112,14 @@ class Desk:
 def hooks(
     view: "BenchView",
     painter: "Painter",
-    desk: Desk,
+    keys: OperatorKeys,
     attended: bool = True,
     advise: "Callable[[Path], tuple[Grade, str]] | None" = None,
 ) -> "Hooks":
-    """Feed the screen, obey the keys, and ring for start, saved, redo, retry and fault.
+    """Feed the screen, apply the keys, and ring for start, saved, redo, retry and fault.
 
-    Where nobody attends, as when a script demonstrates, only what was not kept is said, and what should not have been.
-    `advise` judges what was just saved.
+    Without an operator (`attended` is false, as for the scripted one) only episodes that were not kept, or that `advise`
+    grades as bad, are printed. `advise` grades an episode that was just saved.
     """
     from ebt_recipes.loop.recording import Hooks
 
@@ -137,10 +134,10 @@ def hooks(
     def settled() -> None:
         for path in [path for path in unjudged if path.exists()]:
             unjudged.remove(path)
-            assert advise is not None, "only what is to be judged is kept for it"
+            assert advise is not None, "an episode waits here only to be graded"
             grade, advice = advise(path)
             if attended or grade > 1:
-                painter.note(f"{path.name}  is on the disk  {advice}", "yellow" if grade else "")
+                painter.note(f"{path.name}  is on disk  {advice}", "yellow" if grade else "")
 
     def report(result: "EpisodeResult") -> None:
         view.report(result)
@@ -149,15 +146,15 @@ def hooks(
         if advise is not None and result.path is not None:
             if result.path.exists():
                 grade, advice = advise(result.path)
-            else:  # a long one: it is on its way to the disk beside the next
+            else:  # a long episode is still being sealed while the next one runs
                 unjudged.append(result.path)
-                advice = "on its way to the disk"
+                advice = "being written to disk"
         if attended or result.path is None or grade > 1:
-            told = f"{sentence(result)}  {advice}".rstrip()
-            painter.note(told, "yellow" if grade or result.path is None else "")
+            line = f"{sentence(result)}  {advice}".rstrip()
+            painter.note(line, "yellow" if grade or result.path is None else "")
             bell()
 
-    return Hooks(watch=watch, report=report, settled=settled, command=desk.command, said=desk.said)
+    return Hooks(watch=watch, report=report, settled=settled, command=keys.command, said=keys.said)
 
 
 def sentence(result: "EpisodeResult") -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebt_cli.terminal.completion import EPISODES, RUNS, complete_recipe
+from ebt_cli.terminal.completion import EPISODES, MOST_MINUTES, RUNS, complete_recipe
 from ebt_cli.terminal.console import Stopped, bell, result_table, say
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder of the run.", show_default=f"{RUNS}/RECIPE")] = None,
     time_limit: Annotated[
         float | None,
-        typer.Option(metavar="MINUTES", min=0.05, help="Stop after so long, instead of the recipe's limit."),
+        typer.Option(
+            metavar="MINUTES", min=0.05, max=MOST_MINUTES, help="Stop after so long, instead of the recipe's limit."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
 ) -> None:

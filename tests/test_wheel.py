@@ -23,8 +23,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
 
 def test_the_wheel_holds_four_packages_and_the_licence(wheel: ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert tops == {*PACKAGES, "ebt-0.1.0.dist-info"}
-    assert "ebt-0.1.0.dist-info/licenses/LICENSE" in wheel.namelist()
+    assert tops == {*PACKAGES, "ebt_policy-0.1.0.dist-info"}
+    assert "ebt_policy-0.1.0.dist-info/licenses/LICENSE" in wheel.namelist()
     assert all(f"{package}/py.typed" in wheel.namelist() for package in PACKAGES)
 
 
@@ -53,4 +53,4 @@ def test_the_wheel_works_outside_the_checkout(wheel: ZipFile, tmp_path: Path) ->
 def test_no_other_package_claims_our_names() -> None:
     # An editable install claims none; another project's would be seen either way.
     claimed = packages_distributions()
-    assert {name for package in PACKAGES for name in claimed.get(package, [])} <= {"ebt"}
+    assert {name for package in PACKAGES for name in claimed.get(package, [])} <= {"ebt-policy"}

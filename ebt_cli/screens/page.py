@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 MARKS = {Grade.GOOD: "✓", Grade.DOUBTFUL: "?", Grade.BAD: "✗"}
 STYLES = {Grade.GOOD: "bold green", Grade.DOUBTFUL: "bold yellow", Grade.BAD: "bold red"}
 LABEL = 12  # columns
+MOST_VALUES = 12
+"""Of a list in one cell; a longer one, such as a training curve, is shown by its number of values and its ends."""
 
 
 def show(report: Report, json: bool) -> None:
@@ -94,5 +96,7 @@ def _word(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
+        if len(value) > MOST_VALUES:
+            return f"{len(value)} values from {value[0]} to {value[-1]}; all of them with --json"
         return " ".join(map(str, value)) or "-"
     return str(value)

@@ -1,4 +1,4 @@
-"""Completion: names of benches, recipes, episodes and runs, as the shell asks for them."""
+"""Options that several verbs share, their limits, and shell completion of benches, recipes, episodes and runs."""
 
 from pathlib import Path
 from typing import Any
@@ -7,9 +7,28 @@ import typer
 
 RUNS, EPISODES, ROLLOUTS = Path("data/runs"), Path("data/episodes"), Path("data/episodes/rollouts")
 LONGEST = "the task's; 30 on real arms"
-"""Said where nobody asks for a time."""
+"""Shown in `--help` as the default of `--seconds`."""
 DAY_S, MOST_HZ, LAST_SEED = 86_400, 1_000, 2**63 - 1
-"""The largest of what can be asked for: no episode lasts longer, no bus is faster, and a file keeps no more."""
+"""Upper limits of options: of an episode, of the control rate (no bus is faster), and of a seed (int64 in the file)."""
+MOST_EPISODES, MOST_RETRIES = 100_000, 1_000
+"""Upper limits of counts: 100 000 episodes take a month of lock-step time, and their names still have few digits."""
+MOST_MINUTES = 60 * 24 * 31
+"""Upper limit of a training's time."""
+
+
+def check_seeds(first: int, count: int) -> None:
+    """Refuse a range of seeds that ends beyond what a file can hold.
+
+    Raises:
+        MisuseError: `first + count - 1` is larger than LAST_SEED.
+    """
+    if first > LAST_SEED - count + 1:
+        from ebt_data.errors import MisuseError
+
+        raise MisuseError(
+            f"seeds {first} to {first + count - 1} end beyond the largest, {LAST_SEED}",
+            hint=f"--seed {LAST_SEED - count + 1} or less",
+        )
 
 
 def complete_bench(incomplete: str) -> list[str]:
@@ -25,11 +44,11 @@ def complete_task(incomplete: str) -> list[str]:
 
 
 def task_option(default: str) -> Any:
-    """The option `--task` of a verb; `default` says what is done without it."""
+    """The option `--task` of a verb; `default` describes the value that applies without it."""
     return typer.Option(
         "--task",
         metavar="NAME|FILE:CLASS",
-        help="What is done: on the twin a task, or a file of your own, which is run; on real arms any words.",
+        help="The task. Twin: a shipped name, or a Python file of your own, which is executed. Real arms: any text.",
         show_default=default,
         autocompletion=complete_task,
     )
@@ -46,7 +65,7 @@ def complete_run(incomplete: str) -> list[str]:
 
 
 def complete_data(incomplete: str) -> list[str]:
-    """Runs, folders of episodes and episodes; within a folder that is being typed, its own."""
+    """Runs, folders of episodes and episodes; inside a folder that is being typed, its content."""
     typed = Path(incomplete)
     folder = typed if incomplete.endswith("/") else typed.parent
     near = [str(path) for path in (*folder.glob("*.h5"), *folder.glob("*/"))] if incomplete else []

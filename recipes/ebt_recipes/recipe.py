@@ -1,6 +1,5 @@
 """A recipe: what a policy sees, what it is made of and how it is trained, as one TOML file."""
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from ebt_data.errors import ConfigError
+from ebt_data.nearest import nearest
 from ebt_recipes.objective_recipe import EquilibriumMatchingRecipe, ObjectiveRecipe, Section
 
 DEFAULT_RECIPE = "pick_place"
@@ -197,8 +197,8 @@ def _by_name(name: str) -> Path:
         if (path := folder / f"{name}.toml").is_file():
             return path
     known = list_recipes()
-    near = difflib.get_close_matches(name, known, n=1)
-    guess = f" did you mean {near[0]}?" if near else ""
+    near = nearest(name, known)
+    guess = f" did you mean {near}?" if near else ""
     raise ConfigError(f"No recipe is called {name!r};{guess} known: {', '.join(known)}", hint="ebt train --help")
 
 
@@ -209,8 +209,8 @@ def _explain(item: dict[str, Any]) -> str:
         return f"{'.'.join(where)}: {item['msg']} (found {item['input']!r})"
     section = _section(where[:-1])
     known = list(section.model_fields)
-    near = difflib.get_close_matches(where[-1], known, n=1, cutoff=0.5)
-    guess = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    near = nearest(where[-1], known)
+    guess = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
     return f"{'.'.join(where)}: no such key; {guess}"
 
 

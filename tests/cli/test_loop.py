@@ -112,7 +112,7 @@ def test_a_rollout_is_retried_as_often_and_as_long_as_asked(
         sd=((1,),),
         k=-99,
     )
-    monkeypatch.setattr(deploy, "load_known_calibration", lambda _: always_too_high)
+    monkeypatch.setattr(deploy, "load_calibration", lambda _: always_too_high)
     asked = ["deploy", str(untrained.path), "-n", "1", "--retries", "1", "--seconds", "6"]
     for more, why, last in (([], "agent gave up", "give_up"), (["--go-on"], "time limit", "rise")):
         assert run([*asked, *more, "--out", str(tmp_path / why)]) == 0

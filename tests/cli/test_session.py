@@ -1,24 +1,24 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ebt_cli.session import Desk, rate_line, sentence, versions
+from ebt_cli.session import OperatorKeys, rate_line, sentence, versions
 from ebt_data.step import Event, Outcome
 from ebt_recipes.loop.recording import Command, EpisodeResult
 
 
-def desk(*keys: str | None) -> Desk:
+def operator_keys(*keys: str | None) -> OperatorKeys:
     pressed: Iterator[str | None] = iter(keys)
-    return Desk(lambda: next(pressed, None))
+    return OperatorKeys(lambda: next(pressed, None))
 
 
 def test_keys_are_commands() -> None:
-    at = desk("s", "d", "r", "q", None, "x")
+    at = operator_keys("s", "d", "r", "q", None, "x")
     commands = [at.command() for _ in range(6)]
     assert commands == [Command.SAVE, Command.DISCARD, Command.REDO, Command.STOP, Command.NONE, Command.NONE]
 
 
 def test_a_mark_is_said_once() -> None:
-    at = desk("m", None)
+    at = operator_keys("m", None)
     assert at.command() is Command.NONE
     assert at.said() == (Event("mark", "by the operator"),)
     assert at.said() == ()
@@ -39,29 +39,29 @@ class Notebook:
 
 def test_pausing_and_notes_are_for_people_who_demonstrate() -> None:
     pressed = iter(["p", "n", None])
-    at = Desk(lambda: next(pressed), pen=Notebook())
+    at = OperatorKeys(lambda: next(pressed), line_editor=Notebook())
     assert [at.command() for _ in range(3)] == [Command.PAUSE, Command.NOTE, Command.NONE]
     assert at.said() == (Event("note", "the cube slipped"),)
-    scripted = desk("p", "n")
+    scripted = operator_keys("p", "n")
     assert [scripted.command() for _ in range(2)] == [Command.NONE] * 2
 
 
 def test_going_back_is_a_command_only_where_it_means_something() -> None:
-    assert Desk(lambda: "b", back=True).command() is Command.BACK
-    plain = desk("b")
+    assert OperatorKeys(lambda: "b", back=True).command() is Command.BACK
+    plain = operator_keys("b")
     assert plain.command() is Command.NONE
     assert plain.veto()
 
 
 def test_any_key_vetoes_even_one_that_the_command_saw_first() -> None:
     for key in ("x", "m"):
-        at = desk(key)
+        at = operator_keys(key)
         assert at.command() is Command.NONE
         assert at.veto()
 
 
 def test_an_old_key_vetoes_nothing() -> None:
-    at = desk("x", None, None)
+    at = operator_keys("x", None, None)
     at.command()
     at.command()
     assert not at.veto()

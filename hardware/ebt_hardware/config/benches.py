@@ -1,6 +1,5 @@
 """Where bench files are found, and what opens the devices that they name."""
 
-import difflib
 import os
 import tomllib
 from pathlib import Path
@@ -10,6 +9,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from ebt_data.agent import Agent
 from ebt_data.errors import ConfigError
+from ebt_data.nearest import nearest
 from ebt_hardware.bench.bench import Bench
 from ebt_hardware.config.bench_file import BenchFile, DynamixelFile, TwinFile
 
@@ -115,8 +115,8 @@ def _find(name_or_path: str) -> Path:
         path = folder / f"{name_or_path}.toml"
         if path.is_file():
             return path
-    near = difflib.get_close_matches(name_or_path, list_benches(), n=1)
-    guess = f"; did you mean {near[0]}?" if near else ""
+    near = nearest(name_or_path, list_benches())
+    guess = f"; did you mean {near}?" if near else ""
     raise ConfigError(
         f"no bench called {name_or_path!r}{guess}",
         hint=f"benches: {', '.join(list_benches())}; looked in {', '.join(map(str, bench_folders()))}",
@@ -159,8 +159,8 @@ def _nearest(place: tuple[int | str, ...]) -> str:
         model = model.model_fields[part].annotation if _is_model(model) else (get_args(model) or (None, None))[1]
     if not _is_model(model):
         return ""
-    near = difflib.get_close_matches(str(place[-1]), model.model_fields, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else f"; keys: {', '.join(model.model_fields)}"
+    near = nearest(str(place[-1]), model.model_fields)
+    return f"; did you mean {near}?" if near else f"; keys: {', '.join(model.model_fields)}"
 
 
 def _is_model(value: Any) -> bool:

@@ -1,11 +1,13 @@
 """Rollouts: a policy acts, everything is recorded, and the successes are counted with their uncertainty.
 
-DeployPlan(seeds: tuple[int | None, ...], limits: Limits)
+DeployPlan(seeds: Sequence[int | None], limits: Limits)
 deploy(bench, agent, recorder, meta, plan, hooks=Hooks()) -> DeploySummary(results, stopped) .successes .judged .rate .interval
 Commands: SAVE = it worked, DISCARD = it did not (kept as a failure), REDO = throw away and do the scene again, STOP.
 Hooks.on_step may disturb the scene: see disturbance.py.
 """
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from ebt_data.agent import Agent
@@ -17,7 +19,7 @@ from ebt_hardware.bench.bench import Bench
 from ebt_hardware.config.benches import DynamixelBench, TwinBench
 from ebt_hardware.twin.tasks.registry import TASKS
 from ebt_recipes.loop.interval import wilson
-from ebt_recipes.loop.recording import Command, EpisodeResult, Hooks, Limits, record_episode
+from ebt_recipes.loop.recording import Command, EpisodeFault, EpisodeResult, Hooks, Limits, record_episode
 from ebt_recipes.training.checkpoint import Run
 
 
@@ -25,7 +27,7 @@ from ebt_recipes.training.checkpoint import Run
 class DeployPlan:
     """Which rollouts to make."""
 
-    seeds: tuple[int | None, ...]
+    seeds: Sequence[int | None]
     """One rollout each; None on a real bench."""
     limits: Limits
 
@@ -80,16 +82,55 @@ def other_task(spec: BenchSpec, run: Run) -> str:
     return f"{run.path} was trained on {run.contract.task}, not on {spec.task}: expect it to fail"
 
 
-def deploy(
-    bench: Bench, agent: Agent, recorder: Recorder, meta: EpisodeMeta, plan: DeployPlan, hooks: Hooks | None = None
+def deploy_reopening(
+    open_bench: Callable[[], AbstractContextManager[Bench]],
+    agent: Agent,
+    recorder: Recorder,
+    meta: EpisodeMeta,
+    plan: DeployPlan,
+    hooks_on: Callable[[Bench], Hooks],
 ) -> DeploySummary:
-    """Roll the agent out once on every seed, one file each."""
-    hooks = hooks or Hooks()
+    """`deploy` on a bench that is opened here.
+
+    On the lock-step twin a fault, such as an overloaded motor, fails its rollout, and the next one gets a new bench.
+    """
     results: list[EpisodeResult] = []
+    while True:
+        try:
+            with open_bench() as bench:
+                return deploy(
+                    bench, agent, recorder, replace(meta, calibration=bench.calibration), plan, hooks_on(bench), results
+                )
+        except EpisodeFault:
+            if len(results) == len(plan.seeds):
+                return DeploySummary(tuple(results), stopped=False)
+
+
+def deploy(
+    bench: Bench,
+    agent: Agent,
+    recorder: Recorder,
+    meta: EpisodeMeta,
+    plan: DeployPlan,
+    hooks: Hooks | None = None,
+    results: list[EpisodeResult] | None = None,
+) -> DeploySummary:
+    """Roll the agent out once on every seed that `results` has no rollout of yet, one file each.
+
+    Raises:
+        EpisodeFault: a fault of the lock-step twin; the failed rollout is kept and in `results`.
+    """
+    hooks = hooks or Hooks()
+    results = [] if results is None else results
     while len(results) < len(plan.seeds):
         scene = replace(meta, seed=plan.seeds[len(results)])
         number = (len(results) + 1, len(plan.seeds))
-        result = record_episode(bench, agent, recorder, scene, plan.limits, hooks, number)
+        try:
+            result = record_episode(bench, agent, recorder, scene, plan.limits, hooks, number)
+        except EpisodeFault as fault:
+            results.append(replace(fault.result, path=recorder.finish(fault.result.outcome)))
+            hooks.report(results[-1])
+            raise
         if result.command is Command.REDO:
             recorder.discard()
             hooks.report(result)

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ebt_data.agent import Agent
+from ebt_data.errors import HardwareError
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recording.recorder import Recorder
 from ebt_data.step import PAUSE, Event, Outcome, Step
@@ -84,6 +85,15 @@ class EpisodeResult:
     """`success held`, `agent done`, `agent gave up`, `time limit`, `operator`."""
 
 
+class EpisodeFault(HardwareError):
+    """A fault of the lock-step twin ended an episode: the policy drove an arm until a motor shut down."""
+
+    def __init__(self, fault: HardwareError, result: EpisodeResult) -> None:
+        super().__init__(str(fault), fault.hint)
+        self.result = result
+        """A failure; the recorder still has the episode open."""
+
+
 def _nothing(_: object) -> None:
     return None
 
@@ -145,12 +155,17 @@ def judge_episode(
     """Run one episode to its end, handing every step to `append`, and say how it ended."""
     pausable = Pausable(agent)
     episode = _Episode(bench, pausable, limits, hooks, number, seed)
-    for step in run_episode(bench, pausable, seed):
-        recorded = episode.take(step)
-        if recorded is not None:
-            append(recorded)
-        if episode.over():
-            break
+    try:
+        for step in run_episode(bench, pausable, seed):
+            recorded = episode.take(step)
+            if recorded is not None:
+                append(recorded)
+            if episode.over():
+                break
+    except HardwareError as fault:
+        if not bench.spec.lockstep or episode.steps == 0:
+            raise
+        raise EpisodeFault(fault, episode.faulted(f"fault: {fault}")) from fault
     return episode.result()
 
 
@@ -222,7 +237,12 @@ class _Episode:
         return self._last is not None and self._last.decision.done and self._held_s is None
 
     def result(self) -> EpisodeResult:
-        outcome, why = self._ending()
+        return self._result(*self._ending())
+
+    def faulted(self, why: str) -> EpisodeResult:
+        return self._result(Outcome.FAILURE, why)
+
+    def _result(self, outcome: Outcome, why: str) -> EpisodeResult:
         last = self._last
         return EpisodeResult(
             episode=self._number[0],

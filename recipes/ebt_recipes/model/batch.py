@@ -77,7 +77,8 @@ def from_bench(
     missing += [f"privileged {name}" for name in privileged if name not in observation.privileged]
     if missing:
         raise ConfigError(
-            f"The policy needs {', '.join(missing)}, which this bench does not give", hint="ebt inspect RUN"
+            f"The policy needs {', '.join(missing)}, which this bench does not give",
+            hint="deploy on a bench with these, or train a run without them",
         )
 
     def row(values: NDArray[np.float32]) -> Tensor:

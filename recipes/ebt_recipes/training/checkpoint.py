@@ -10,8 +10,8 @@ recipe.json          the resolved recipe, for people
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from torch import Tensor
 from ebt_data.errors import ConfigError, DataError
 from ebt_data.files.atomic_files import make_folder, write_whole
 from ebt_data.step import BenchSpec
+from ebt_data.versions import installed_version
+from ebt_hardware.config.benches import list_benches, load_bench
 from ebt_recipes.model.chunk_model import ChunkModel
 from ebt_recipes.model.normalization import Statistics
 from ebt_recipes.objectives.build import build_model, build_objective
@@ -102,8 +104,21 @@ class Run:
             lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
             text = "\n  ".join(line.rstrip() for line in lines)
             raise ConfigError(
-                f"{self.path.name} was trained for another bench than {spec.name}:\n  {text}", hint="ebt doctor"
+                f"{self.path.name} was trained for another bench than {spec.name}:\n  {text}", hint=self._fitting()
             )
+
+    def _fitting(self) -> str:
+        """Which bench would fit, or what to do where none is known that does."""
+        fitting = []
+        for name in list_benches():
+            with suppress(ConfigError):  # a broken bench file fits no run
+                if not self.contract.mismatches(load_bench(name).spec):
+                    fitting.append(name)
+        if fitting:
+            return f"choose a bench that fits: --bench {' or --bench '.join(fitting)}"
+        return (
+            "no bench file here fits: choose another run, change the bench file, or train a run on data of this bench"
+        )
 
 
 def calibration_hash(calibration: Mapping[str, Any]) -> str:
@@ -115,7 +130,7 @@ def calibration_hash(calibration: Mapping[str, Any]) -> str:
 
 def save_contract(path: Path, recipe: Recipe, contract: Contract, statistics: Statistics) -> None:
     """Write `run.json` and the resolved recipe into a run's folder."""
-    versions = {name: _version(name) for name in ("ebt", "torch", "numpy", "safetensors")}
+    versions = {name: installed_version(name) or "unknown" for name in ("ebt", "torch", "numpy", "safetensors")}
     table = {
         "format": FORMAT,
         "contract": asdict(contract),
@@ -216,10 +231,3 @@ def _load_reference(path: Path) -> Reference | None:
     except (KeyError, IndexError, RuntimeError) as error:
         raise DataError(f"{file} is damaged: {error}", hint="delete it: fewer scores can be watched then") from error
     return reference.eval().requires_grad_(False)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

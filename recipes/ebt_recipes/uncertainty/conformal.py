@@ -134,7 +134,7 @@ class Calibration(BaseModel):
         Raises:
             DataError: it is missing, no JSON, or says something it cannot mean.
         """
-        hint = "ebt deploy RUN --calibrate"
+        hint = f"ebt deploy {path.parent} --calibrate 100"
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:

@@ -6,7 +6,6 @@ check_name(name) -> str                 only a name, as a bench file may say it
 task_label(reference) -> str            what an episode says its task is
 """
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -18,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from ebt_data.errors import ConfigError
+from ebt_data.nearest import nearest
 
 if TYPE_CHECKING:
     from ebt_hardware.twin.tasks.task import Task
@@ -37,8 +37,8 @@ def check_name(name: str) -> str:
         ConfigError: it is not; the message has the nearest and the hint all of them.
     """
     if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=1)
-        guess = f"; did you mean {near[0]}?" if near else ""
+        near = nearest(name, TASKS)
+        guess = f"; did you mean {near}?" if near else ""
         raise ConfigError(f"the twin knows no task {name!r}{guess}", hint=_HINT)
     return name
 
