@@ -1,1 +1,1 @@
-"""Figures that anyone can reproduce: each script prints a table and writes JSON; run them as `python -m benchmarks.<folder>.<script>`.."""
+"""Reproducible figures: each script (`python -m benchmarks.<folder>.<script>`) prints a table and writes JSON."""

@@ -1,13 +1,13 @@
-"""Tables on stdout as docs/benchmarks.md holds them."""
+"""Markdown tables on stdout, in the form used in docs/benchmarks/."""
 
 from collections.abc import Sequence
 
 
 def line(cells: Sequence[str]) -> str:
-    """One row."""
+    """One table row."""
     return f"| {' | '.join(cells)} |\n"
 
 
 def head(cells: Sequence[str]) -> str:
-    """The first row and the rule under it, after an empty line."""
+    """The header row and its separator, after an empty line."""
     return "\n" + line(cells) + line(["---"] * len(cells))

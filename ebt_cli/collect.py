@@ -1,9 +1,11 @@
 """`ebt collect`: record demonstrations with a leader arm, the keyboard, or the twin's scripted operator."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -24,10 +26,12 @@ from ebt_data.errors import MisuseError
 
 if TYPE_CHECKING:
     from ebt_data.agent import Agent
+    from ebt_data.meta import EpisodeMeta
+    from ebt_data.recording.recorder import Recorder
     from ebt_hardware.bench.bench import Bench
     from ebt_hardware.config.benches import DynamixelBench, TwinBench
     from ebt_hardware.teleop.keys import TerminalKeys
-    from ebt_recipes.loop.collect import CollectPlan, CollectSummary
+    from ebt_recipes.loop.recording import Hooks
 
 SCRIPTED = "scripted"
 
@@ -72,6 +76,7 @@ def collect(
     """
     from ebt_hardware.config.benches import load_bench
     from ebt_recipes.loop.collect import CollectPlan
+    from ebt_recipes.loop.collect import collect as record_demonstrations
     from ebt_recipes.loop.recording import Limits
 
     check_seeds(seed, episodes)
@@ -80,19 +85,31 @@ def collect(
         table = table.model_copy(update={"rate_hz": rate})
     plan = CollectPlan(episodes, Limits(seconds or table.longest_s), first_seed=seed)
     try:
-        done = record(table, operator, out, plan, lossless=lossless)
+        with collection(table, operator, out, lossless=lossless) as (opened, hooks):
+            done = record_demonstrations(*opened, plan, hooks)
     except KeyboardInterrupt as stop:
         raise Stopped(f"recorded episodes are kept in {out}; the same command continues") from stop
     result_table(("episode",), ([near(path)] for path in done.kept))
-    say(f"{done.had + len(done.kept)} of {episodes} demonstrations in {out}; {done.discarded} discarded")
+    say(f"{done.existing + len(done.kept)} of {episodes} demonstrations in {out}; {done.discarded} discarded")
     if done.stopped:
         say("stopped before the target; the same command continues", "yellow")
 
 
-def record(
-    table: "TwinBench | DynamixelBench", operator: Operator, out: Path, plan: "CollectPlan", *, lossless: bool = False
-) -> "CollectSummary":
-    """The collect screen and the operator's keys around `ebt_recipes.loop.collect`."""
+class Collection(NamedTuple):
+    """What `ebt_recipes.loop.collect.collect` takes, opened and connected to screen and keys."""
+
+    bench: "Bench"
+    operator: "Agent"
+    recorder: "Recorder"
+    folder: Path
+    meta: "EpisodeMeta"
+
+
+@contextmanager
+def collection(
+    table: "TwinBench | DynamixelBench", operator: Operator, out: Path, *, lossless: bool = False
+) -> "Iterator[tuple[Collection, Hooks]]":
+    """Open bench, recorder, screen and keys for recording into `out`."""
     from ebt_cli.reports.demonstrations import advice
     from ebt_cli.screens.collect_screen import CollectView, scales
     from ebt_cli.screens.live import Painter
@@ -103,7 +120,6 @@ def record(
     from ebt_data.recording.recorder import Recorder
     from ebt_hardware.teleop.keyboard_arm import KeyboardArm
     from ebt_hardware.teleop.keys import TerminalKeys
-    from ebt_recipes.loop.collect import collect as procedure
 
     spec = table.spec
     if operator is Operator.KEYBOARD and spec.lockstep:
@@ -134,7 +150,7 @@ def record(
                 view.steer(lambda: agent.chosen)
             operator_keys = OperatorKeys(keys.poll, back=True, line_editor=keys if attended else None)
             session_hooks = hooks(view, painter, operator_keys, attended, advise=advice)
-            return procedure(bench, agent, recorder, out, meta, plan, session_hooks)
+            yield Collection(bench, agent, recorder, out, meta), session_hooks
 
 
 def _agent(operator: Operator, table: "TwinBench | DynamixelBench", opened: "Bench", keys: "TerminalKeys") -> "Agent":

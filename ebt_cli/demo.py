@@ -127,18 +127,21 @@ class _Demo:
         typer.echo(_rate(policy))
 
     def _collect(self) -> None:
-        from ebt_cli.collect import Operator, record
-        from ebt_recipes.loop.collect import CollectPlan
+        from ebt_cli.collect import Operator, collection
+        from ebt_recipes.loop.collect import CollectPlan, collect
         from ebt_recipes.loop.recording import Limits
 
         self._say("1/5", f"ebt collect --task {self._table.task} -n {self._size.demonstrations} --out {self._episodes}")
         plan = CollectPlan(self._size.demonstrations, Limits(self._table.longest_s))
-        record(self._table, Operator.LEADER, self._episodes, plan)
+        with collection(self._table, Operator.LEADER, self._episodes) as (opened, hooks):
+            collect(*opened, plan, hooks)
 
     def _train(self) -> None:
-        from ebt_cli.train import fit
+        from ebt_cli.train import train_screen
+        from ebt_data.reading.episode import list_episodes
         from ebt_recipes.recipe import recipe_for
         from ebt_recipes.training.checkpoint import is_trained
+        from ebt_recipes.training.train import train
 
         recipe = recipe_for(self._table.spec.task)
         minutes = f"{self._size.train_s / 60:.2g}"
@@ -147,10 +150,11 @@ class _Demo:
             say("trained already")
             return
         resume = (self._run / "resume.safetensors").is_file()
-        fit(recipe, self._episodes, self._run, resume, self._size.train_s)
+        with train_screen(recipe, self._run) as view:
+            train(recipe, list_episodes(self._episodes), self._run, view.report, resume, self._size.train_s)
 
     def _calibrate(self) -> None:
-        from ebt_recipes.uncertainty.conformal import Stream, calibrate
+        from ebt_recipes.uncertainty.conformal import ScoreSeries, calibrate
 
         self._say(
             "3/5",
@@ -162,7 +166,7 @@ class _Demo:
             say("no rollout succeeded: energy is shown without a threshold, and nothing is retried", "yellow")
             self._calibration.unlink(missing_ok=True)
             return
-        streams = [Stream(f"seed {line['seed']}", tuple(line["times_s"]), tuple(line["scores"])) for line in good]
+        streams = [ScoreSeries(f"seed {line['seed']}", tuple(line["times_s"]), tuple(line["scores"])) for line in good]
         band = calibrate(streams)
         band.save(self._calibration)
         say(band.warning, "yellow")

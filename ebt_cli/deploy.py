@@ -48,6 +48,18 @@ Score = Annotated[
 Alpha = Annotated[
     float | None, typer.Option(metavar="RATE", help="With --calibrate: false alarms per episode, 0.05 if omitted.")
 ]
+Calibrate = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        max=MOST_EPISODES,
+        help="Make N rollouts without retries, compute the alarm threshold from the successful ones, and exit.",
+    ),
+]
+Retries = Annotated[
+    int, typer.Option(metavar="N", min=1, max=MOST_RETRIES, help="Retries in a rollout; the next alarm ends it.")
+]
 Seconds = Annotated[
     float | None, typer.Option(min=1, max=DAY_S, help="Longest rollout, retries included.", show_default=LONGEST)
 ]
@@ -61,21 +73,10 @@ def deploy(
     seed: Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Seed of the first scene on the twin.")] = 100_000,
     out: Annotated[Path, typer.Option(help="Folder the rollouts are saved to.")] = ROLLOUTS,
     retry: Annotated[bool, typer.Option("--retry/--no-retry", help="Back off and try again after an alarm.")] = True,
-    calibrate: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=0,
-            max=MOST_EPISODES,
-            help="Make N rollouts without retries, compute the alarm threshold from the successful ones, and exit.",
-        ),
-    ] = 0,
+    calibrate: Calibrate = 0,
     score: Score = "",
     alpha: Alpha = None,
-    retries: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, max=MOST_RETRIES, help="Retries in a rollout; the next alarm ends it."),
-    ] = 2,
+    retries: Retries = 2,
     go_on: Annotated[bool, typer.Option("--go-on", help="After the last retry continue without the monitor.")] = False,
     seconds: Seconds = None,
     compile_plans: Annotated[
@@ -93,21 +94,19 @@ def deploy(
     # A network this small is slower on several threads, and they would take the loop's core. Read on importing torch.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from ebt_hardware.config.benches import load_bench
-    from ebt_recipes.loop.deploy import for_run, other_task
+    from ebt_recipes.loop.deploy import bench_for_run, task_mismatch
     from ebt_recipes.loop.disturbance import check_disturbance
     from ebt_recipes.policy.energy_policy import EnergyPolicy
-    from ebt_recipes.retry.retry import RetryRules
     from ebt_recipes.training.checkpoint import load_run
 
     _check_options(run, calibrate, disturb, score, alpha)
-    if go_on and not retry:
-        raise MisuseError("--go-on applies after the last retry, and --no-retry has none", "leave one out")
+    rules = _retry_rules(retry, retries, go_on)
     check_seeds(seed, calibrate or episodes)
     trained = load_run(run)
-    table = for_run(load_bench(bench), trained, task)
+    table = bench_for_run(load_bench(bench), trained, task)
     if disturb:
         check_disturbance(table, disturb)
-    say(other_task(table.spec, trained), "yellow")
+    say(task_mismatch(table.spec, trained), "yellow")
     calibration = None if calibrate else load_calibration(run)
     monitored = calibration.score if calibration is not None else score or _default_score(trained, calibrate > 0)
     policy = EnergyPolicy(trained, table.spec, seed=seed, score=monitored)
@@ -119,7 +118,6 @@ def deploy(
         if calibrate:
             _calibrate(session, policy, run, range(seed, seed + calibrate), alpha or 0.05)
         else:
-            rules = RetryRules(retries if retry else 0, go_on)
             agent = with_monitor(policy, run, calibration, table.spec, rules, session.veto)
             _show(session.roll_out(agent, range(seed, seed + episodes), out))
             say(f"inspect the rollouts: ebt inspect {near(out)}", "cyan")
@@ -138,6 +136,14 @@ def _check_options(run: Path, calibrate: int, disturb: str, score: str, alpha: f
         raise MisuseError("--alpha applies only to --calibrate", f"ebt deploy {run} --calibrate 100 --alpha {alpha:g}")
     if alpha is not None and not 0 < alpha < 1:
         raise MisuseError(f"--alpha {alpha:g} is no rate: expected one between 0 and 1", "--alpha 0.05")
+
+
+def _retry_rules(retry: bool, retries: int, go_on: bool) -> "RetryRules":
+    from ebt_recipes.retry.retry import RetryRules
+
+    if go_on and not retry:
+        raise MisuseError("--go-on applies after the last retry, and --no-retry has none", "leave one out")
+    return RetryRules(retries if retry else 0, go_on)
 
 
 class Session:
@@ -211,9 +217,9 @@ def _recording_scores(hooks: "Hooks", score_log: "ScoreLog") -> "Hooks":
 
 def _default_score(trained: "Run", calibrate: bool) -> str:
     """The energy, or the first score that a run without one offers; such a run is calibrated only with --score."""
-    from ebt_recipes.uncertainty.scores import offered
+    from ebt_recipes.uncertainty.scores import available_scores
 
-    scores = offered(trained.model, trained.reference)
+    scores = available_scores(trained.model, trained.reference)
     if not calibrate:
         return scores[0]
     if scores[0] != "energy":
@@ -267,7 +273,7 @@ def _calibrate(session: Session, policy: "EnergyPolicy", run: Path, seeds: range
             f"none of {done.judged} rollouts succeeded: there is nothing to calibrate {policy.score} on",
             hint=f"train longer or on more demonstrations, then ebt deploy {run} --calibrate 100",
         )
-    result = calibrate(score_log.streams, alpha, policy.score)
+    result = calibrate(score_log.series, alpha, policy.score)
     result.save(run / CALIBRATION)
     columns = ("score", "successes", "of", "counted", "false_alarms_per_episode", "spreads_allowed", "file")
     row = (result.score, result.n, done.judged, result.counted, result.rate, f"{result.k:.3g}", run / CALIBRATION)

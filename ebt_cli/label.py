@@ -62,7 +62,7 @@ def label(
             check_undo(path)
         if trash or restore:
             _check_move(path, back=restore)
-    _check_untag(untag or (), tags)
+    _check_untag(untag or (), tags, paths[0].parent)
     by = _user() if said or trim or undo else ""
     for path, rows in zip(paths, ranges, strict=True):
         for kind, value in [*said, *([("trim", rows)] if trim else [])]:
@@ -83,11 +83,11 @@ def _check_there(path: Path) -> None:
         raise DataError(f"there is no episode {path}; it lies in the {TRASH}", f"ebt label {near(gone)} --restore")
 
 
-def _check_untag(untag: Sequence[str], tags: Collection[str]) -> None:
+def _check_untag(untag: Sequence[str], tags: Collection[str], folder: Path) -> None:
     for word in untag:
         if word not in tags:
             others = f"there are {', '.join(sorted(tags))}" if tags else "nor any other"
-            raise MisuseError(f"none of them has the tag {word!r:.60}; {others}", "ebt inspect FOLDER --list")
+            raise MisuseError(f"none of them has the tag {word!r:.60}; {others}", f"ebt inspect {near(folder)} --list")
 
 
 def _user() -> str:

@@ -154,7 +154,7 @@ def hooks(
             painter.note(line, "yellow" if grade or result.path is None else "")
             bell()
 
-    return Hooks(watch=watch, report=report, settled=settled, command=keys.command, said=keys.said)
+    return Hooks(on_tick=watch, report=report, on_saved=settled, command=keys.command, notes=keys.said)
 
 
 def sentence(result: "EpisodeResult") -> str:

@@ -51,17 +51,17 @@ def untrained(twin_spec: BenchSpec, tmp_path_factory: pytest.TempPathFactory) ->
     import torch
 
     from ebt_recipes.model.energy import EnergyModel
-    from ebt_recipes.model.normalization import Spread, Statistics
+    from ebt_recipes.model.normalization import MeanStd, Statistics
     from ebt_recipes.recipe import parse_recipe
     from ebt_recipes.training.checkpoint import Contract, load_run, save_contract, save_tensors
 
     recipe = parse_recipe({"name": "untrained", "model": {"width": 16}, "act": {"latency_s": 0.1}}, "test")
     cameras = {name: (camera.height, camera.width) for name, camera in twin_spec.cameras.items()}
     joints = len(twin_spec.joints)
-    one = Spread(np.zeros(joints, np.float32), np.ones(joints, np.float32))
+    one = MeanStd(np.zeros(joints, np.float32), np.ones(joints, np.float32))
     chunk = np.zeros((recipe.act.horizon, joints), np.float32)
     spreads = {name: one for name in ("position", "velocity", "effort")}
-    statistics = Statistics(spreads, Spread(chunk, np.full_like(chunk, 0.02)))
+    statistics = Statistics(spreads, MeanStd(chunk, np.full_like(chunk, 0.02)))
     folder = tmp_path_factory.mktemp("run")
     torch.set_num_threads(1)  # a batch of one gains nothing from more, and on a busy machine loses a lot
     with torch.random.fork_rng():

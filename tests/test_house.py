@@ -86,6 +86,29 @@ def test_every_package_says_what_lives_there(top: str) -> None:
         assert init.is_file() and ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))), folder
 
 
+PLACEHOLDER = re.compile(r"\bebt [a-z]+\b.*\b(RUN|BENCH|FOLDER|EPISODE|RECIPE|PATH)\b")
+
+
+def messages(tree: ast.Module) -> list[str]:
+    """Every text in a module but docstrings."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docs = {
+        id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and ast.get_docstring(node)
+    }  # type: ignore[attr-defined]
+    docs |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
+    ]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_hint_is_a_command_that_can_be_typed(path: Path) -> None:
+    told = messages(ast.parse(path.read_text(encoding="utf-8")))
+    assert [text for text in told if PLACEHOLDER.search(text)] == [], "name the run or the bench, not a placeholder"
+
+
 def test_the_map_names_only_what_exists() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     references = REFERENCE.findall(page)

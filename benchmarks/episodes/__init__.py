@@ -1,1 +1,1 @@
-"""What episode files cost and what survives a kill, a power cut or a full disk."""
+"""The cost of recording episodes, and what remains after a kill, a power cut or a full disk."""

@@ -1,4 +1,4 @@
-"""One `ebt collect` on emulated arms, as a process that can be killed, and what it left held against what the arms saw."""
+"""Runs `ebt collect` on emulated arms as a process that can be killed, and compares its files with the goals sent."""
 
 import os
 import select
@@ -13,30 +13,30 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.episodes.collect_films import bench_lines, depth_film, film
-from benchmarks.episodes.projector import DepthFilm, Film
-from benchmarks.episodes.swinging_arms import IDS, Arms
+from benchmarks.episodes.collect_replayed import bench_lines, depth_film, film
+from benchmarks.episodes.emulated_arms import IDS, EmulatedArms
+from benchmarks.episodes.replay_camera import DepthFilm, Film
 from ebt_data.errors import DataError
 from ebt_data.reading.episode import Episode
 from ebt_data.recording.repair import repair
 from ebt_hardware.motors.control_table import RAD_PER_TICK
 
-PATIENCE_S = 60.0
-LOOK_S = 0.002
-PICTURE_ERROR = 6.0  # of 255, mean: a JPEG's; a neighbour in the film is further off by several times
+TIMEOUT_S = 60.0
+POLL_S = 0.002
+PICTURE_ERROR = 6.0  # of 255, mean: that of a JPEG; the next image of the film differs several times more
 PLAIN = ("-m", "ebt_cli")
-WITH_FILMS = ("-m", "benchmarks.episodes.collect_films")
+WITH_FILMS = ("-m", "benchmarks.episodes.collect_replayed")
 ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What is recorded."""
+    """Arms and cameras of a recording."""
 
     pairs: tuple[str, ...] = ("arm",)
-    """Of leader and follower."""
+    """Pairs of leader and follower."""
     cameras: tuple[str, ...] = ()
-    """Of `collect_films.CAMERAS`."""
+    """Names in `collect_replayed.CAMERAS`."""
 
 
 RECORDINGS = {
@@ -46,22 +46,22 @@ RECORDINGS = {
 }
 
 
-STARVED = 4
+ARM_TIMEOUT = 4
 """Exit code where an arm does not answer in time: docs/cli.md."""
 
 
 class EndedEarly(Exception):
-    """The session could not be brought to the moment: the machine starved the emulated arms of their processor."""
+    """The session ended before the moment of the kill: the emulated arms got too little processor time."""
 
 
 class Session:
-    """The process, its writer, and its arms; a context manager that leaves nothing behind."""
+    """The process, its writer, and its arms; the context manager ends all of them."""
 
     def __init__(self, recording: Recording, folder: Path, episodes: Path) -> None:
-        """The arms' files go to `folder`, what is recorded to `episodes`."""
-        self.arms = Arms(folder, episodes, recording.pairs, "\n".join(map(bench_lines, recording.cameras)))
-        self.said = ""
-        """On stderr, once it has ended."""
+        """The arms' files go to `folder`, the recording to `episodes`."""
+        self.arms = EmulatedArms(folder, episodes, recording.pairs, "\n".join(map(bench_lines, recording.cameras)))
+        self.stderr = ""
+        """The process's stderr, once it has ended."""
         program = WITH_FILMS if recording.cameras else PLAIN
         self._command = [sys.executable, *program, "collect", "--bench", str(self.arms.bench)]
         self._command += ["--out", str(episodes), "-n", "2"]
@@ -88,23 +88,23 @@ class Session:
         os.close(self._keyboard)
         self.arms.__exit__()
 
-    def until(self, reached: Callable[[], bool]) -> None:
-        """Wait for something that the session does.
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        """Wait until the condition is true.
 
         Raises:
-            EndedEarly: its arms were silent, or it did not do it in time.
-        RuntimeError: it ended for another reason.
+            EndedEarly: its arms did not answer, or the wait timed out.
+            RuntimeError: the process ended for another reason.
         """
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + TIMEOUT_S
         while not reached():
             if self.process.poll() is not None:
-                code, said = self.process.returncode, self.process.communicate()[1]
-                raise (EndedEarly if code == STARVED else RuntimeError)(f"ended by itself with {code}: {said}")
+                code, stderr = self.process.returncode, self.process.communicate()[1]
+                raise (EndedEarly if code == ARM_TIMEOUT else RuntimeError)(f"ended by itself with {code}: {stderr}")
             if time.monotonic() > deadline_s:
-                raise EndedEarly("hung")
-            time.sleep(LOOK_S)  # between two looks at another process; nothing is timed by it
+                raise EndedEarly("timed out")
+            time.sleep(POLL_S)  # between two checks of another process; nothing is timed by it
 
-    def type(self, key: str) -> None:
+    def press(self, key: str) -> None:
         """Press a key."""
         os.write(self._keyboard, key.encode())
 
@@ -117,99 +117,101 @@ class Session:
         raise EndedEarly("has no writer")
 
     def wait(self, ticks: int = 25) -> int:
-        """The exit code; one that goes on recording for so many ticks is interrupted, one that hangs is killed."""
-        asked = self.arms.asked
-        deadline_s = time.monotonic() + PATIENCE_S
+        """The exit code; a process that records `ticks` more ticks is interrupted, one that hangs is killed."""
+        reads_before = self.arms.leader_reads
+        deadline_s = time.monotonic() + TIMEOUT_S
         while self.process.poll() is None and time.monotonic() < deadline_s:
-            if self.arms.asked > asked + ticks:
-                self.process.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a shell runs in the background
-                asked = sys.maxsize
-            time.sleep(LOOK_S)  # between two looks at another process; nothing is timed by it
+            if self.arms.leader_reads > reads_before + ticks:
+                self.process.send_signal(signal.SIGTERM)  # a shell's background processes ignore SIGINT
+                reads_before = sys.maxsize
+            time.sleep(POLL_S)  # between two checks of another process; nothing is timed by it
         if self.process.poll() is None:
             self.process.kill()
-        self.said = self.process.communicate()[1]
+        self.stderr = self.process.communicate()[1]
         return self.process.returncode
 
 
-def ends(process: int) -> bool:
-    """True once the process behind this handle is gone, whoever its parent is by then; False where it stays."""
-    return bool(select.select([process], [], [], PATIENCE_S)[0])
+def wait_for_exit(process: int) -> bool:
+    """True once the process of this pidfd has exited, whatever its parent; False after a time-out."""
+    return bool(select.select([process], [], [], TIMEOUT_S)[0])
 
 
 @dataclass
-class Found:
-    """What a session left, after the next one's repair."""
+class RepairReport:
+    """What a session left, after the repair that the next session does."""
 
     episodes: int = 0
     """Files."""
     rows: int = 0
     pictures: int = 0
-    """Decoded and held against the film, depth included."""
+    """Decoded and compared with the film, depth included."""
     lost_ticks: int = 0
-    """Goals that the arms were sent in an episode, less its rows; the largest."""
+    """Goals sent to the arms in an episode, less its rows; the largest."""
     wrong: list[str] = field(default_factory=list)
-    """Whatever breaks a promise."""
+    """Violations of what the recorder guarantees."""
     said: list[str] = field(default_factory=list)
-    """By the repair."""
+    """Messages of the repair."""
 
 
-def look(episodes: Path, told_in: Mapping[str, Mapping[str, list[list[int]]]], recording: Recording) -> Found:
-    """Repair as the next session would, then hold every file against the arms' own count, `Arms.told`."""
-    found = Found(said=repair(episodes))
-    found.wrong += [f"{path.name} is left over" for path in episodes.glob("*.part")]
-    for name, goals in told_in.items():
+def check_episodes(
+    episodes: Path, sent_goals: Mapping[str, Mapping[str, list[list[int]]]], recording: Recording
+) -> RepairReport:
+    """Repair as the next session would, then compare every file with `EmulatedArms.sent_goals`."""
+    report = RepairReport(said=repair(episodes))
+    report.wrong += [f"{path.name} is left over" for path in episodes.glob("*.part")]
+    for name, goals in sent_goals.items():
         path = episodes / f"{name}.h5"
-        told = max(map(len, goals.values()))
+        sent = max(map(len, goals.values()))
         rows = 0
         if path.exists():
-            found.episodes += 1
+            report.episodes += 1
             try:
-                rows = _check(path, goals, recording, found)
+                rows = _check(path, goals, recording, report)
             except DataError as error:
-                found.wrong.append(f"{name} lost: {error}")
-        elif told > 1:
-            found.wrong.append(f"{name} lost: no file, but the arms were sent {told} goals")
-        if rows > told:
-            found.wrong.append(f"{name} has {rows} rows of {told} ticks")
-        found.lost_ticks = max(found.lost_ticks, told - rows)
-        found.rows += rows
-    return found
+                report.wrong.append(f"{name} lost: {error}")
+        elif sent > 1:
+            report.wrong.append(f"{name} lost: no file, but the arms were sent {sent} goals")
+        if rows > sent:
+            report.wrong.append(f"{name} has {rows} rows of {sent} ticks")
+        report.lost_ticks = max(report.lost_ticks, sent - rows)
+        report.rows += rows
+    return report
 
 
-def _check(path: Path, goals: Mapping[str, list[list[int]]], recording: Recording, found: Found) -> int:
-    """Read a file through; returns its rows."""
+def _check(path: Path, goals: Mapping[str, list[list[int]]], recording: Recording, report: RepairReport) -> int:
+    """Read a whole file; returns its rows."""
     with Episode(path) as episode:
         episode.read_through()
         if episode.verify() is False:
-            found.wrong.append(f"{path.name} is not what its sum says")
+            report.wrong.append(f"{path.name} does not match its checksum")
         actions = np.rint(episode.action / RAD_PER_TICK + 2048).astype(int)
-        for place, (arm, told) in enumerate(goals.items()):
-            rows = actions[:, place * len(IDS) : (place + 1) * len(IDS)].tolist()
-            both = min(len(rows), len(told))
-            if rows[:both] != told[:both]:
-                found.wrong.append(f"{path.name} has other rows than {arm} was sent")
+        for index, (arm, sent) in enumerate(goals.items()):
+            rows = actions[:, index * len(IDS) : (index + 1) * len(IDS)].tolist()
+            shared = min(len(rows), len(sent))
+            if rows[:shared] != sent[:shared]:
+                report.wrong.append(f"{path.name} has other rows than {arm} was sent")
         for camera in recording.cameras:
-            found.pictures += _check_pictures(episode, camera, found)
+            report.pictures += _check_pictures(episode, camera, report)
         return len(episode)
 
 
-def _check_pictures(episode: Episode, camera: str, found: Found) -> int:
-    """Decode every picture and hold it against the film; returns how many."""
+def _check_pictures(episode: Episode, camera: str, report: RepairReport) -> int:
+    """Decode every picture and compare it with the film; returns how many."""
     colours, depths = _films()
     numbers = episode.camera_time(camera)["number"]
     count = 0
     for row, picture in enumerate(episode.pictures(camera)):
         if picture is None:
             continue
-        place = int(numbers[row]) % len(colours)
-        away = np.abs(picture[::4, ::4].astype(int) - colours[place, ::4, ::4]).mean()
-        if away > PICTURE_ERROR:
-            found.wrong.append(f"{episode.path.name} shows another picture in row {row}")
+        index = int(numbers[row]) % len(colours)
+        error = np.abs(picture[::4, ::4].astype(int) - colours[index, ::4, ::4]).mean()
+        if error > PICTURE_ERROR:
+            report.wrong.append(f"{episode.path.name} shows another picture in row {row}")
         depth = episode.depth(camera, row)
-        if depth is not None and not np.array_equal(depth, depths[place]):
-            found.wrong.append(f"{episode.path.name} has another depth in row {row}")
+        if depth is not None and not np.array_equal(depth, depths[index]):
+            report.wrong.append(f"{episode.path.name} has another depth in row {row}")
         if depth is None and episode.spec.cameras[camera].depth_unit_m is not None:
-            found.wrong.append(f"{episode.path.name} has no depth in row {row}")
+            report.wrong.append(f"{episode.path.name} has no depth in row {row}")
         count += 1 + (depth is not None)
     return count
 

@@ -1,19 +1,20 @@
-"""What keeping an episode costs, and what its file gives back: ebt's way beside those of others, one stream, one run.
+"""The cost of recording an episode and of reading it: ebt's format and those of others, on the same data.
 
-    .venv/bin/python -m benchmarks.episodes.compare [--cameras 2 4] [--seconds 10] [--ways ebt ALOHA ...] [--folder DIR] [--out FILE]
+    .venv/bin/python -m benchmarks.episodes.compare [--cameras 2 4] [--seconds 10] [--ways ebt ALOHA ...] [--folder DIR]
+        [--out FILE]
 
-Cameras of 640x480 colour and depth at 30 Hz, each new picture in memory of its own, six joints, a loop of 50 Hz that does
-nothing but hand rows over (benchmarks/episodes/film.py, benchmarks/episodes/recordings.py). `--folder` should be on the disk that is
-recorded to, not in memory. One episode for each way and number of cameras:
+Cameras of 640x480 colour and depth at 30 Hz, each new picture in its own buffer, six joints, a loop of 50 Hz that only
+appends rows (benchmarks/episodes/film.py, benchmarks/episodes/recordings.py). `--folder` should be on the disk used
+for recording, not in memory. One episode for each format (way) and number of cameras:
 
-    append     what handing a row over takes of a tick, and ticks that came late for it
-    CPU        of all processes while recording, in cores; `then` what finishing takes of processor time
-    next       from the last row until the next episode has started; durable: until the disk has it, every file synced
-    size       on the disk, and how many times smaller than the raw pictures, each new one counted once
-    frame      one picture of 640x480 at random, median and 99 %: the file is open and warm
-    samples/s  rows at random in batches of 64, each with a picture of 96x96 of every camera and 8 actions, one thread: from
-               what was recorded (decoded or read, then shrunk by the same code), and from what a training would be given:
-               ebt's cache; the layout of robomimic written anew at that size. Its reader is SequenceDataset's
+    append     duration of appending a row within a tick, and ticks that were late because of it
+    CPU        of all processes while recording, in cores; `then` processor time of finishing
+    next       from the last row until the next episode has started; durable: until every file is synced to the disk
+    size       on the disk, and the compression relative to the raw pictures, each new one counted once
+    frame      one random picture of 640x480, median and 99 %: the file is open and in the page cache
+    samples/s  random rows in batches of 64, each with a picture of 96x96 of every camera and 8 actions, one thread:
+               from the recording (decoded or read, then resized by the same code), and from what training reads:
+               ebt's cache; the layout of robomimic rewritten at that size. Its reader is SequenceDataset's
                without a cache of pictures: for each sample and key one slice of the open file
 """
 
@@ -35,7 +36,7 @@ from numpy.typing import NDArray
 
 from benchmarks.episodes.film import DEPTH_UNIT_M, RATE_HZ, Film, cameras, shoot
 from benchmarks.episodes.recordings import WAYS, Recording, available
-from benchmarks.loop.session_watch import TICK_S, machine
+from benchmarks.loop.session_metrics import CLOCK_TICK_S, machine
 from benchmarks.table import head, line
 from ebt_data.reading.episode import list_episodes
 from ebt_data.step import Actor, BenchSpec, Decision, Observation, Step
@@ -47,13 +48,13 @@ LOOP_HZ = 50.0
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 SMALL = (96, 96)
 BATCH, HORIZON = 64, 8
-LOOKS = 200
-"""Pictures at random."""
+FRAME_READS = 200
+"""Random pictures that are read."""
 SAMPLING_S = 4.0
 
 
 @dataclass(frozen=True)
-class Figures:
+class Measurement:
     """One row of a table. Seconds, unless a name says otherwise."""
 
     way: str
@@ -72,8 +73,8 @@ class Figures:
     note: str
 
 
-def stream(spec: BenchSpec, films: dict[str, Film], seconds: float) -> Any:
-    """Steps as they are due, with how many ticks were late before each."""
+def due_steps(spec: BenchSpec, films: dict[str, Film], seconds: float) -> Any:
+    """Steps at their due times, with the number of late ticks before each."""
     clock, late = WallClock(spec.rate_hz), 0
     frames: dict[str, Any] = {}
     for row in range(int(seconds * spec.rate_hz)):
@@ -89,31 +90,31 @@ def stream(spec: BenchSpec, films: dict[str, Film], seconds: float) -> Any:
 
 
 def busy_s(pids: Sequence[int]) -> float:
-    """Processor time of this process and those."""
+    """Processor time of this process and of `pids`."""
     total = time.process_time()
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += (int(fields[11]) + int(fields[12])) * TICK_S
+        total += (int(fields[11]) + int(fields[12])) * CLOCK_TICK_S
     return total
 
 
-def measure(way: str, folder: Path, spec: BenchSpec, films: dict[str, Film], seconds: float) -> Figures:
-    """Record one episode, look into it, and say what it took."""
+def measure(way: str, folder: Path, spec: BenchSpec, films: dict[str, Film], seconds: float) -> Measurement:
+    """Record one episode, read pictures from it, and measure both."""
     recording: Recording = WAYS[way](folder, spec)
     try:
         recording.start()
-        took, late, new = [], 0, 0
+        append_times_s, late, new = [], 0, 0
         before: dict[str, int] = {}
-        begun_s, began_busy_s = time.perf_counter(), busy_s(recording.pids)
-        for step in stream(spec, films, seconds):
+        start_s, began_busy_s = time.perf_counter(), busy_s(recording.pids)
+        for step in due_steps(spec, films, seconds):
             at_s = time.perf_counter()
             recording.append(step)
-            took.append(time.perf_counter() - at_s)
+            append_times_s.append(time.perf_counter() - at_s)
             late += step.skipped
             numbers = {name: frame.number for name, frame in step.observation.frames.items()}
             new += sum(before.get(name) != number for name, number in numbers.items())
             before = numbers
-        recorded_s, ended_busy_s = time.perf_counter() - begun_s, busy_s(recording.pids)
+        recorded_s, ended_busy_s = time.perf_counter() - start_s, busy_s(recording.pids)
         at_s = time.perf_counter()
         recording.finish()
         recording.start()
@@ -127,21 +128,21 @@ def measure(way: str, folder: Path, spec: BenchSpec, films: dict[str, Film], sec
         recording.append(step)
         recording.finish()
         recording.settle()
-        looks = []
+        read_times_ms = []
         rng = np.random.default_rng(0)
-        for row in rng.integers(0, len(took), LOOKS):
+        for row in rng.integers(0, len(append_times_s), FRAME_READS):
             at_s = time.perf_counter()
             picture = recording.picture(int(row), f"camera_{rng.integers(len(films))}")
-            looks.append(1e3 * (time.perf_counter() - at_s))
+            read_times_ms.append(1e3 * (time.perf_counter() - at_s))
             assert picture.shape == (480, 640, 3), f"{way} gave {picture.shape}"
     finally:
         recording.close()
-    pixels = next(iter(films.values()))
-    appended = 1e3 * np.array(took)
-    return Figures(
+    film = next(iter(films.values()))
+    appended = 1e3 * np.array(append_times_s)
+    return Measurement(
         way=way,
         cameras=len(films),
-        rows=len(took),
+        rows=len(append_times_s),
         append_ms=(float(np.median(appended)), float(np.quantile(appended, 0.99)), float(appended.max())),
         late_ticks=late,
         cores=(ended_busy_s - began_busy_s) / recorded_s,
@@ -149,8 +150,8 @@ def measure(way: str, folder: Path, spec: BenchSpec, films: dict[str, Film], sec
         next=next_s,
         durable=durable_s,
         bytes=size,
-        raw_bytes=new * (pixels.images[0].nbytes + pixels.depths[0].nbytes),
-        frame_ms=(float(np.median(looks)), float(np.quantile(looks, 0.99))),
+        raw_bytes=new * (film.images[0].nbytes + film.depths[0].nbytes),
+        frame_ms=(float(np.median(read_times_ms)), float(np.quantile(read_times_ms, 0.99))),
         note=recording.note,
     )
 
@@ -162,7 +163,7 @@ def sync(files: Sequence[Path]) -> None:
         os.close(handle)
 
 
-class Sliced:
+class SlicedSamples:
     """Samples as robomimic's SequenceDataset reads them from an open file."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
@@ -178,8 +179,8 @@ class Sliced:
                 shrink(picture, SMALL)
 
 
-class Ours:
-    """Samples as a training takes them."""
+class WindowSamples:
+    """Samples as training reads them."""
 
     def __init__(self, paths: list[Path], way: Any) -> None:
         self._windows = Windows(paths, 1, HORIZON, image_size=SMALL, pictures=way)
@@ -190,35 +191,35 @@ class Ours:
 
 
 def samples_s(take: Any) -> float:
-    """A second, after one batch that opens what has to be opened."""
+    """Samples per second, after one batch that opens the files."""
     rng = np.random.default_rng(1)
     take(rng.integers(0, take.rows, BATCH))
-    count, begun_s = 0, time.perf_counter()
-    while time.perf_counter() - begun_s < SAMPLING_S:
+    count, start_s = 0, time.perf_counter()
+    while time.perf_counter() - start_s < SAMPLING_S:
         take(rng.integers(0, take.rows, BATCH))
         count += BATCH
-    return count / (time.perf_counter() - begun_s)
+    return count / (time.perf_counter() - start_s)
 
 
 def sampling(folder: Path, names: Sequence[str], ways: Sequence[str]) -> dict[str, float]:
-    """Samples a second by where they come from."""
-    found = {}
+    """Samples per second by source."""
+    rates = {}
     if "ebt" in ways:
         paths = list_episodes(folder / "ebt")
-        found["ebt, as recorded"] = samples_s(Ours(paths, "files"))
-        begun_s = time.perf_counter()
-        cached = Ours(paths, "cache")
-        sys.stderr.write(f"the cache took {time.perf_counter() - begun_s:.1f} s\n")
-        found["ebt, cache"] = samples_s(cached)
+        rates["ebt, as recorded"] = samples_s(WindowSamples(paths, "files"))
+        start_s = time.perf_counter()
+        cached = WindowSamples(paths, "cache")
+        sys.stderr.write(f"the cache took {time.perf_counter() - start_s:.1f} s\n")
+        rates["ebt, cache"] = samples_s(cached)
     if "robomimic" in ways:
         path = folder / "robomimic" / "episode_0.hdf5"
-        found["robomimic, as recorded"] = samples_s(Sliced(path, names))
-        found["robomimic, at 96x96"] = samples_s(Sliced(smaller(path, names), names))
-    return found
+        rates["robomimic, as recorded"] = samples_s(SlicedSamples(path, names))
+        rates["robomimic, at 96x96"] = samples_s(SlicedSamples(smaller(path, names), names))
+    return rates
 
 
 def smaller(path: Path, names: Sequence[str]) -> Path:
-    """The same layout with pictures of the size that is trained on."""
+    """The same layout with pictures of the training size."""
     small = path.with_name("small.hdf5")
     with h5py.File(path) as source, h5py.File(small, "w") as file:
         for name in ("action", "qpos"):
@@ -237,35 +238,35 @@ def main() -> None:
     parser.add_argument("--depth-unit", type=float, default=DEPTH_UNIT_M, help="metres a count of depth")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="on the disk to measure")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
-    asked = parser.parse_args()
-    rows: list[Figures] = []
+    args = parser.parse_args()
+    rows: list[Measurement] = []
     samples: dict[int, dict[str, float]] = {}
-    for count in asked.cameras:
-        specs = cameras(count, asked.depth_unit)
+    for count in args.cameras:
+        specs = cameras(count, args.depth_unit)
         films = shoot(specs)
         spec = BenchSpec("benchmark", JOINTS, specs, LOOP_HZ, sim=False, task="benchmark")
-        folder = Path(tempfile.mkdtemp(dir=asked.folder))
+        folder = Path(tempfile.mkdtemp(dir=args.folder))
         try:
-            for way in asked.ways:
-                rows.append(measure(way, folder / way, spec, films, asked.seconds))
+            for way in args.ways:
+                rows.append(measure(way, folder / way, spec, films, args.seconds))
                 sys.stderr.write(f"{count} cameras, {way}: {rows[-1].next:.2f} s to finish\n")
-            samples[count] = sampling(folder, list(specs), asked.ways)
+            samples[count] = sampling(folder, list(specs), args.ways)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     show(rows, samples)
-    if asked.out:
+    if args.out:
         facts = {
             "machine": machine(),
             "load_average": os.getloadavg(),
-            "seconds": asked.seconds,
-            "depth_unit_m": asked.depth_unit,
+            "seconds": args.seconds,
+            "depth_unit_m": args.depth_unit,
         }
-        asked.out.write_text(
+        args.out.write_text(
             json.dumps(facts | {"rows": [asdict(row) for row in rows], "samples_s": samples}, indent=1) + "\n"
         )
 
 
-def show(rows: Sequence[Figures], samples: dict[int, dict[str, float]]) -> None:
+def show(rows: Sequence[Measurement], samples: dict[int, dict[str, float]]) -> None:
     sys.stdout.write(f"{machine()}, load {os.getloadavg()[0]:.1f}\n")
     columns = (
         "append p50, p99, max, ms",
@@ -291,8 +292,8 @@ def show(rows: Sequence[Figures], samples: dict[int, dict[str, float]]) -> None:
                     f"{row.durable:.2f}", f"{row.bytes / 1e6:.0f}", f"{row.raw_bytes / row.bytes:.1f} x", frame, row.note,
                 ]))  # fmt: skip
     sys.stdout.write(head(["samples/s", *(f"{count} cameras" for count in samples)]))
-    for name in dict.fromkeys(name for found in samples.values() for name in found):
-        sys.stdout.write(line([name, *(f"{found.get(name, float('nan')):.0f}" for found in samples.values())]))
+    for name in dict.fromkeys(name for rates in samples.values() for name in rates):
+        sys.stdout.write(line([name, *(f"{rates.get(name, float('nan')):.0f}" for rates in samples.values())]))
 
 
 if __name__ == "__main__":

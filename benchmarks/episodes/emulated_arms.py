@@ -1,8 +1,7 @@
-"""Arms emulated in this process behind ptys, with their own count of what an episode told them.
+"""Arms emulated in this process behind ptys, which log the goals sent to them in each episode.
 
-A tick asks the leaders where they are, then sends the followers a goal; the bench's own moves, home and hold, ask no
-leader. So the goals of an episode are those from the first to the last that came after a leader was asked.
-"""
+A tick reads the leaders, then sends the followers a goal; the bench's own motions, home and hold, read no leader. So
+the goals of an episode are those from the first to the last that followed a read of a leader."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -23,15 +22,15 @@ FOLLOWING, LEADING = "XL330-M288", "XL330-M077"
 LIMIT_RAD = 1.5
 RATE_HZ = 50.0
 SAFETY = """
-[safety] # a busy machine starves the thread that these arms live in, and the supervisor is not what is asked here
+[safety] # on a busy machine the thread of these arms is late, and the supervisor is not tested here
 stale_ticks = 25
 tracking_s = 5.0
 watchdog_s = 2.5
 """
 
 
-class Swinging:
-    """A leader's horn that somebody swings, so that goals differ from tick to tick and from joint to joint."""
+class SineShaft:
+    """A leader's shaft that moves on a sine, so that goals differ between ticks and joints."""
 
     def __init__(self, phase_rad: float) -> None:
         self._phase_rad = phase_rad
@@ -49,36 +48,36 @@ class Swinging:
         return None
 
 
-class Leader(Emulator):
-    """A leader arm that says when it was asked where it is."""
+class LeaderEmulator(Emulator):
+    """A leader arm that calls back when its position is read."""
 
-    def __init__(self, asked: Callable[[], None]) -> None:
-        super().__init__([EmulatedMotor(LEADING, number, Swinging(0.5 * number)) for number in IDS], clock=monotonic)
-        self._asked = asked
+    def __init__(self, on_read: Callable[[], None]) -> None:
+        super().__init__([EmulatedMotor(LEADING, number, SineShaft(0.5 * number)) for number in IDS], clock=monotonic)
+        self._on_read = on_read
 
     def handle(self, request: bytes) -> bytes:
         before = self.requests[Instruction.SYNC_READ]
         reply = super().handle(request)
         if self.requests[Instruction.SYNC_READ] > before:
-            self._asked()
+            self._on_read()
         return reply
 
 
-class Arms:
+class EmulatedArms:
     """Pairs of leader and follower, named after the followers, served by a thread while the `with` lasts."""
 
     def __init__(self, folder: Path, episodes: Path, pairs: Sequence[str], cameras: str) -> None:
         """Bench file and calibrations go to `folder`; `cameras` are the bench file's lines about them."""
         self._episodes = episodes
-        self.asked = 0
-        """How often a leader was asked in an episode."""
+        self.leader_reads = 0
+        """Number of reads of a leader within an episode."""
         self.followers = {
             name: Emulator([EmulatedMotor(FOLLOWING, number, FreeShaft()) for number in IDS], clock=monotonic)
             for name in pairs
         }
-        self._leaders = {name: Leader(partial(self._note, name)) for name in pairs}
+        self._leaders = {name: LeaderEmulator(partial(self._record_leader_read, name)) for name in pairs}
         self._spans: dict[str, dict[str, tuple[int, int]]] = {}
-        # Leaders first: where both have waited, a leader was asked before its follower was sent a goal.
+        # Leaders first: where both have pending bytes, the leader was read before its follower was sent a goal.
         self._ports = {f"{name}_leader": PtyPort(arm) for name, arm in self._leaders.items()}
         self._ports |= {name: PtyPort(arm) for name, arm in self.followers.items()}
         self.bench = self._bench_file(folder, cameras)
@@ -88,32 +87,32 @@ class Arms:
             target=serve_pty, args=(list(self._ports.values()), self._stop, self._update), name="arms"
         )
 
-    def told(self) -> dict[str, dict[str, list[list[int]]]]:
+    def sent_goals(self) -> dict[str, dict[str, list[list[int]]]]:
         """Goals [T][J] in motor ticks by follower, by the name of the episode in which they were sent."""
-        found: dict[str, dict[str, list[list[int]]]] = {}
+        goals: dict[str, dict[str, list[list[int]]]] = {}
         for episode, spans in list(self._spans.items()):
             logs = {name: list(self.followers[name].log)[first : last + 1] for name, (first, last) in spans.items()}
-            found[episode] = {
+            goals[episode] = {
                 name: [[write.goals.get(each, -1) for each in IDS] for write in log] for name, log in logs.items()
             }
-        return found
+        return goals
 
     def ticks(self) -> int:
-        """Goals of the newest episode so far, of the arm that has most."""
+        """Number of goals of the newest episode so far, the largest of all arms."""
         spans = self._spans[max(self._spans)] if self._spans else {}
         return max(
             (min(last + 1, len(self.followers[name].log)) - first for name, (first, last) in spans.items()), default=0
         )
 
     def part(self) -> Path | None:
-        """The file of the episode under way."""
+        """The file of the current episode."""
         return max(self._episodes.glob("*.part"), default=None)
 
-    def _note(self, follower: str) -> None:
+    def _record_leader_read(self, follower: str) -> None:
         part = self.part()
         if part is None:
             return
-        self.asked += 1
+        self.leader_reads += 1
         place = len(self.followers[follower].log)
         span = self._spans.setdefault(part.stem, {})
         span[follower] = (span.get(follower, (place, place))[0], place)

@@ -1,4 +1,4 @@
-"""What cameras would have seen: pictures and depth with a sensor's noise, so that nothing packs better than on a bench."""
+"""Synthetic pictures and depth with a sensor's noise, so that they compress no better than those of real cameras."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from ebt_data.step import CameraSpec, Frame
 
 HEIGHT, WIDTH, RATE_HZ = 480, 640, 30.0
 DEPTH_UNIT_M = 1e-3
-"""As D415, D435 and D455 come; a D405 counts tenths of that, and three more bits of noise."""
+"""Default of D415, D435 and D455; a D405 counts tenths of that, with three more bits of noise."""
 LENGTH = 30
 NOISE = 2.0
 """Of a pixel's 255, standard deviation."""
 DEPTH_NOISE, HOLES = 0.002, 0.03
-"""Of the distance, standard deviation; and the share of pixels without any. Neighbours are independent, which a camera's are not."""
+"""Standard deviation relative to the distance; share of pixels without depth. Unlike a camera's, pixels are independent."""
 
 
 @dataclass(frozen=True)
 class Film:
-    """One camera's frames, shown again and again."""
+    """One camera's frames, repeated."""
 
     images: NDArray[np.uint8]
     """[F, H, W, 3]"""
@@ -28,7 +28,7 @@ class Film:
     """[F, H, W] counts"""
 
     def frame(self, number: int, age_s: float) -> Frame:
-        """By the device's count."""
+        """The frame of the device's frame count `number`."""
         device_s = number / RATE_HZ
         place = number % LENGTH
         image, depth = self.images[place].copy(), self.depths[place].copy()  # as a camera's own buffers are
@@ -36,12 +36,12 @@ class Film:
 
 
 def cameras(count: int, depth_unit_m: float) -> dict[str, CameraSpec]:
-    """So many, each with colour and depth."""
+    """Specifications of `count` cameras, each with colour and depth."""
     return {f"camera_{number}": CameraSpec(HEIGHT, WIDTH, RATE_HZ, depth_unit_m) for number in range(count)}
 
 
 def shoot(specs: Mapping[str, CameraSpec]) -> dict[str, Film]:
-    """A table with blocks that move, seen by each camera from elsewhere."""
+    """A table with moving blocks, different for each camera."""
     return {name: _shoot(np.random.default_rng(place), spec) for place, (name, spec) in enumerate(specs.items())}
 
 

@@ -1,15 +1,15 @@
-"""The same stream kept in six ways: ebt's, and those of other tools as their code does it, on the same libraries.
+"""The same data recorded in six formats: ebt's, and those of other tools as their code writes them.
 
-    ebt         this project's Recorder: JPEG and bitshuffled depth, row by row, in a process of its own
-    ebt, QOI    the same without loss, as `ebt collect --lossless` does
-    ALOHA       lists in memory, written raw after the episode (`record_episodes.py`: chunks of one picture); it has no depth,
-                which is kept beside in the same way
-    robomimic   the same moment of writing, in the layout of its datasets: `data/demo_0/obs/<camera>_image`, contiguous
-    PNG         a PNG a picture, written by four threads while recording (LeRobot's first half); depth as 16-bit PNG
-    MP4         that, and after the episode a video of every camera's (LeRobot's second half: AV1, a key frame in two, crf 30,
-                preset 12); the PNG of colour are then removed. Needs `pip install av`
+    ebt         this project's Recorder: JPEG and bitshuffled depth, row by row, in its own process
+    ebt, QOI    the same, lossless, as `ebt collect --lossless` writes it
+    ALOHA       lists in memory, written raw after the episode (`record_episodes.py`: chunks of one picture); it has no
+                depth, which is written in the same way here
+    robomimic   also written after the episode, in its layout `data/demo_0/obs/<camera>_image`, contiguous
+    PNG         one PNG per picture, written by four threads while recording (LeRobot's first half); depth as 16-bit PNG
+    MP4         the same, and after the episode a video per camera (LeRobot's second half: AV1, every second frame a key
+                frame, crf 30, preset 12); the PNG of colour are then removed. Needs `pip install av`
 
-None of them but ebt is told about a repeated picture: they keep one every tick, as they do.
+All use the same libraries. Only ebt skips repeated pictures: the other tools write one every tick.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,40 +29,40 @@ from ebt_data.recording.recorder import Recorder
 from ebt_data.step import BenchSpec, Outcome, Step
 from ebt_recipes.loop.collect import SEAL_S
 
-LOW = ("qpos", "qvel", "effort", "action")
+JOINT_KEYS = ("qpos", "qvel", "effort", "action")
 
 
 class Recording(Protocol):
-    """One way to keep episodes in a folder."""
+    """Records episodes into a folder in one format."""
 
     pids: Sequence[int]
-    """Processes that work for it beside this one."""
+    """Its processes other than this one."""
 
     def start(self) -> None:
-        """Begin an episode."""
+        """Start an episode."""
 
     def append(self, step: Step) -> None:
-        """Within a tick."""
+        """Add a row, within a tick."""
 
     def finish(self) -> None:
         """Return when the next episode can start."""
 
     def settle(self) -> None:
-        """Return when all that goes on beside the next episode is done."""
+        """Return when all background work on the last episode is done."""
 
     def close(self) -> None:
         """End processes and threads."""
 
     def picture(self, row: int, camera: str) -> NDArray[np.uint8]:
-        """[H, W, 3] of the first episode, from files that stay open where the way's own reader keeps them so."""
+        """[H, W, 3] of the first episode; files stay open where the format's own reader keeps them open."""
 
     @property
     def note(self) -> str:
-        """What to know."""
+        """A remark for the table."""
 
 
-class Ours:
-    """Rows go to the writer's process as they come."""
+class EbtRecording:
+    """Rows go to the writer's process one by one."""
 
     def __init__(self, folder: Path, spec: BenchSpec, quality: int | None = QUALITY) -> None:
         self._recorder = Recorder(folder, spec, quality=quality).__enter__()
@@ -100,8 +100,8 @@ class Ours:
         return f"{self._dropped} pictures left out"
 
 
-class InMemory:
-    """Everything in lists until the episode is over, as ALOHA does; `layout` is where a picture goes."""
+class InMemoryRecording:
+    """Keeps everything in lists until the episode ends, as ALOHA does; `layout` is the path of a picture's dataset."""
 
     def __init__(self, folder: Path, spec: BenchSpec, layout: str, chunked: bool) -> None:
         folder.mkdir(parents=True)
@@ -123,7 +123,7 @@ class InMemory:
 
     def finish(self) -> None:
         with h5py.File(self._path(self._count), "w", rdcc_nbytes=1024**2 * 2) as file:
-            for name, values in low(self._steps).items():
+            for name, values in stack_joints(self._steps).items():
                 file[self._layout.format(name)] = values
             for camera in self._spec.cameras:
                 frames = [step.observation.frames[camera] for step in self._steps]
@@ -138,7 +138,7 @@ class InMemory:
         data = file.create_dataset(self._layout.format(name), (len(pictures), *shape), pictures[0].dtype, chunks=chunks)
         if self._chunked:
             data[...] = pictures
-        else:  # robomimic's scripts hand a whole array over
+        else:  # robomimic's scripts write a whole array
             data[...] = np.stack(pictures)
 
     def settle(self) -> None:
@@ -156,8 +156,8 @@ class InMemory:
     note = "in memory till then"
 
 
-class Pictures:
-    """A PNG a picture, by four threads; with `video` an MP4 of each camera's afterwards."""
+class PngRecording:
+    """Writes one PNG per picture in four threads; with `video` an MP4 per camera afterwards."""
 
     pids: tuple[int, ...] = ()
     THREADS = 4
@@ -180,11 +180,11 @@ class Pictures:
 
     def append(self, step: Step) -> None:
         row = len(self._steps)
-        self._steps.append(low([step]))
+        self._steps.append(stack_joints([step]))
         for camera, frame in step.observation.frames.items():
-            place = self._episode(self._count) / camera
-            self._waiting.append(self._pool.submit(save_png, place / f"{row:06d}.png", frame.image))
-            self._waiting.append(self._pool.submit(save_png, place / f"{row:06d}.depth.png", frame.depth))
+            folder = self._episode(self._count) / camera
+            self._waiting.append(self._pool.submit(save_png, folder / f"{row:06d}.png", frame.image))
+            self._waiting.append(self._pool.submit(save_png, folder / f"{row:06d}.depth.png", frame.depth))
 
     def finish(self) -> None:
         folder = self._episode(self._count)
@@ -194,7 +194,9 @@ class Pictures:
         if self._video:
             for camera in self._spec.cameras:
                 encode(sorted((folder / camera).glob("??????.png")), folder / f"{camera}.mp4", self._spec.rate_hz)
-        np.savez(folder / "low.npz", **{name: np.concatenate([row[name] for row in self._steps]) for name in LOW})
+        np.savez(
+            folder / "low.npz", **{name: np.concatenate([row[name] for row in self._steps]) for name in JOINT_KEYS}
+        )
         self._count += 1
 
     def settle(self) -> None:
@@ -215,20 +217,20 @@ class Pictures:
         return f"{self._behind} PNG behind at the end"
 
 
-def low(steps: list[Step]) -> dict[str, NDArray[np.float32]]:
+def stack_joints(steps: list[Step]) -> dict[str, NDArray[np.float32]]:
     """[T, J] each."""
-    seen = [(s.observation.position, s.observation.velocity, s.observation.effort, s.sent) for s in steps]
-    return {name: np.stack(values) for name, values in zip(LOW, zip(*seen, strict=True), strict=True)}
+    joints = [(s.observation.position, s.observation.velocity, s.observation.effort, s.sent) for s in steps]
+    return {name: np.stack(values) for name, values in zip(JOINT_KEYS, zip(*joints, strict=True), strict=True)}
 
 
 def save_png(path: Path, pixels: Any) -> None:
     from PIL import Image
 
-    Image.fromarray(pixels).save(path, compress_level=1)  # as LeRobot's image writer asks
+    Image.fromarray(pixels).save(path, compress_level=1)  # as in LeRobot's image writer
 
 
 def encode(pictures: list[Path], path: Path, rate_hz: float) -> None:
-    """AV1 as LeRobot writes it; the pictures are removed."""
+    """Write AV1 as LeRobot does; the pictures are removed."""
     import av
     from PIL import Image
 
@@ -246,7 +248,7 @@ def encode(pictures: list[Path], path: Path, rate_hz: float) -> None:
 
 
 def decode(path: Path, row: int, rate_hz: float) -> NDArray[np.uint8]:
-    """Seek to the key frame before, and decode on."""
+    """Seek to the previous key frame and decode from there."""
     import av
 
     with av.open(str(path)) as container:
@@ -260,15 +262,15 @@ def decode(path: Path, row: int, rate_hz: float) -> NDArray[np.uint8]:
 
 
 WAYS: Mapping[str, Callable[[Path, BenchSpec], Any]] = {
-    "ebt": Ours,
-    "ebt, QOI": lambda folder, spec: Ours(folder, spec, quality=None),
-    "ALOHA": lambda folder, spec: InMemory(folder, spec, "observations/images/{}", chunked=True),
-    "robomimic": lambda folder, spec: InMemory(folder, spec, "data/demo_0/obs/{}", chunked=False),
-    "PNG": lambda folder, spec: Pictures(folder, spec, video=False),
-    "MP4": lambda folder, spec: Pictures(folder, spec, video=True),
+    "ebt": EbtRecording,
+    "ebt, QOI": lambda folder, spec: EbtRecording(folder, spec, quality=None),
+    "ALOHA": lambda folder, spec: InMemoryRecording(folder, spec, "observations/images/{}", chunked=True),
+    "robomimic": lambda folder, spec: InMemoryRecording(folder, spec, "data/demo_0/obs/{}", chunked=False),
+    "PNG": lambda folder, spec: PngRecording(folder, spec, video=False),
+    "MP4": lambda folder, spec: PngRecording(folder, spec, video=True),
 }
 
 
 def available() -> list[str]:
-    """Names of the ways whose libraries are there."""
+    """Names of the formats whose libraries are installed."""
     return [name for name in WAYS if name != "MP4" or find_spec("av") is not None]

@@ -1,4 +1,4 @@
-"""A camera without the hardware: a film pushed into an `rs.software_device` at its rate, again and again."""
+"""A camera without hardware: replays a film through an `rs.software_device` at its rate."""
 
 import threading
 import time
@@ -14,23 +14,27 @@ Film = NDArray[np.uint8]  # [T, H, W, 3]
 DepthFilm = NDArray[np.uint16]  # [T, H, W]
 
 
-class Projector:
-    """Pushes as a camera's own thread would; picture `number` is the film's `number % T`."""
+class ReplayCamera:
+    """Pushes frames from a thread, as a camera does; frame `number` is the film's `number % T`."""
 
     def __init__(
         self, name: str, table: CameraTable, film: Film, closing: threading.Event, depth: DepthFilm | None = None
     ) -> None:
-        self.camera = SoftwareCamera(name, table.spec)
+        self.software_camera = SoftwareCamera(name, table.spec)
         self.pushed = 0
         self._film, self._depth, self._period_s, self._closing = film, depth, 1 / table.rate_hz, closing
         self.thread = threading.Thread(target=self._work, name=f"camera {name}", daemon=True)
 
     def _work(self) -> None:
         due_s = time.monotonic()
-        with realtime():  # a camera's own thread holds no interpreter lock; this one must not be stopped while it does
+        with (
+            realtime()
+        ):  # a real camera's thread holds no interpreter lock; this one must not be preempted while it holds it
             while not self._closing.wait(max(0.0, due_s - time.monotonic())):
                 self.pushed += 1
                 place = self.pushed % len(self._film)
                 depth = None if self._depth is None else self._depth[place]
-                self.camera.push(Shot(self.pushed, time.time(), self._film[place], depth), arrival_s=time.time())
+                self.software_camera.push(
+                    Shot(self.pushed, time.time(), self._film[place], depth), arrival_s=time.time()
+                )
                 due_s += self._period_s

@@ -1,4 +1,4 @@
-"""What a live session is judged by: every tick's times, the processes' memory, the collector's pauses."""
+"""Metrics of a live session: every tick's times, the processes' memory, the garbage collector's pauses."""
 
 import os
 import platform
@@ -13,47 +13,47 @@ from numpy.typing import NDArray
 from benchmarks.speed.bus_rate import TimedBus
 from ebt_data.step import Step
 
-LOOK_S = 5.0  # between two looks at the processes
+SAMPLE_PERIOD_S = 5.0  # between two samples of the processes
 PAGE = os.sysconf("SC_PAGE_SIZE")
 BUS = ("follower read", "leader read", "follower write")
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+CLOCK_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Processes:
-    """Memory and processor time of the processes of a session, looked at now and then."""
+    """Memory and processor time of a session's processes, sampled periodically."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = pids
-        self.looks: list[tuple[float, dict[str, int], dict[str, float]]] = []
+        self.samples: list[tuple[float, dict[str, int], dict[str, float]]] = []
 
-    def look(self, time_s: float) -> None:
+    def sample(self, time_s: float) -> None:
         rss, cpu = {}, {}
         for name, pid in self._pids.items():
             rss[name] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
             fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            cpu[name] = (int(fields[11]) + int(fields[12])) * TICK_S
-        self.looks.append((time_s, rss, cpu))
+            cpu[name] = (int(fields[11]) + int(fields[12])) * CLOCK_TICK_S
+        self.samples.append((time_s, rss, cpu))
 
     def figures(self) -> dict[str, dict[str, float]]:
         """Of each process: MB after the first minute (or half) and at the end, growth in between, share of a core."""
-        times = np.array([look[0] for look in self.looks])
+        times = np.array([sample[0] for sample in self.samples])
         settled = int(np.searchsorted(times, min(60.0, times[-1] / 2) - 1e-6))
-        found = {}
+        figures = {}
         for name in self._pids:
-            rss = np.array([look[1][name] for look in self.looks]) / 1e6
-            cpu = self.looks[-1][2][name] - self.looks[0][2][name]
+            rss = np.array([sample[1][name] for sample in self.samples]) / 1e6
+            cpu = self.samples[-1][2][name] - self.samples[0][2][name]
             slope = np.polyfit(times[settled:], rss[settled:], 1)[0] if len(times) - settled > 2 else np.nan
-            found[name] = {
+            figures[name] = {
                 "settled_mb": float(rss[settled]),
                 "end_mb": float(rss[-1]),
                 "growth_mb_min": float(60 * slope),
                 "cpu_share": float(cpu / (times[-1] - times[0])),
             }
-        return found
+        return figures
 
 
-class Watch:
-    """What every tick said of itself, in arrays made beforehand, so that watching takes no memory."""
+class SessionLog:
+    """Times and frame numbers of every tick, in preallocated arrays, so that measuring allocates no memory."""
 
     def __init__(
         self, ticks: int, cameras: Sequence[str], follower: TimedBus, leader: TimedBus, processes: Processes
@@ -66,29 +66,29 @@ class Watch:
         for camera in cameras:
             self.columns |= {f"{camera} {what}": np.full(ticks, np.nan) for what in ("number", "age", "repeated")}
 
-    def take(self, step: Step) -> None:
-        seen, row = step.observation, self.count
+    def record(self, step: Step) -> None:
+        observation, row = step.observation, self.count
         values = {
-            "time": seen.time_s,
+            "time": observation.time_s,
             "sent": step.sent_s,
             "skipped": step.skipped,
             "follower read": self._follower.read_s,
             "leader read": self._leader.read_s,
             "follower write": self._follower.write_s,
         }
-        for camera, frame in seen.frames.items():
+        for camera, frame in observation.frames.items():
             values[f"{camera} number"] = frame.number
             values[f"{camera} age"] = frame.age_s
             values[f"{camera} repeated"] = frame.repeated
         for name, value in values.items():
             self.columns[name][row] = value
         self.count += 1
-        if seen.time_s >= self._next_s:
-            self._processes.look(seen.time_s)
-            self._next_s += LOOK_S
+        if observation.time_s >= self._next_s:
+            self._processes.sample(observation.time_s)
+            self._next_s += SAMPLE_PERIOD_S
 
     def figures(self, rate_hz: float) -> dict[str, Any]:
-        """The session so far; lateness is counted from each tick's own deadline, and a skipped tick is a late one."""
+        """Figures so far; lateness is measured from each tick's deadline, and a skipped tick counts as late."""
         columns = {name: column[: self.count] for name, column in self.columns.items()}
         times, skipped = columns["time"], columns["skipped"]
         due = (np.arange(self.count) + np.cumsum(skipped)) / rate_hz
@@ -114,19 +114,19 @@ class Watch:
         }
 
 
-class Pauses:
-    """How long Python's garbage collector stood in the way."""
+class GcPauses:
+    """Durations of Python's garbage collections."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0
         self.full = 0
-        self._begun_s = 0.0
+        self._start_s = 0.0
 
     def __call__(self, phase: str, info: Mapping[str, int]) -> None:
         if phase == "start":
-            self._begun_s = time.perf_counter()
+            self._start_s = time.perf_counter()
         else:
-            self.longest_s = max(self.longest_s, time.perf_counter() - self._begun_s)
+            self.longest_s = max(self.longest_s, time.perf_counter() - self._start_s)
             self.full += info["generation"] == 2
 
 
@@ -145,5 +145,5 @@ def machine() -> str:
 
 
 def stolen_s() -> float:
-    """Processor time that the machine's host gave to others, summed over the cores."""
+    """Processor time that the host gave to other guests (steal time), summed over the cores."""
     return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")

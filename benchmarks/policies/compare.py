@@ -2,11 +2,10 @@
 
     .venv/bin/python -m benchmarks.policies.compare [--tasks fork peg_insert sort] [--seeds 3] [--out policies.json]
 
-Every policy is tried at equal updates and at equal training time: from one run, as it stood after `--updates` and when
-it had trained for as long as the energy needs for those. The learning rate is constant after the warm-up and the weights
-are averaged, so that a run may be cut anywhere. Seeds of rollouts begin at 100000, where nothing was ever tuned; tuning
-used seeds below 10000. A task that is meant to have several ways counts only where regression succeeds in at most 60 %.
-"""
+Every policy is evaluated at equal updates and at equal training time, from one run: after `--updates`, and when it has
+trained for the time that the energy needs for them. The learning rate is constant after the warm-up and the weights
+are averaged, so that a run can be cut at any update. Seeds of rollouts start at 100000, where nothing was tuned;
+tuning used seeds below 10000. A multimodal task counts only where regression succeeds in at most 60 %."""
 
 import argparse
 import copy
@@ -22,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.policies.methods import METHODS, OURS
+from benchmarks.policies.methods import ENERGY, METHODS
 from benchmarks.table import head, line
 from benchmarks.worlds.arena import Arena
 from benchmarks.worlds.registry import ARENAS
@@ -35,9 +34,9 @@ from ebt_recipes.training.learner import Learner
 
 FIRST_SEED = 100_000
 WORTH_COMPILING = 500
-"""Updates; all methods alike, and the compiler's time is nobody's training time."""
+"""Updates from which every method is compiled; compile time does not count as training time."""
 ADAPTIVE, MOST_STEPS = 0.5, 8
-"""Root mean square of the slope after which an adaptive plan ends, chosen on tuning seeds, and the steps it may take."""
+"""Root mean square of the slope at which an adaptive plan stops, chosen on tuning seeds, and its most steps."""
 
 
 COLUMNS = ("1", "2", "4", "9", "10", "100", "adaptive")
@@ -45,20 +44,20 @@ COLUMNS = ("1", "2", "4", "9", "10", "100", "adaptive")
 
 @dataclass(frozen=True)
 class Job:
-    """One training, and everything that is measured on it."""
+    """One training and its evaluation."""
 
     task: str
     method: str
     seed: int
     updates: int
     time_s: float
-    """Training time to measure at, too; 0: only at the updates."""
+    """Training time at which to evaluate as well; 0: only at the updates."""
     rollouts: int
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One policy at one moment of its training, sampled with so many steps."""
+    """Results of one policy at one point of its training, with one number of sampler steps."""
 
     task: str
     method: str
@@ -72,11 +71,11 @@ class Cell:
     rollouts: int
     steps_used: float
     time_s: float
-    """As the job had it."""
+    """Of the job."""
 
 
-def run(job: Job) -> list[Cell]:
-    """Train to both cuts, then try every number of steps."""
+def train_and_evaluate(job: Job) -> list[Cell]:
+    """Train to both cuts, then evaluate every number of steps."""
     arena, method = ARENAS[job.task](), METHODS[job.method]
     training = {"seed": job.seed, "shards": 1}
     recipe = arena.recipe(method.objective, training=training, **method.sections)
@@ -90,9 +89,9 @@ def run(job: Job) -> list[Cell]:
     trained_s = 0.0
     while len(cuts) < (2 if job.time_s else 1):
         batch = training_data.training_batch(learner.step)
-        begun_s = time.process_time()
+        start_s = time.process_time()
         learner.update(batch, done=0.0)
-        trained_s += time.process_time() - begun_s
+        trained_s += time.process_time() - start_s
         for cut, reached in (("updates", learner.step >= job.updates), ("time", trained_s >= job.time_s > 0)):
             if reached and cut not in cuts:
                 averaged = copy.deepcopy(learner.averaged.state_dict())
@@ -101,29 +100,29 @@ def run(job: Job) -> list[Cell]:
     model = learner.averaged.eval().requires_grad_(False)
     for cut, (updates, train_s, weights) in cuts.items():
         model.load_state_dict(weights)
-        for name in sampling(job.method):
+        for name in methods_sampling(job.method):
             for steps in METHODS[name].steps:
-                cells.append(try_out(job, name, arena, model, (cut, updates, train_s), steps))
+                cells.append(evaluate(job, name, arena, model, (cut, updates, train_s), steps))
     return cells
 
 
-def sampling(trained: str) -> list[str]:
-    """The methods that sample the networks of this one."""
+def methods_sampling(trained: str) -> list[str]:
+    """The methods that sample with the network of this one."""
     return [name for name, method in METHODS.items() if trained in (name, method.weights)]
 
 
-def try_out(
+def evaluate(
     job: Job, name: str, arena: Arena, model: ChunkModel, cut: tuple[str, int, float], steps: int | None
 ) -> Cell:
-    """Roll one policy out; `cut` is its name, and the updates and seconds of training behind it."""
+    """Roll one policy out; `cut` is its name, its updates and its seconds of training."""
     recipe = arena.recipe(METHODS[name].objective)
     objective = recipe.objective
     if steps is None:
-        assert isinstance(objective, DescentRecipe), f"{name} does not end by itself"
+        assert isinstance(objective, DescentRecipe), f"{name} has no adaptive number of steps"
         tolerance = objective.tolerance or ADAPTIVE
         recipe = recipe.model_copy(update={"objective": objective.model_copy(update={"tolerance": tolerance})})
     seeds = range(FIRST_SEED, FIRST_SEED + job.rollouts)
-    tried = arena.roll_out(recipe, model, seeds, MOST_STEPS if steps is None else steps)
+    stats = arena.roll_out(recipe, model, seeds, MOST_STEPS if steps is None else steps)
     return Cell(
         task=job.task,
         method=name,
@@ -132,15 +131,15 @@ def try_out(
         updates=cut[1],
         train_s=cut[2],
         steps="adaptive" if steps is None else str(steps),
-        successes=sum(tried.succeeded),
+        successes=sum(stats.succeeded),
         rollouts=job.rollouts,
-        steps_used=tried.steps_used,
+        steps_used=stats.steps_used,
         time_s=job.time_s,
     )
 
 
-class Book:
-    """The cells so far, in a file if there is one: a comparison takes hours, and goes on where it was stopped."""
+class ResultFile:
+    """The cells so far, kept in a file where one is given: a comparison takes hours and resumes from it."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -148,53 +147,53 @@ class Book:
         if path is not None and path.exists():
             self.cells = [Cell(**cell) for cell in json.loads(path.read_text())["cells"]]
 
-    def of(self, job: Job) -> list[Cell]:
-        """What this very job gave; nothing if it was run with other updates, rollouts or time."""
-        names = sampling(job.method)
-        wanted = (job.task, job.seed, job.rollouts, job.time_s)
-        found = [c for c in self.cells if c.method in names and (c.task, c.seed, c.rollouts, c.time_s) == wanted]
-        as_asked = any(c.cut == "updates" and c.updates == job.updates for c in found)
-        return found if as_asked else []
+    def cells_of(self, job: Job) -> list[Cell]:
+        """Cells of this job; none if it was run with other updates, rollouts or time."""
+        names = methods_sampling(job.method)
+        key = (job.task, job.seed, job.rollouts, job.time_s)
+        matches = [c for c in self.cells if c.method in names and (c.task, c.seed, c.rollouts, c.time_s) == key]
+        complete = any(c.cut == "updates" and c.updates == job.updates for c in matches)
+        return matches if complete else []
 
     def add(self, cells: Sequence[Cell]) -> None:
         self.cells += cells
         if self.path is not None:
-            lines = ",\n".join(json.dumps(asdict(cell)) for cell in self.cells)  # a line a cell, for whoever compares
+            lines = ",\n".join(json.dumps(asdict(cell)) for cell in self.cells)  # one line per cell, for diffs
             write_whole(self.path, f'{{"torch": "{torch.__version__}", "cells": [\n{lines}\n]}}\n')
 
 
-def run_all(jobs: Sequence[Job], workers: int, book: Book) -> list[Cell]:
-    """Side by side, one thread each; what the book has isn't run again."""
+def run_all(jobs: Sequence[Job], workers: int, results: ResultFile) -> list[Cell]:
+    """Run the jobs in parallel, one thread each; jobs that have results are skipped."""
     with worker_pool(workers) as pool:
-        for done in as_completed([pool.submit(run, job) for job in jobs if not book.of(job)]):
-            book.add(done.result())
-            last = book.cells[-1]
-            sys.stderr.write(f"{last.task}, {last.method}, seed {last.seed}: {last.train_s:.0f} s\n")
-    return [cell for job in jobs for cell in book.of(job)]
+        for done in as_completed([pool.submit(train_and_evaluate, job) for job in jobs if not results.cells_of(job)]):
+            results.add(done.result())
+            cell = results.cells[-1]
+            sys.stderr.write(f"{cell.task}, {cell.method}, seed {cell.seed}: {cell.train_s:.0f} s\n")
+    return [cell for job in jobs for cell in results.cells_of(job)]
 
 
-def show(task: str, cells: Sequence[Cell]) -> None:
-    """One task's two tables on stdout, in Markdown."""
+def print_tables(task: str, cells: Sequence[Cell]) -> None:
+    """Write one task's two tables to stdout, in Markdown."""
     for cut in ("updates", "time"):
-        # What the others' time was measured by has no second cut, and is shown in both.
-        some = [cell for cell in cells if cell.cut == cut or cell.method in sampling(OURS)]
-        if not any(cell.cut == cut for cell in some):
+        # The energy sets the training time of the others: it has one cut, which both tables show.
+        shown_cells = [cell for cell in cells if cell.cut == cut or cell.method in methods_sampling(ENERGY)]
+        if not any(cell.cut == cut for cell in shown_cells):
             continue
-        columns = [steps for steps in COLUMNS if any(cell.steps == steps for cell in some)]
+        columns = [steps for steps in COLUMNS if any(cell.steps == steps for cell in shown_cells)]
         sys.stdout.write(head([f"{task}, equal {cut}", "updates", *columns, "by training seed"]))
-        for method in dict.fromkeys(cell.method for name in METHODS for cell in some if cell.method == name):
-            own = [cell for cell in some if cell.method == method]
-            by_steps = {steps: [cell for cell in own if cell.steps == steps] for steps in columns}
-            most = next(found for found in reversed(by_steps.values()) if found)
+        for method in dict.fromkeys(cell.method for name in METHODS for cell in shown_cells if cell.method == name):
+            method_cells = [cell for cell in shown_cells if cell.method == method]
+            by_steps = {steps: [cell for cell in method_cells if cell.steps == steps] for steps in columns}
+            most = next(matches for matches in reversed(by_steps.values()) if matches)
             shares = (100 * cell.successes / cell.rollouts for cell in sorted(most, key=lambda cell: cell.seed))
-            updates = sum(cell.updates for cell in own) // len(own)
+            updates = sum(cell.updates for cell in method_cells) // len(method_cells)
             seeds = " / ".join(f"{share:.0f}" for share in shares)
             sys.stdout.write(line([method, str(updates), *map(rate, by_steps.values()), seeds]))
     sys.stdout.flush()
 
 
 def rate(cells: Sequence[Cell]) -> str:
-    """Success in percent over all trainings with its interval, and the mean steps where a plan ends by itself."""
+    """Success in percent over all trainings with its interval, and the mean steps where they are adaptive."""
     if not cells:
         return ""
     successes, rollouts = sum(cell.successes for cell in cells), sum(cell.rollouts for cell in cells)
@@ -207,24 +206,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--tasks", nargs="*", default=list(ARENAS), choices=list(ARENAS))
     trained = [name for name, method in METHODS.items() if not method.weights]
-    parser.add_argument("--methods", nargs="*", default=trained, choices=trained, help="beside the energy")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
+    parser.add_argument("--methods", nargs="*", default=trained, choices=trained, help="in addition to the energy")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each method")
     parser.add_argument("--updates", type=int, default=2000)
     parser.add_argument("--rollouts", type=int, default=200, help="of each training and number of steps")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--out", type=Path, help="keep the figures here as JSON, and go on from those that it has")
-    asked = parser.parse_args()
-    book = Book(asked.out)
-    for task in asked.tasks:
+    parser.add_argument("--out", type=Path, help="keep the figures here as JSON, and resume from those that it has")
+    args = parser.parse_args()
+    results = ResultFile(args.out)
+    for task in args.tasks:
         jobs = [
-            Job(task, method, seed, asked.updates, 0.0, asked.rollouts)
-            for method in dict.fromkeys([OURS, *asked.methods])
-            for seed in range(asked.seeds)
+            Job(task, method, seed, args.updates, 0.0, args.rollouts)
+            for method in dict.fromkeys([ENERGY, *args.methods])
+            for seed in range(args.seeds)
         ]
-        ours = run_all([job for job in jobs if job.method == OURS], asked.workers, book)
-        time_s = max(cell.train_s for cell in ours)
-        rest = [replace(job, time_s=time_s) for job in jobs if job.method != OURS]
-        show(task, ours + run_all(rest, asked.workers, book))
+        energy_cells = run_all([job for job in jobs if job.method == ENERGY], args.workers, results)
+        time_s = max(cell.train_s for cell in energy_cells)
+        other_jobs = [replace(job, time_s=time_s) for job in jobs if job.method != ENERGY]
+        print_tables(task, energy_cells + run_all(other_jobs, args.workers, results))
 
 
 if __name__ == "__main__":

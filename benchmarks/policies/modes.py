@@ -1,11 +1,11 @@
-"""How much of what each objective samples lies at a mode, where there are two and their mean is neither.
+"""Share of each objective's samples that lies at a mode of a distribution with two modes, whose mean is at neither.
 
     .venv/bin/python -m benchmarks.policies.modes [--seeds 3] [--out modes.json]
 
-One observation number decides the chunk but for a coin: both ways share their first joint and part in the second, at the
-first tick by a little, at the last by a lot. A sample counts as at a mode where its root mean square distance to one is
-below .15; the demonstrations' own spread is .05, the modes' distance 2. About a minute an objective and seed.
-"""
+One observed number determines the chunk but for a random sign: both modes share their first joint and differ in the
+second, least at the first tick, most at the last. A sample counts as at a mode where its root mean square distance to
+one is below .15; the demonstrations' standard deviation is .05, the distance between the modes 2. An objective takes
+about a minute per seed."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from benchmarks.policies.methods import METHODS, Method
 from ebt_recipes.model.batch import Batch, Observations
-from ebt_recipes.model.normalization import Spread, Statistics
+from ebt_recipes.model.normalization import MeanStd, Statistics
 from ebt_recipes.objectives.build import build_model
 from ebt_recipes.recipe import Recipe, parse_recipe
 from ebt_recipes.training.learner import Learner
@@ -32,7 +32,7 @@ RAMP = torch.linspace(0.2, 1.5, HORIZON)
 
 
 def make_recipe(method: Method, seed: int) -> Recipe:
-    """The same network and optimiser for all."""
+    """The recipe of a method; network and optimiser are shared."""
     return parse_recipe(
         {
             "name": "modes",
@@ -47,7 +47,7 @@ def make_recipe(method: Method, seed: int) -> Recipe:
 
 
 def two_ways(rows: int, seed: int) -> tuple[Batch, Tensor]:
-    """Demonstrations, and the middle between their two modes [B, H, J]."""
+    """Demonstrations, and the mean of their two modes [B, H, J]."""
     generator = torch.Generator().manual_seed(seed)
     place = 2 * torch.rand(rows, 1, generator=generator) - 1
     side = 2.0 * torch.randint(0, 2, (rows, 1), generator=generator) - 1
@@ -55,8 +55,8 @@ def two_ways(rows: int, seed: int) -> tuple[Batch, Tensor]:
     middle = torch.stack([shared, torch.zeros(rows, HORIZON)], dim=2)
     chunk = torch.stack([shared, side * RAMP], dim=2)
     chunk = chunk + SPREAD * torch.randn(chunk.shape, generator=generator)
-    seen = Observations({}, {"position": torch.cat([place, torch.zeros(rows, 1)], dim=1)}, {})
-    return Batch(seen, chunk, torch.ones(rows, HORIZON), torch.zeros(rows, JOINTS)), middle
+    observations = Observations({}, {"position": torch.cat([place, torch.zeros(rows, 1)], dim=1)}, {})
+    return Batch(observations, chunk, torch.ones(rows, HORIZON), torch.zeros(rows, JOINTS)), middle
 
 
 def at_modes(chunk: Tensor, middle: Tensor) -> tuple[float, float]:
@@ -68,7 +68,7 @@ def at_modes(chunk: Tensor, middle: Tensor) -> tuple[float, float]:
 
 def learn(recipe: Recipe) -> Learner:
     """Train on fresh demonstrations every update."""
-    unit = Spread(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
+    unit = MeanStd(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
         model = build_model(recipe, (), JOINTS, Statistics({"position": unit}, unit))
@@ -84,31 +84,31 @@ def measure(method: Method, seed: int) -> dict[int, tuple[float, float]]:
     batch, middle = two_ways(SAMPLES, seed=10**6)
     with torch.no_grad():
         context = learner.averaged.encode(batch.observations)
-    found = {}
+    shares = {}
     for steps in STEPS:
         samples = learner.objective.sample(learner.averaged, context, steps, torch.Generator().manual_seed(10**6))
-        found[steps] = at_modes(samples.x, middle)
-    return found
+        shares[steps] = at_modes(samples.x, middle)
+    return shares
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), help="some rows only")
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), help="only these rows")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     sys.stdout.write(f"{'at a mode, % (seeds apart)':<28}" + "".join(f"{f'{n} steps':>18}" for n in STEPS) + "\n")
-    told = {}
-    for name in asked.methods:
-        rows = [measure(METHODS[name], seed) for seed in range(asked.seeds)]
+    results = {}
+    for name in args.methods:
+        rows = [measure(METHODS[name], seed) for seed in range(args.seeds)]
         cells = ["/".join(f"{100 * sum(row[steps]):.0f}" for row in rows) for steps in STEPS]
         sys.stdout.write(f"{name:<28}" + "".join(f"{cell:>18}" for cell in cells) + "\n")
         sys.stdout.flush()
-        told[name] = rows
-    if asked.out:
-        facts = {"torch": torch.__version__, "machine": platform.machine(), "updates": UPDATES, "shares": told}
-        asked.out.write_text(json.dumps(facts, indent=1) + "\n")
+        results[name] = rows
+    if args.out:
+        facts = {"torch": torch.__version__, "machine": platform.machine(), "updates": UPDATES, "shares": results}
+        args.out.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

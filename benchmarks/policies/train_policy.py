@@ -1,4 +1,4 @@
-"""Trains one policy for an arena, as the benchmark of policies does, and keeps it as it stood at several moments.
+"""Trains one policy for an arena, as the benchmark of policies does, and keeps a copy after several numbers of updates.
 
 Shapes: M demonstrated observations.
 """
@@ -15,28 +15,28 @@ from ebt_recipes.objectives.build import build_objective
 from ebt_recipes.objectives.plan_sampler import PlanSampler
 from ebt_recipes.training.learner import Learner
 
-LONG = 200
-"""Updates from which compiling pays."""
+MIN_UPDATES_TO_COMPILE = 200
+"""From so many updates on, compiling saves time."""
 
 
 def train(
-    arena: Arena, objective: Mapping[str, Any], seed: int, cuts: Sequence[int], shown: int
+    arena: Arena, objective: Mapping[str, Any], seed: int, cuts: Sequence[int], fit_observations: int
 ) -> tuple[dict[int, PlanSampler], Observations]:
-    """A policy by updates, at a learning rate that is constant after the warm-up, with averaged weights.
+    """Plan samplers by number of updates, with averaged weights and a learning rate that is constant after the warm-up.
 
-    And `shown` of the observations [M] that it was taught, for whatever is to learn from them what is normal.
+    The second result is `fit_observations` observations [M] of the training data, to fit reference statistics on.
     """
     recipe = arena.recipe(objective, training={"seed": seed})
     training_data = arena.training_data(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         learner = Learner(recipe, arena.network(recipe, training_data))
-    if max(cuts) >= LONG:
+    if max(cuts) >= MIN_UPDATES_TO_COMPILE:
         learner.compile()
-    found = {}
+    samplers = {}
     while learner.step < max(cuts):
         learner.update(training_data.training_batch(learner.step), done=0.0)
         if learner.step in cuts:
             model = copy.deepcopy(learner.averaged).eval().requires_grad_(False)
-            found[learner.step] = PlanSampler(model, build_objective(recipe.objective), recipe.act)
-    return found, training_data.shown(shown)
+            samplers[learner.step] = PlanSampler(model, build_objective(recipe.objective), recipe.act)
+    return samplers, training_data.sample_observations(fit_observations)

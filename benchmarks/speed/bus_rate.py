@@ -1,14 +1,14 @@
-"""The wire between computer and motors: what it can carry, a pty that is as slow, and the stock SDK on it.
+"""The bus between computer and motors: its byte limit, a pty with the same rate, and a comparison with the stock SDK.
 
-Protocol 2.0 (https://emanual.robotis.com/docs/en/dxl/protocol2/), n motors, ten bits a byte on the wire:
+Protocol 2.0 (https://emanual.robotis.com/docs/en/dxl/protocol2/), n motors, ten bits a byte on the bus:
 
     sync read    14 + n           header 4, id 1, length 2, instruction 1, address 2, length 2, n ids, checksum 2
     its replies  n * (11 + 10)    header 4, id 1, length 2, instruction 1, error 1, checksum 2; current, velocity, position
     sync write   14 + 5 n         as the sync read, with an id and a goal of 4 bytes for each motor
     stuffing     at most n * 3 in the replies and n in the goals: one byte for every FF FF FD in the data
-    delay        n * Return Delay Time (control table 9, 2 us a count), were every reply of a sync read to wait for it
+    delay        n * Return Delay Time (control table 9, 2 us a count), if every reply of a sync read waits for it
 
-A USB adapter adds its own time to every read (1 ms at its quickest latency timer), which no emulation here has.
+A USB adapter adds its latency to every read (1 ms at its shortest latency timer), which is not emulated here.
 """
 
 import multiprocessing
@@ -49,19 +49,19 @@ class Packets:
         return cls(14 + motors + 21 * motors + 3 * extra, 14 + 5 * motors + extra)
 
 
-def wire_s(size: int, baudrate: int) -> float:
+def transmission_s(size: int, baudrate: int) -> float:
     return size * 10 / baudrate
 
 
 def limit(motors: int, baudrate: int, delay_counts: Mapping[str, Mapping[int, int]]) -> dict[str, float]:
-    """What the wire alone needs for a tick: follower and leader read one after the other, then the goals."""
+    """Times of a tick on the bus alone: follower and leader read one after the other, then the goals."""
     plain, stuffed = Packets.of(motors), Packets.of(motors, stuffed=True)
     delay_s = sum(DELAY_UNIT_S * sum(counts.values()) for counts in delay_counts.values())
     times_s = {
-        "read": wire_s(plain.read, baudrate),
-        "write": wire_s(plain.write, baudrate),
-        "tick": wire_s(2 * plain.read + plain.write, baudrate),
-        "stuffed tick": wire_s(2 * stuffed.read + stuffed.write, baudrate),
+        "read": transmission_s(plain.read, baudrate),
+        "write": transmission_s(plain.write, baudrate),
+        "tick": transmission_s(2 * plain.read + plain.write, baudrate),
+        "stuffed tick": transmission_s(2 * stuffed.read + stuffed.write, baudrate),
     }
     times_s["stuffed tick with delays"] = times_s["stuffed tick"] + delay_s
     return {
@@ -73,41 +73,41 @@ def limit(motors: int, baudrate: int, delay_counts: Mapping[str, Mapping[int, in
 
 
 class TimedBus(DynamixelBus):
-    """The production bus, with a watch beside it."""
+    """The production bus, with timing."""
 
     read_s = write_s = 0.0
-    """What the last one took."""
+    """Duration of the last call."""
 
     def read(self) -> MotorState:
-        begun_s = time.perf_counter()
+        start_s = time.perf_counter()
         try:
             return super().read()
         finally:
-            self.read_s = time.perf_counter() - begun_s
+            self.read_s = time.perf_counter() - start_s
 
     def write_goal(self, goal: Ticks) -> None:
-        begun_s = time.perf_counter()
+        start_s = time.perf_counter()
         super().write_goal(goal)
-        self.write_s = time.perf_counter() - begun_s
+        self.write_s = time.perf_counter() - start_s
 
 
 @contextmanager
 def paced(paths: Mapping[str, str], baudrate: int) -> Iterator[Mapping[str, str]]:
-    """Ptys in front of ptys that let bytes through as fast as a wire at `baudrate` would, from a process of its own."""
+    """Ptys in front of ptys that pass bytes at the rate of a bus at `baudrate`, served by their own process."""
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=carry, args=(paths, baudrate, there), daemon=True)
+    parent_end, child_end = context.Pipe()
+    process = context.Process(target=forward_paced, args=(paths, baudrate, child_end), daemon=True)
     process.start()
-    there.close()
+    child_end.close()
     try:
-        yield here.recv()
+        yield parent_end.recv()
     finally:
-        here.close()
+        parent_end.close()
         process.join()
 
 
-def carry(paths: Mapping[str, str], baudrate: int, calls: Connection) -> None:
-    """Hand every byte on after the time that it and those with it take; half-duplex, so one direction at a time."""
+def forward_paced(paths: Mapping[str, str], baudrate: int, calls: Connection) -> None:
+    """Forward bytes after their transmission time; half-duplex, so one direction at a time."""
     other: dict[int, int] = {}
     names: dict[str, str] = {}
     for arm, path in paths.items():
@@ -122,12 +122,12 @@ def carry(paths: Mapping[str, str], baudrate: int, calls: Connection) -> None:
         while calls not in (ready := select.select([calls, *other], [], [])[0]):
             for end in ready:
                 data = os.read(end, 4096)
-                time.sleep(wire_s(len(data), baudrate))
+                time.sleep(transmission_s(len(data), baudrate))
                 os.write(other[end], data)
 
 
 class StockArm:
-    """One arm as the SDK's own examples drive it."""
+    """One arm driven as in the SDK's examples."""
 
     def __init__(self, path: str, ids: tuple[int, ...], baudrate: int) -> None:
         self.port = sdk.PortHandler(path)
@@ -161,8 +161,8 @@ class StockArm:
         self.port.closePort()
 
 
-class OurArm:
-    """The same through the production bus."""
+class ProductionArm:
+    """The same arm through the production bus."""
 
     def __init__(self, path: str, motors: Mapping[int, str], baudrate: int) -> None:
         self.bus = DynamixelBus(SerialPort(path, baudrate), motors)
@@ -186,50 +186,50 @@ Arms = tuple[Any, Any]  # follower, leader
 def compare(
     paths: Mapping[str, str], motors: Mapping[str, Mapping[int, str]], baudrate: int, rate_hz: float, blocks: int
 ) -> dict[str, Any]:
-    """Read the follower, read the leader, write the follower: by either client, in turns, with no loop around it."""
+    """Read the follower, read the leader, write the follower: with each client in turns, without the control loop."""
 
-    def ours() -> Arms:
-        return tuple(OurArm(paths[arm], motors[arm], baudrate) for arm in ("follower", "leader"))
+    def production() -> Arms:
+        return tuple(ProductionArm(paths[arm], motors[arm], baudrate) for arm in ("follower", "leader"))
 
     def stock() -> Arms:
         return tuple(StockArm(paths[arm], tuple(motors[arm]), baudrate) for arm in ("follower", "leader"))
 
-    found: dict[str, list[dict[str, Any]]] = {}
+    results: dict[str, list[dict[str, Any]]] = {}
     for _ in range(blocks):
-        for name, make in (("ours", ours), ("stock SDK", stock)):
+        for name, make in (("ours", production), ("stock SDK", stock)):
             for pace, period_s in (("flat out", 0.0), (f"at {rate_hz:g} Hz", 1 / rate_hz)):
-                found.setdefault(f"{name}, {pace}", []).append(block(make, period_s))
-    return {name: merged(blocks) for name, blocks in found.items()}
+                results.setdefault(f"{name}, {pace}", []).append(block(make, period_s))
+    return {name: merged(blocks) for name, blocks in results.items()}
 
 
 def block(make: Callable[[], Arms], period_s: float) -> dict[str, Any]:
     """Cycles for five seconds."""
     follower, leader = make()
-    took: list[float] = []
+    durations_s: list[float] = []
     failed = 0
-    begun_s, cpu_s = time.perf_counter(), time.process_time()
-    due_s = begun_s
-    while (now_s := time.perf_counter()) - begun_s < BLOCK_S:
+    start_s, cpu_s = time.perf_counter(), time.process_time()
+    due_s = start_s
+    while (now_s := time.perf_counter()) - start_s < BLOCK_S:
         failed += not all((follower.read(), leader.read(), follower.write()))
-        took.append(time.perf_counter() - now_s)
+        durations_s.append(time.perf_counter() - now_s)
         due_s += period_s
         time.sleep(max(0.0, due_s - time.perf_counter()) if period_s else 0.0)
-    wall_s, cpu_s = time.perf_counter() - begun_s, time.process_time() - cpu_s
+    wall_s, cpu_s = time.perf_counter() - start_s, time.process_time() - cpu_s
     for arm in (follower, leader):
         arm.close()
-    return {"took": took, "failed": failed, "wall_s": wall_s, "cpu_s": cpu_s}
+    return {"took": durations_s, "failed": failed, "wall_s": wall_s, "cpu_s": cpu_s}
 
 
 def merged(blocks: list[dict[str, Any]]) -> dict[str, float]:
-    """All blocks of one client as one line of figures."""
-    took = sorted(1e3 * cycle for each in blocks for cycle in each["took"])
+    """All blocks of one client as one row of figures."""
+    durations_ms = sorted(1e3 * cycle for each in blocks for cycle in each["took"])
     wall_s, cpu_s = (sum(each[name] for each in blocks) for name in ("wall_s", "cpu_s"))
     return {
-        "cycles": len(took),
+        "cycles": len(durations_ms),
         "failed": sum(each["failed"] for each in blocks),
-        "rate_hz": len(took) / wall_s,
-        "p50_ms": statistics.median(took),
-        "p99_ms": took[int(0.99 * len(took))],
-        "cpu_ms": 1e3 * cpu_s / len(took),
+        "rate_hz": len(durations_ms) / wall_s,
+        "p50_ms": statistics.median(durations_ms),
+        "p99_ms": durations_ms[int(0.99 * len(durations_ms))],
+        "cpu_ms": 1e3 * cpu_s / len(durations_ms),
         "cpu_share": cpu_s / wall_s,
     }

@@ -1,12 +1,11 @@
-"""Times one plan, and one training update, against other ways to do the same.
+"""Times one plan, and one training update, against alternatives.
 
     .venv/bin/python -m benchmarks.speed.plans_and_updates [--out speed.json]
 
-Plans: batch 1, one thread, from pictures to chunk, against samplers of the same network that need no energy; all
-eager, then all compiled. Updates: the recipe's batch, on all cores, against the plain way to train an energy's slope,
-an eager double backward; with cameras, and from joints alone. Untrained weights and made-up data: time does not depend
-on them. Rounds are interleaved, so that a neighbour on the machine disturbs all alike.
-"""
+Plans: batch 1, one thread, from images to chunk, against samplers of the same network that need no energy; all eager,
+then all compiled. Updates: the recipe's batch, on all cores, against the standard way to train an energy's slope, an
+eager double backward; with cameras, and from joints alone. Weights are untrained and data random: time does not depend
+on them. Rounds are interleaved, so that other processes on the machine affect all alike."""
 
 import argparse
 import json
@@ -26,7 +25,7 @@ from torch import Tensor
 
 from ebt_recipes.model.batch import Batch, Observations
 from ebt_recipes.model.energy import EnergyModel
-from ebt_recipes.model.normalization import Spread, Statistics
+from ebt_recipes.model.normalization import MeanStd, Statistics
 from ebt_recipes.model.transformer import ChunkTransformer
 from ebt_recipes.objectives.sampler import GradientDescent
 from ebt_recipes.recipe import Recipe, load_recipe
@@ -76,8 +75,8 @@ def ddpm(field: Field, context: Tensor, x: Tensor, steps: int) -> Tensor:
     return x
 
 
-class PlainEnergy(EnergyModel):
-    """The slope by autograd, as anybody would write it first."""
+class AutogradEnergy(EnergyModel):
+    """Computes the slope with autograd and a double backward."""
 
     def gradient(self, context_BCD: Tensor, x_BHJ: Tensor) -> tuple[Tensor, Tensor]:
         """Energy [B] and slope [B, H, J]."""
@@ -87,8 +86,8 @@ class PlainEnergy(EnergyModel):
         return energy, slope
 
 
-class HalfEnergy(EnergyModel):
-    """The slope in bfloat16 wherever autocast dares."""
+class Bfloat16Energy(EnergyModel):
+    """Computes the slope in bfloat16 where autocast allows it."""
 
     def gradient(self, context_BCD: Tensor, x_BHJ: Tensor) -> tuple[Tensor, Tensor]:
         """Energy [B] and slope [B, H, J]."""
@@ -100,15 +99,15 @@ class HalfEnergy(EnergyModel):
 def make_model(
     recipe: Recipe, kind: type[EnergyModel] = EnergyModel, cameras: tuple[str, ...] = CAMERAS
 ) -> EnergyModel:
-    """Untrained, of the recipe's size."""
-    unit = Spread(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
+    """An untrained model of the recipe's size."""
+    unit = MeanStd(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
     shape = (recipe.act.horizon, JOINTS)
-    chunk = Spread(np.zeros(shape, np.float32), np.ones(shape, np.float32))
+    chunk = MeanStd(np.zeros(shape, np.float32), np.ones(shape, np.float32))
     return kind(recipe, cameras, JOINTS, Statistics({name: unit for name in recipe.observe.joints}, chunk))
 
 
 def build(recipe: Recipe, compiled: bool) -> tuple[EnergyModel, dict[str, Sampler]]:
-    """The energy model, and samplers from a context to a chunk: all of the same width and depth."""
+    """The energy model, and samplers from a context to a chunk, all of the same width and depth."""
     shape = (recipe.act.horizon, JOINTS)
     model = make_model(recipe).eval().requires_grad_(False)
     network = ChunkTransformer(recipe.model, *shape, outputs=JOINTS, timed=True).eval().requires_grad_(False)
@@ -130,28 +129,28 @@ def build(recipe: Recipe, compiled: bool) -> tuple[EnergyModel, dict[str, Sample
     }
 
 
-def both(model: EnergyModel, sampler: Sampler, seen: Observations) -> Tensor:
-    """A whole plan."""
-    return sampler(model.encode(seen))
+def encode_and_sample(model: EnergyModel, sampler: Sampler, observations: Observations) -> Tensor:
+    """One plan, encoder included."""
+    return sampler(model.encode(observations))
 
 
 def measure(jobs: dict[str, Callable[[], object]], rounds: int) -> Times:
     """Median processor and wall time in ms of each job, over interleaved rounds."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
+    durations: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
     for turn in range(rounds + 2):
         for name, job in jobs.items():
             wall_s, cpu_s = time.perf_counter(), time.process_time()
             job()
             if turn >= 2:  # the first two warm caches, or compile
-                taken[name].append((time.process_time() - cpu_s, time.perf_counter() - wall_s))
+                durations[name].append((time.process_time() - cpu_s, time.perf_counter() - wall_s))
     return {
         name: tuple(1e3 * statistics.median(column) for column in zip(*rows, strict=True))
-        for name, rows in taken.items()
+        for name, rows in durations.items()
     }
 
 
 def observe(recipe: Recipe, rows: int = 1, cameras: tuple[str, ...] = CAMERAS) -> Observations:
-    """Noise in the shape of observations."""
+    """Random observations."""
     side = recipe.encoder.image_size
     images = {name: torch.randint(0, 256, (rows, side, side, 3), dtype=torch.uint8) for name in cameras}
     return Observations(images, {name: torch.randn(rows, JOINTS) for name in recipe.observe.joints}, {})
@@ -161,34 +160,34 @@ def time_plans(recipe: Recipe, compiled: bool, rounds: int) -> Times:
     """Medians by name, on one thread."""
     torch.set_num_threads(1)
     model, samplers = build(recipe, compiled)
-    seen = observe(recipe)
+    observations = observe(recipe)
     with torch.no_grad():
-        context = model.encode(seen)
-        jobs: dict[str, Callable[[], object]] = {"encoder": partial(model.encode, seen)}
+        context = model.encode(observations)
+        jobs: dict[str, Callable[[], object]] = {"encoder": partial(model.encode, observations)}
         for name, sampler in samplers.items():
             jobs[name] = partial(sampler, context)
-            jobs[f"encoder + {name}"] = partial(both, model, sampler, seen)
+            jobs[f"encoder + {name}"] = partial(encode_and_sample, model, sampler, observations)
         return measure(jobs, rounds)
 
 
 def time_updates(recipe: Recipe, cameras: tuple[str, ...], rounds: int) -> Times:
-    """Medians by name, on as many threads as the machine has cores."""
+    """Medians by name, with one thread per core."""
     torch.set_num_threads(os.cpu_count() or 1)
     rows = recipe.training.batch
-    seen = observe(recipe, rows, cameras)
+    observations = observe(recipe, rows, cameras)
     batch = Batch(
-        seen,
+        observations,
         torch.randn(rows, recipe.act.horizon, JOINTS),
         torch.ones(rows, recipe.act.horizon),
         torch.zeros(rows, JOINTS),
     )
     jobs: dict[str, Callable[[], object]] = {}
     for name, kind, shards, compiled in (
-        ("double backward", PlainEnergy, 1, False),
+        ("double backward", AutogradEnergy, 1, False),
         ("slope written out", EnergyModel, 1, False),
         ("in shards", EnergyModel, recipe.training.shards, False),
         ("in shards, compiled", EnergyModel, recipe.training.shards, True),
-        ("in shards, compiled, bfloat16", HalfEnergy, recipe.training.shards, True),
+        ("in shards, compiled, bfloat16", Bfloat16Energy, recipe.training.shards, True),
     ):
         training = recipe.training.model_copy(update={"shards": shards})
         changed = recipe.model_copy(update={"training": training})
@@ -200,8 +199,8 @@ def time_updates(recipe: Recipe, cameras: tuple[str, ...], rounds: int) -> Times
     return measure(jobs, rounds)
 
 
-def show(title: str, times: Times, base: str) -> None:
-    """A table on stdout, with ratios to one of its rows."""
+def print_table(title: str, times: Times, base: str) -> None:
+    """Write a table to stdout, with ratios to one of its rows."""
     sys.stdout.write(f"\n{title:<38}{'cpu ms':>9}{'wall ms':>9}   {base} is\n")
     for name, (cpu, wall) in times.items():
         ratio = f"{times[base][0] / cpu:.2g} x cpu, {times[base][1] / wall:.2g} x wall"
@@ -213,31 +212,31 @@ def main() -> None:
     parser.add_argument("--recipe", default="pick_place")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
-    asked = parser.parse_args()
-    recipe = load_recipe(asked.recipe)
+    args = parser.parse_args()
+    recipe = load_recipe(args.recipe)
     torch.manual_seed(0)
-    found = {
-        "plan, eager": time_plans(recipe, False, asked.rounds),
-        "plan, compiled": time_plans(recipe, True, asked.rounds),
-        "update, two cameras": time_updates(recipe, CAMERAS, asked.rounds),
-        "update, joints alone": time_updates(recipe, (), asked.rounds),
+    results = {
+        "plan, eager": time_plans(recipe, False, args.rounds),
+        "plan, compiled": time_plans(recipe, True, args.rounds),
+        "update, two cameras": time_updates(recipe, CAMERAS, args.rounds),
+        "update, joints alone": time_updates(recipe, (), args.rounds),
     }
-    for title, times in found.items():
-        show(title, times, "DDPM, 100 steps" if title.startswith("plan") else "double backward")
-    if asked.out:
+    for title, times in results.items():
+        print_table(title, times, "DDPM, 100 steps" if title.startswith("plan") else "double backward")
+    if args.out:
         facts = {
             "recipe": recipe.name,
-            "rounds": asked.rounds,
+            "rounds": args.rounds,
             "torch": torch.__version__,
             "cores": os.cpu_count(),
             "load_average": os.getloadavg(),
             "machine": platform.processor() or platform.machine(),
             "median_ms": {
                 title: {name: {"cpu": cpu, "wall": wall} for name, (cpu, wall) in times.items()}
-                for title, times in found.items()
+                for title, times in results.items()
             },
         }
-        asked.out.write_text(json.dumps(facts, indent=1) + "\n")
+        args.out.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""How well scores predict failures, and what retrying is worth."""
+"""How well scores predict failures, and how many failures retries rescue."""

@@ -1,11 +1,11 @@
-"""When a detector alarms, at a false-alarm rate that all are promised in the same way, and how good that is.
+"""Calibrates detectors at one promised false-alarm rate and evaluates their alarms.
 
-fit(detector: str, calibration: Watched, alpha, window) -> Alarm         from successes alone
-judge(alarm, tests: {failure: Watched}, usual) -> {failure or "all": Figures}
+fit(detector: str, calibration: ScoredRollouts, alpha, window) -> Alarm         from successes alone
+evaluate(alarm, tests: {failure: ScoredRollouts}, median_steps) -> {failure or "all": Metrics}
 
-All by the product's calibration: conformal bands over time, several scores under one rate.
+Calibration is the product's: conformal thresholds over time, several scores under one rate.
 
-Shapes: N rollouts, P plans, E episodes that are judged.
+Shapes: N rollouts, P plans, E evaluated episodes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from benchmarks.uncertainty.failures import NATURAL
 from benchmarks.uncertainty.measures import auroc, balanced_accuracy, share, timely_accuracy
-from benchmarks.worlds.watched import Watched
-from ebt_recipes.uncertainty.conformal import Calibration, Stream, calibrate, names
+from benchmarks.worlds.rollout_results import ScoredRollouts
+from ebt_recipes.uncertainty.conformal import Calibration, ScoreSeries, calibrate, names
 
 Values = NDArray[np.float64]
 OVERALL = "all"
-FEWEST_SUCCESSES = 60
-"""With fewer nothing is calibrated: 49 are needed for 2 %, and the bands have to be shaped by some, too."""
+MIN_SUCCESSES = 60
+"""Minimum for a calibration: 49 are needed for 2 %, and the threshold's shape needs some more."""
 
 
 @dataclass(frozen=True)
@@ -35,138 +35,146 @@ class Alarm:
     def scores(self) -> tuple[str, ...]:
         return names(self.thresholds.score)
 
-    def margins(self, watched: Watched) -> Values:
-        """[N, P] spreads above what is allowed; alarmed above 0, NaN once a rollout is over."""
-        times_s = watched.times_s
-        found = np.full((len(watched.lasted), len(times_s)), -np.inf)
-        for score, band in zip(self.scores, self.thresholds.thresholds, strict=True):
-            mean, sd = (np.interp(times_s, band.times_s, values) for values in (band.mean, band.sd))
-            read = times_s if band.clock else smoothed(watched.scores[score], self.thresholds.window)
-            found = np.maximum(found, (read - mean) / sd - band.k)
-        return np.where(np.arange(len(times_s)) < watched.plans[:, None], found, np.nan)
+    def margins(self, rollouts: ScoredRollouts) -> Values:
+        """[N, P] standard deviations above the threshold; an alarm is above 0, NaN once a rollout is over."""
+        times_s = rollouts.times_s
+        results = np.full((len(rollouts.lasted), len(times_s)), -np.inf)
+        for score, threshold in zip(self.scores, self.thresholds.thresholds, strict=True):
+            mean, sd = (np.interp(times_s, threshold.times_s, values) for values in (threshold.mean, threshold.sd))
+            values = times_s if threshold.clock else smoothed(rollouts.scores[score], self.thresholds.window)
+            results = np.maximum(results, (values - mean) / sd - threshold.k)
+        return np.where(np.arange(len(times_s)) < rollouts.plans[:, None], results, np.nan)
 
 
-def fit(detector: str, calibration: Watched, alpha: float, window: int) -> Alarm:
-    """Thresholds which a new success passes with a probability of `alpha` at most."""
-    return Alarm(calibrate(streams(calibration, names(detector)), alpha, detector, window))
+def fit(detector: str, calibration: ScoredRollouts, alpha: float, window: int) -> Alarm:
+    """Thresholds that a new success exceeds with a probability of `alpha` at most."""
+    return Alarm(calibrate(score_series(calibration, names(detector)), alpha, detector, window))
 
 
-def streams(watched: Watched, scores: Sequence[str]) -> list[Stream]:
-    """Of the successes, as the product's calibration takes them."""
-    found = []
-    for row in np.flatnonzero(watched.succeeded):
-        plans = int(watched.plans[row])
-        times_s = watched.times_s[:plans].tolist()
-        values = np.stack([watched.scores[score][row, :plans] for score in scores], axis=1)
-        found.append(Stream(str(row), tuple(times_s), tuple(map(tuple, values.tolist()))))
-    return found
+def score_series(rollouts: ScoredRollouts, scores: Sequence[str]) -> list[ScoreSeries]:
+    """Scores of the successes, in the form that the product's calibration takes."""
+    results = []
+    for row in np.flatnonzero(rollouts.succeeded):
+        plans = int(rollouts.plans[row])
+        times_s = rollouts.times_s[:plans].tolist()
+        values = np.stack([rollouts.scores[score][row, :plans] for score in scores], axis=1)
+        results.append(ScoreSeries(str(row), tuple(times_s), tuple(map(tuple, values.tolist()))))
+    return results
 
 
 def smoothed(scores_NP: Values, window: int) -> Values:
-    """Every score averaged with up to `window - 1` before it, as the product's monitor does."""
+    """Every score averaged with up to `window - 1` scores before it, as the product's monitor does."""
     total = np.cumsum(np.nan_to_num(scores_NP), axis=1)
     total[:, window:] -= total[:, :-window].copy()
     return np.where(np.isnan(scores_NP), np.nan, total / np.minimum(np.arange(scores_NP.shape[1]) + 1, window))
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Episodes under one alarm."""
+class EpisodeAlarms:
+    """What one detector did in each episode."""
 
     failed: NDArray[np.bool_]
     """[E]"""
     peak: Values
     """[E] largest margin of the episode."""
     early_peak: Values
-    """[E] the same over no longer than a usual success takes."""
+    """[E] the same, up to the median length of successes."""
     alarm_at: Values
-    """[E] share of the episode that had passed at the alarm; inf: none."""
+    """[E] share of the episode that had passed at the alarm; inf: no alarm."""
     delay: Values
-    """[E] steps from the disturbance, or from the start where there is none, to the alarm; inf: none."""
+    """[E] steps from the disturbance, or from the start where there is none, to the alarm; inf: no alarm."""
 
-    def part(self, some: NDArray[np.bool_]) -> "Judged":
-        return Judged(*(values[some] for values in vars(self).values()))
+    def select(self, rows: NDArray[np.bool_]) -> "EpisodeAlarms":
+        return EpisodeAlarms(*(values[rows] for values in vars(self).values()))
 
     @classmethod
-    def join(cls, several: Sequence["Judged"]) -> "Judged":
-        return cls(*(np.concatenate(each) for each in zip(*(vars(one).values() for one in several), strict=True)))
+    def join(cls, parts: Sequence["EpisodeAlarms"]) -> "EpisodeAlarms":
+        return cls(*(np.concatenate(columns) for columns in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
 @dataclass(frozen=True)
-class Figures:
-    """How good an alarm is; shares in 0..1, NaN where there is nothing to count."""
+class Metrics:
+    """Quality of a detector; shares in 0..1, NaN where there is nothing to count."""
 
     failures: int
     successes: int
     auroc: float
     early_auroc: float
-    """From no later plans than a usual success has, so that failures are not told by lasting longer."""
+    """From plans up to the median length of successes, so that a longer duration does not reveal a failure."""
     balanced: float
     called: float
-    """Share of failures: the true positive rate."""
+    """Share of failures with an alarm: the true positive rate."""
     false_alarms: float
-    """Share of undisturbed successes."""
+    """Share of undisturbed successes with an alarm."""
     timely: float
     delay: float
-    """Median of called failures, in steps since the disturbance began to show; NaN without one."""
+    """Median over detected failures, in steps since the disturbance became observable; NaN without one."""
     delay_share: float
-    """Median of called failures, as a share of the episode."""
+    """Median over detected failures, as a share of the episode."""
     recovered: int
-    """Episodes that were disturbed and succeeded all the same."""
+    """Episodes that were disturbed and still succeeded."""
     recovered_alarmed: int
 
 
-def look(alarm: Alarm, watched: Watched, usual: int, disturbed: bool) -> Judged:
-    """Judge every episode; of disturbed ones only those that the disturbance reached.
+def evaluate_episodes(alarm: Alarm, rollouts: ScoredRollouts, median_steps: int, disturbed: bool) -> EpisodeAlarms:
+    """Evaluate every episode; of disturbed ones only those in which the disturbance happened.
 
-    An alarm before the disturbance could be seen is not counted as one.
+    An alarm before the disturbance is observable does not count.
     """
-    margins = alarm.margins(watched)
-    steps = np.arange(margins.shape[1]) * watched.execute
-    since = np.where(np.isfinite(watched.began), watched.began, 0.0)
-    called = (margins > 0) & (steps >= since[:, None])
-    at = np.where(called.any(axis=1), called.argmax(axis=1) * watched.execute, np.inf)
-    early = np.where(steps <= usual, margins, -np.inf)
+    margins = alarm.margins(rollouts)
+    steps = np.arange(margins.shape[1]) * rollouts.execute
+    onset = np.where(np.isfinite(rollouts.disturbed_at), rollouts.disturbed_at, 0.0)
+    alarmed = (margins > 0) & (steps >= onset[:, None])
+    at = np.where(alarmed.any(axis=1), alarmed.argmax(axis=1) * rollouts.execute, np.inf)
+    early = np.where(steps <= median_steps, margins, -np.inf)
     peaks = (np.nanmax(values, axis=1) for values in (margins, early))
-    judged = Judged(~watched.succeeded, *peaks, at / watched.lasted, at - since)
-    return judged.part(np.isfinite(watched.began)) if disturbed else judged
+    episodes = EpisodeAlarms(~rollouts.succeeded, *peaks, at / rollouts.lasted, at - onset)
+    return episodes.select(np.isfinite(rollouts.disturbed_at)) if disturbed else episodes
 
 
-def judge(alarm: Alarm, tests: Mapping[str, Watched], usual: int) -> dict[str, Figures]:
-    """By failure, against undisturbed successes; and overall, all failures against all successes."""
-    looked = {name: look(alarm, watched, usual, name != NATURAL.name) for name, watched in tests.items()}
-    clean = looked[NATURAL.name].part(~looked[NATURAL.name].failed)
-    found = {name: figures(Judged.join([judged.part(judged.failed), clean]), clean) for name, judged in looked.items()}
-    for name in found:
+def evaluate(alarm: Alarm, tests: Mapping[str, ScoredRollouts], median_steps: int) -> dict[str, Metrics]:
+    """Metrics by failure, against undisturbed successes; and overall, all failures against all successes."""
+    by_failure = {
+        name: evaluate_episodes(alarm, rollouts, median_steps, name != NATURAL.name) for name, rollouts in tests.items()
+    }
+    clean = by_failure[NATURAL.name].select(~by_failure[NATURAL.name].failed)
+    results = {
+        name: metrics(EpisodeAlarms.join([episodes.select(episodes.failed), clean]), clean)
+        for name, episodes in by_failure.items()
+    }
+    for name in results:
         if name != NATURAL.name:
-            found[name] = with_recovered(found[name], looked[name])
-    disturbed = [judged for name, judged in looked.items() if name != NATURAL.name]
-    overall = figures(Judged.join(list(looked.values())), clean)
-    return {OVERALL: with_recovered(overall, Judged.join(disturbed)) if disturbed else overall} | found
+            results[name] = with_recovered(results[name], by_failure[name])
+    disturbed = [episodes for name, episodes in by_failure.items() if name != NATURAL.name]
+    overall = metrics(EpisodeAlarms.join(list(by_failure.values())), clean)
+    return {OVERALL: with_recovered(overall, EpisodeAlarms.join(disturbed)) if disturbed else overall} | results
 
 
-def figures(judged: Judged, clean: Judged) -> Figures:
-    """Of these episodes; `clean` are the undisturbed successes."""
-    alarmed = np.isfinite(judged.alarm_at)
-    hits = judged.failed & alarmed
-    return Figures(
-        failures=int(judged.failed.sum()),
-        successes=int((~judged.failed).sum()),
-        auroc=auroc(judged.peak, judged.failed),
-        early_auroc=auroc(judged.early_peak, judged.failed),
-        balanced=balanced_accuracy(alarmed, judged.failed),
-        called=share(alarmed[judged.failed]),
+def metrics(episodes: EpisodeAlarms, clean: EpisodeAlarms) -> Metrics:
+    """Metrics of these episodes; `clean` are the undisturbed successes."""
+    alarmed = np.isfinite(episodes.alarm_at)
+    hits = episodes.failed & alarmed
+    return Metrics(
+        failures=int(episodes.failed.sum()),
+        successes=int((~episodes.failed).sum()),
+        auroc=auroc(episodes.peak, episodes.failed),
+        early_auroc=auroc(episodes.early_peak, episodes.failed),
+        balanced=balanced_accuracy(alarmed, episodes.failed),
+        called=share(alarmed[episodes.failed]),
         false_alarms=share(np.isfinite(clean.alarm_at)),
-        timely=timely_accuracy(judged.alarm_at, judged.failed),
-        delay=float(np.median(judged.delay[hits])) if hits.any() else np.nan,
-        delay_share=float(np.median(judged.alarm_at[hits])) if hits.any() else np.nan,
+        timely=timely_accuracy(episodes.alarm_at, episodes.failed),
+        delay=float(np.median(episodes.delay[hits])) if hits.any() else np.nan,
+        delay_share=float(np.median(episodes.alarm_at[hits])) if hits.any() else np.nan,
         recovered=0,
         recovered_alarmed=0,
     )
 
 
-def with_recovered(figures: Figures, judged: Judged) -> Figures:
-    """The same, and how often an alarm was given although the policy then recovered by itself."""
-    well = judged.part(~judged.failed)
-    counts = {"recovered": len(well.failed), "recovered_alarmed": int(np.isfinite(well.alarm_at).sum())}
-    return Figures(**{**vars(figures), **counts})
+def with_recovered(metrics: Metrics, episodes: EpisodeAlarms) -> Metrics:
+    """The same metrics, with the number of alarms in episodes that the policy recovered by itself."""
+    recovered_episodes = episodes.select(~episodes.failed)
+    counts = {
+        "recovered": len(recovered_episodes.failed),
+        "recovered_alarmed": int(np.isfinite(recovered_episodes.alarm_at).sum()),
+    }
+    return Metrics(**{**vars(metrics), **counts})

@@ -1,26 +1,28 @@
-"""How well what can be watched of a plan foretells failure: task by detector, all at one promised false-alarm rate.
+"""How well scores of plans predict failure: task by detector, all at one promised false-alarm rate.
 
-    .venv/bin/python -m benchmarks.uncertainty.detection [--tasks peg_insert sort] [--seeds 1] [--ablate] [--out detection.json]
+    .venv/bin/python -m benchmarks.uncertainty.detection [--tasks peg_insert sort] [--seeds 1] [--ablate]
+        [--out detection.json]
 
-A positive is an episode that did not succeed, whatever was done to it. Each detector is calibrated on the successes
-among `--calibration` undisturbed rollouts of the policy, by the product: conformal bands over time, several scores (`a+b`)
-under one rate, `elapsed` by how long successes take. Then, on fresh seeds (benchmarks/uncertainty/failures.py):
+A positive is an episode that did not succeed, disturbed or not. Each detector is calibrated on the successes among
+`--calibration` undisturbed rollouts of the policy by the product's code: conformal thresholds over time, several
+scores (`a+b`) under one rate, `elapsed` by the duration of successes. Then, on fresh seeds
+(benchmarks/uncertainty/failures.py):
 
-    AUROC      of the largest exceedance of an episode; `early`: over no longer than a usual success lasts, so that
-               failures are not told by lasting longer
-    balanced   accuracy: the mean of the shares of called failures and of uncalled successes
-    called     failures with an alarm, of disturbed ones only from when the disturbance could be seen
+    AUROC      of the largest exceedance of an episode; `early`: up to the median length of successes, so that a
+               longer duration does not reveal a failure
+    balanced   accuracy: the mean of the shares of failures with an alarm and of successes without one
+    called     failures with an alarm; in disturbed ones only alarms after the disturbance is observable count
     false      undisturbed successes with an alarm
-    timely     as balanced, but a called failure earns only the share of its episode that was left (FIPER's TWA)
-    delay      median, of called failures: steps since the disturbance; of natural ones the share of the episode, in %
+    timely     as balanced, but a detected failure counts only with the share of its episode that was left (FIPER's TWA)
+    delay      median over detected failures: steps since the disturbance; for natural ones the share of the episode, %
     recovered  disturbed episodes that succeeded: how many of them had an alarm
 
-By failure, the failures are held against undisturbed successes; `all` takes all failures and all successes. `needs` says
-what a detector cannot do without: the energy, or the policy's network.
+Each kind of failure is compared with undisturbed successes; `all` takes all failures and all successes. `needs` is
+what a detector requires: the energy, or the policy's network.
 
-A policy that fails by itself fewer than 20 times gets one beside it with a quarter of its updates. With `--ablate` also
-one whose energy was given neither level nor negatives; as its level means nothing, it takes steps of fixed size.
-"""
+A policy with fewer than 20 natural failures is evaluated a second time with a quarter of its updates. `--ablate` adds
+a policy whose energy was trained with neither level nor negatives; its level has no meaning, so its step size is
+fixed."""
 
 import argparse
 import json
@@ -36,32 +38,32 @@ from typing import Any
 
 import torch
 
-from benchmarks.policies.methods import METHODS, OURS
+from benchmarks.policies.methods import ENERGY, METHODS
 from benchmarks.policies.train_policy import train
 from benchmarks.table import head, line
-from benchmarks.uncertainty.alarms import FEWEST_SUCCESSES, OVERALL, Figures, fit, judge
-from benchmarks.uncertainty.detectors import MEMORIES, fit_encoder
-from benchmarks.uncertainty.failures import FINAL, NATURAL, TUNING, Case, Study, suffered
+from benchmarks.uncertainty.alarms import MIN_SUCCESSES, OVERALL, Metrics, evaluate, fit
+from benchmarks.uncertainty.detectors import FIT_OBSERVATIONS, fit_detectors
+from benchmarks.uncertainty.failures import FINAL, NATURAL, TUNING, Case, Study, applicable_failures
 from benchmarks.worlds.arena import Arena
 from benchmarks.worlds.registry import ARENAS
-from benchmarks.worlds.watched import usual_length
+from benchmarks.worlds.rollout_results import median_length
 from ebt_recipes.model.batch import Observations
 from ebt_recipes.objectives.plan_sampler import PlanSampler
 from ebt_recipes.uncertainty.conformal import names
 from ebt_recipes.uncertainty.scores import NEED_ENERGY, SCORES
 
 WITHOUT_LEVEL: Mapping[str, Any] = {"level_weight": 0.0, "negative_weight": 0.0, "stride": "fixed"}
-FEWEST = 20
-"""Natural failures with which a policy is worth judging by them."""
-BESIDE = ("stac", "spread", "rnd", "logpzo")
-TOGETHER = ("excess+strangeness", "excess+neighbour", "energy+slope")
-OR_TOO_LONG = (*TOGETHER, "energy", "neighbour", "rnd")
-DETECTORS = (*SCORES, *BESIDE, *TOGETHER, *(f"{name}+elapsed" for name in OR_TOO_LONG))
+MIN_FAILURES = 20
+"""Natural failures needed to evaluate a policy by them."""
+BASELINE_DETECTORS = ("stac", "spread", "rnd", "logpzo")
+COMBINED = ("excess+strangeness", "excess+neighbour", "energy+slope")
+WITH_ELAPSED = (*COMBINED, "energy", "neighbour", "rnd")
+DETECTORS = (*SCORES, *BASELINE_DETECTORS, *COMBINED, *(f"{name}+elapsed" for name in WITH_ELAPSED))
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How much of everything."""
+class Settings:
+    """Sizes and rates of the benchmark."""
 
     study: Study
     updates: int
@@ -73,25 +75,25 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Block:
-    """All that was found out about one policy."""
+class PolicyReport:
+    """Results of one policy."""
 
     task: str
     policy: str
     seed: int
     updates: int
     usual: int
-    """Steps of a usual success."""
+    """Median number of steps of its successes."""
     calibrated_on: int
     """Successes."""
     success: dict[str, float]
     """By failure."""
-    figures: dict[str, dict[str, Figures]]
+    figures: dict[str, dict[str, Metrics]]
     """By detector, then by failure."""
 
 
 def needs(name: str) -> str:
-    """What a detector cannot do without."""
+    """What a detector requires: `energy`, `network` or nothing."""
     scores = set(names(name))
     if NEED_ENERGY & scores:
         return "energy"
@@ -99,66 +101,74 @@ def needs(name: str) -> str:
 
 
 def assess(
-    arena: Arena, plan_sampler: PlanSampler, seen: Observations, plan: Plan, facts: tuple[str, int, int]
-) -> Block | None:
-    """Everything about one policy; `facts`: its name, training seed and updates. None: it succeeds too seldom."""
-    scores = tuple(dict.fromkeys(score for detector in plan.detectors for score in names(detector)))
-    look = partial(arena.watch, fit_encoder(plan_sampler, seen, scores))
-    calibration = look(Case(plan.study.calibrate(plan.calibration)))
-    if calibration.succeeded.sum() < FEWEST_SUCCESSES:
-        sys.stderr.write(f"{arena.name}, {facts[0]}: fewer than {FEWEST_SUCCESSES} successes to calibrate on\n")
+    arena: Arena, plan_sampler: PlanSampler, demonstrated: Observations, settings: Settings, facts: tuple[str, int, int]
+) -> PolicyReport | None:
+    """Evaluate one policy; `facts`: its name, training seed and updates. None: too few successes to calibrate."""
+    scores = tuple(dict.fromkeys(score for detector in settings.detectors for score in names(detector)))
+    score_rollouts = partial(arena.roll_out_scored, fit_detectors(plan_sampler, demonstrated, scores))
+    calibration = score_rollouts(Case(settings.study.calibrate(settings.calibration)))
+    if calibration.succeeded.sum() < MIN_SUCCESSES:
+        sys.stderr.write(f"{arena.name}, {facts[0]}: fewer than {MIN_SUCCESSES} successes to calibrate on\n")
         return None
-    usual = usual_length(calibration)
+    median_steps = median_length(calibration)
     tests = {
-        failure.name: look(Case(plan.study.detect(failure, plan.rollouts), failure, usual))
-        for failure in suffered(arena.disturbances)
+        failure.name: score_rollouts(Case(settings.study.detect(failure, settings.rollouts), failure, median_steps))
+        for failure in applicable_failures(arena.disturbances)
     }
-    alarms = {name: fit(name, calibration, plan.alpha, plan.window) for name in plan.detectors}
-    figures = {name: judge(alarm, tests, usual) for name, alarm in alarms.items()}
-    success = {name: float(watched.succeeded.mean()) for name, watched in tests.items()}
-    return Block(arena.name, *facts, usual, int(calibration.succeeded.sum()), success, figures)
+    alarms = {name: fit(name, calibration, settings.alpha, settings.window) for name in settings.detectors}
+    figures = {name: evaluate(alarm, tests, median_steps) for name, alarm in alarms.items()}
+    success = {name: float(rollouts.succeeded.mean()) for name, rollouts in tests.items()}
+    return PolicyReport(arena.name, *facts, median_steps, int(calibration.succeeded.sum()), success, figures)
 
 
-def blocks(task: str, seed: int, plan: Plan, ablate: bool) -> list[Block]:
-    """One training of each policy, and what it gives."""
+def assess_training(task: str, seed: int, settings: Settings, ablate: bool) -> list[PolicyReport]:
+    """Train each policy once and evaluate it."""
     arena = ARENAS[task]()
-    ours = METHODS[OURS].objective
-    objectives = {OURS: ours, "without level": {**ours, **WITHOUT_LEVEL}}
-    found = []
+    energy = METHODS[ENERGY].objective
+    objectives = {ENERGY: energy, "without level": {**energy, **WITHOUT_LEVEL}}
+    results = []
     for name, objective in objectives.items():
-        if name != OURS and not ablate:
+        if name != ENERGY and not ablate:
             continue
-        begun_s = time.perf_counter()
-        quarter = plan.updates // 4
-        policies, seen = train(arena, objective, seed, (quarter, plan.updates), MEMORIES)
-        whole = assess(arena, policies[plan.updates], seen, plan, (name, seed, plan.updates))
-        found.append(whole)
-        if whole is not None and next(iter(whole.figures.values()))[NATURAL.name].failures < FEWEST:
-            found.append(assess(arena, policies[quarter], seen, plan, (f"{name}, quarter", seed, quarter)))
-        sys.stderr.write(f"{task}, {name}, seed {seed}: {time.perf_counter() - begun_s:.0f} s\n")
-    return [block for block in found if block is not None]
+        start_s = time.perf_counter()
+        quarter_updates = settings.updates // 4
+        policies, demonstrated = train(arena, objective, seed, (quarter_updates, settings.updates), FIT_OBSERVATIONS)
+        report = assess(arena, policies[settings.updates], demonstrated, settings, (name, seed, settings.updates))
+        results.append(report)
+        if report is not None and next(iter(report.figures.values()))[NATURAL.name].failures < MIN_FAILURES:
+            results.append(
+                assess(
+                    arena,
+                    policies[quarter_updates],
+                    demonstrated,
+                    settings,
+                    (f"{name}, quarter", seed, quarter_updates),
+                )
+            )
+        sys.stderr.write(f"{task}, {name}, seed {seed}: {time.perf_counter() - start_s:.0f} s\n")
+    return [report for report in results if report is not None]
 
 
-def show(block: Block) -> None:
-    """One policy's two tables on stdout: overall, and by failure."""
+def print_report(report: PolicyReport) -> None:
+    """Write one policy's two tables to stdout: overall, and by failure."""
     write = sys.stdout.write
-    some = next(iter(block.figures.values()))
-    kinds = [name for name in some if name != OVERALL]
-    counts = ", ".join(f"{name} {some[name].failures} ({100 * block.success[name]:.0f} %)" for name in kinds)
-    write(f"\n{block.task}, {block.policy}, training seed {block.seed}, {block.updates} updates: ")
-    write(f"calibrated on {block.calibrated_on} successes of {block.usual} steps; failures (success): {counts}\n")
+    metrics = next(iter(report.figures.values()))
+    failures = [name for name in metrics if name != OVERALL]
+    counts = ", ".join(f"{name} {metrics[name].failures} ({100 * report.success[name]:.0f} %)" for name in failures)
+    write(f"\n{report.task}, {report.policy}, training seed {report.seed}, {report.updates} updates: ")
+    write(f"calibrated on {report.calibrated_on} successes of {report.usual} steps; failures (success): {counts}\n")
     columns = ("AUROC", "early", "balanced", "called", "false", "timely", "delay", "recovered")
-    write(head(["watched", "needs", *columns]))
-    for name, found in block.figures.items():
-        write(line([name, needs(name), *cells(found[OVERALL])]))
-    write(head(["AUROC, early, called, delay, recovered", *kinds]))
-    for name, found in block.figures.items():
-        write(line([name, *(by_failure(found[kind], kind == NATURAL.name) for kind in kinds)]))
+    write(head(["score", "needs", *columns]))
+    for name, results in report.figures.items():
+        write(line([name, needs(name), *cells(results[OVERALL])]))
+    write(head(["AUROC, early, called, delay, recovered", *failures]))
+    for name, results in report.figures.items():
+        write(line([name, *(by_failure(results[kind], kind == NATURAL.name) for kind in failures)]))
     sys.stdout.flush()
 
 
-def cells(figures: Figures) -> tuple[str, ...]:
-    """Of the first table."""
+def cells(figures: Metrics) -> tuple[str, ...]:
+    """Cells of the first table."""
     shares = (figures.balanced, figures.called, figures.false_alarms, figures.timely)
     return (
         f"{figures.auroc:.3f}",
@@ -169,14 +179,14 @@ def cells(figures: Figures) -> tuple[str, ...]:
     )
 
 
-def by_failure(figures: Figures, natural: bool) -> str:
+def by_failure(figures: Metrics, natural: bool) -> str:
     """A cell of the second table."""
     delay = f"{100 * figures.delay_share:.0f} %" if natural else f"{figures.delay:.0f}"
     recovered = "" if natural else f", {figures.recovered_alarmed}/{figures.recovered}"
     return f"{figures.auroc:.3f}, {figures.early_auroc:.3f}, {100 * figures.called:.0f}, {delay}{recovered}"
 
 
-def asked(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--tasks", nargs="*", default=["peg_insert", "sort"], help=f"of {', '.join(ARENAS)}")
     parser.add_argument("--detectors", nargs="*", default=list(DETECTORS), help="some rows only")
@@ -193,26 +203,26 @@ def asked(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> None:
-    given = asked()
+    args = parse_arguments()
     torch.set_num_threads(1)
-    study = TUNING if given.tuning else FINAL
-    detectors = tuple(given.detectors)
-    plan = Plan(study, given.updates, given.calibration, given.rollouts, given.alpha, given.window, detectors)
-    found: list[Block] = []
-    for task in given.tasks:
-        for seed in range(given.seeds):
-            for block in blocks(task, seed, plan, given.ablate):
-                show(block)
-                found.append(block)
-        if given.out:
+    study = TUNING if args.tuning else FINAL
+    detectors = tuple(args.detectors)
+    settings = Settings(study, args.updates, args.calibration, args.rollouts, args.alpha, args.window, detectors)
+    results: list[PolicyReport] = []
+    for task in args.tasks:
+        for seed in range(args.seeds):
+            for report in assess_training(task, seed, settings, args.ablate):
+                print_report(report)
+                results.append(report)
+        if args.out:
             facts = {
                 "torch": torch.__version__,
                 "machine": platform.processor() or platform.machine(),
                 "load_average": os.getloadavg(),
-                "plan": asdict(plan),
-                "blocks": [asdict(block) for block in found],
+                "plan": asdict(settings),
+                "blocks": [asdict(report) for report in results],
             }
-            given.out.write_text(json.dumps(facts, indent=1) + "\n")
+            args.out.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How well alarms tell failures from successes; arithmetic alone.
+"""Metrics of how well alarms separate failures from successes; arithmetic only.
 
 Shapes: E episodes. `positive` marks the failures.
 """
@@ -11,7 +11,7 @@ Values = NDArray[np.float64]
 
 
 def auroc(scores_E: Values, positive_E: Flags) -> float:
-    """The chance that a failure scores above a success; a tie counts half. NaN where either is missing."""
+    """Probability that a failure scores above a success; a tie counts half. NaN where either is missing."""
     high, low = scores_E[positive_E], np.sort(scores_E[~positive_E])
     if not len(high) or not len(low):
         return float("nan")
@@ -20,19 +20,19 @@ def auroc(scores_E: Values, positive_E: Flags) -> float:
 
 
 def share(flags: Flags) -> float:
-    """Of true ones; NaN where there are none at all."""
+    """Share of true flags; NaN where there are no flags."""
     return float(flags.mean()) if len(flags) else float("nan")
 
 
 def balanced_accuracy(alarmed_E: Flags, positive_E: Flags) -> float:
-    """The mean of the shares of failures that are called and of successes that are not."""
+    """Mean of the shares of failures with an alarm and of successes without one."""
     return (share(alarmed_E[positive_E]) + share(~alarmed_E[~positive_E])) / 2
 
 
 def timely_accuracy(alarm_at_E: Values, positive_E: Flags) -> float:
-    """Balanced accuracy in which a called failure earns only 1 - `alarm_at`, the share of the episode that had passed.
+    """Balanced accuracy in which a detected failure counts 1 - `alarm_at`, the share of the episode that was left.
 
-    As FIPER's time-weighted accuracy (arXiv 2510.09459). inf: never called.
+    As FIPER's time-weighted accuracy (arXiv 2510.09459). inf: no alarm.
     """
     earned = np.where(np.isfinite(alarm_at_E), 1 - alarm_at_E, 0.0)[positive_E]
     return (float(earned.mean()) if len(earned) else float("nan")) / 2 + share(

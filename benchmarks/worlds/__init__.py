@@ -1,1 +1,1 @@
-"""The tasks that policies are compared on: three small numpy worlds, and the twin."""
+"""The tasks that policies are compared on: three small numpy simulations, and the digital twin."""

@@ -1,12 +1,12 @@
-"""Where policies are compared: something to learn from, and worlds to be tried, watched and helped in."""
+"""The interface of a benchmark task: training data, rollouts, rollouts with scores, and rollouts with retries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from benchmarks.uncertainty.detectors import FeatureEncoder
+from benchmarks.uncertainty.detectors import DetectorScorer
 from benchmarks.uncertainty.failures import Case
-from benchmarks.worlds.watched import Retried, Watched
+from benchmarks.worlds.rollout_results import RetriedRollouts, ScoredRollouts
 from ebt_recipes.model.batch import Batch, Observations
 from ebt_recipes.model.chunk_model import ChunkModel
 from ebt_recipes.model.normalization import Statistics
@@ -16,8 +16,8 @@ from ebt_recipes.uncertainty.monitor import Trigger
 
 
 @dataclass(frozen=True)
-class Tried:
-    """How the rollouts of one policy went."""
+class RolloutStats:
+    """Results of one policy's rollouts."""
 
     succeeded: list[bool]
     """By seed."""
@@ -31,11 +31,11 @@ class TrainingData(Protocol):
     def statistics(self) -> Statistics: ...
 
     def training_batch(self, step: int) -> Batch:
-        """Of one update; depends on the recipe's seed and the step alone."""
+        """The batch of one update; depends only on the recipe's seed and the step."""
         ...
 
-    def shown(self, count: int) -> Observations:
-        """About so many of the demonstrated observations, from all over."""
+    def sample_observations(self, count: int) -> Observations:
+        """About `count` demonstrated observations from all demonstrations."""
         ...
 
 
@@ -45,30 +45,32 @@ class Arena(Protocol):
     name: str
     multimodal: bool
     disturbances: tuple[str, ...]
-    """What can be done to it, as `failures.py` names it."""
+    """Disturbances it supports, by their names in `failures.py`."""
 
     def recipe(self, objective: Mapping[str, Any], **sections: Mapping[str, Any]) -> Recipe:
-        """What all objectives share here; `sections` override."""
+        """The recipe that all objectives share here; `sections` override."""
         ...
 
     def training_data(self, recipe: Recipe) -> TrainingData: ...
 
     def network(self, recipe: Recipe, training_data: TrainingData) -> ChunkModel:
-        """Untrained."""
+        """An untrained network."""
         ...
 
-    def roll_out(self, recipe: Recipe, model: ChunkModel, seeds: Sequence[int], steps: int | None) -> Tried:
-        """Once on each seed; `steps` of the sampler at most, None: the recipe's."""
+    def roll_out(self, recipe: Recipe, model: ChunkModel, seeds: Sequence[int], steps: int | None) -> RolloutStats:
+        """One rollout per seed; `steps` of the sampler at most, None: the recipe's."""
         ...
 
-    def watch(self, eyes: FeatureEncoder, case: Case, retried: bool = False) -> Watched:
-        """Once on each seed, with every score of `eyes`; `retried`: with the time that retries are compared in."""
+    def roll_out_scored(self, scorer: DetectorScorer, case: Case, retry_time: bool = False) -> ScoredRollouts:
+        """One rollout per seed, with every score of `scorer`; `retry_time`: with the time limit of retries."""
         ...
 
     def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:
-        """The product's, in this task's lengths and speeds."""
+        """The product's retry rules, in this task's lengths and speeds."""
         ...
 
-    def retry(self, eyes: FeatureEncoder, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
-        """The same with retries, begun by a trigger for each seed."""
+    def retry(
+        self, scorer: DetectorScorer, case: Case, triggers: Sequence[Trigger], rules: RetryRules
+    ) -> RetriedRollouts:
+        """One rollout per seed with retries, each with its own trigger."""
         ...

@@ -1,4 +1,4 @@
-"""Rollouts as they were watched, and as they were helped, on whatever task.
+"""Results of rollouts with scores and of rollouts with retries, on any task.
 
 Shapes: N rollouts, P plans.
 """
@@ -11,56 +11,56 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 RATE_HZ = 20.0
-"""Of all tasks here; what a toy's step stands for where something asks for seconds."""
+"""Rate of all tasks here; it converts steps of a toy to seconds."""
 
 
 @dataclass(frozen=True)
-class Watched:
-    """N rollouts."""
+class ScoredRollouts:
+    """N rollouts with the scores of their plans."""
 
     succeeded: NDArray[np.bool_]
     """[N]"""
     lasted: NDArray[np.int64]
     """[N] steps until the world was over."""
-    began: Values
-    """[N] step at which the first trace of what was done could be seen; inf: never."""
+    disturbed_at: Values
+    """[N] step at which the disturbance is first observable; inf: never."""
     scores: Mapping[str, Values]
     """[N, P] by name, NaN once a world is over."""
     execute: int
     """Steps from one plan to the next."""
-    late_s: float = 0.0
-    """From an observation to when the monitor hears of its plan."""
+    latency_s: float = 0.0
+    """From an observation to when the monitor receives its plan's score."""
 
     @property
     def times_s(self) -> Values:
-        """[P] when each plan is heard of, since the start."""
-        found: Values = np.arange(next(iter(self.scores.values())).shape[1]) * self.execute / RATE_HZ + self.late_s
+        """[P] when the monitor receives each plan's score, since the start."""
+        found: Values = np.arange(next(iter(self.scores.values())).shape[1]) * self.execute / RATE_HZ + self.latency_s
         return found
 
     @property
     def plans(self) -> NDArray[np.int64]:
-        """[N] how many were made."""
+        """[N] number of plans."""
         found: NDArray[np.int64] = np.isfinite(next(iter(self.scores.values()))).sum(axis=1)
         return found
 
 
 @dataclass(frozen=True)
-class Retried:
-    """N rollouts."""
+class RetriedRollouts:
+    """N rollouts with retries."""
 
     succeeded: NDArray[np.bool_]
     """[N]"""
     lasted: NDArray[np.int64]
     """[N] steps until the world was over."""
-    began: NDArray[np.float64]
-    """[N] step at which what was done could be seen; inf: never."""
+    disturbed_at: NDArray[np.float64]
+    """[N] step at which the disturbance is first observable; inf: never."""
     retries: NDArray[np.int64]
     """[N]"""
     gave_up: NDArray[np.bool_]
-    """[N] handed over before the end, which is a failure."""
+    """[N] stopped after the last retry, which is a failure."""
 
 
-def usual_length(watched: Watched) -> int:
-    """Steps of a usual success; of a usual rollout where none succeeded."""
-    lasted = watched.lasted[watched.succeeded] if watched.succeeded.any() else watched.lasted
+def median_length(rollouts: ScoredRollouts) -> int:
+    """Median number of steps of successes; of all rollouts where none succeeded."""
+    lasted = rollouts.lasted[rollouts.succeeded] if rollouts.succeeded.any() else rollouts.lasted
     return int(np.median(lasted))

@@ -1,6 +1,6 @@
-"""A task of the twin as an arena: demonstrations through leader arm and motors, rollouts through the product's own loop.
+"""A task of the twin as an arena: demonstrations through leader arm and motors, rollouts through the product's loop.
 
-Policies see privileged poses and no pictures, on the bench `twin_state`.
+Observations are privileged poses without images, on the bench `twin_state`.
 """
 
 import fcntl
@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.uncertainty.detectors import FeatureEncoder
+from benchmarks.uncertainty.detectors import DetectorScorer
 from benchmarks.uncertainty.failures import Case
-from benchmarks.worlds import twin_watched
-from benchmarks.worlds.arena import Tried
-from benchmarks.worlds.twin_watched import KINDS, Watching
-from benchmarks.worlds.watched import RATE_HZ, Retried, Watched
+from benchmarks.worlds import twin_rollouts
+from benchmarks.worlds.arena import RolloutStats
+from benchmarks.worlds.rollout_results import RATE_HZ, RetriedRollouts, ScoredRollouts
+from benchmarks.worlds.twin_rollouts import TWIN_DISTURBANCES, MakeScoredPolicy
 from ebt_data.errors import HardwareError
 from ebt_data.reading.episode import list_episodes
 from ebt_data.step import Outcome, Step
 from ebt_hardware.config.benches import load_bench
-from ebt_recipes.loop.recording import Hooks, Limits, judge_episode
+from ebt_recipes.loop.recording import Hooks, Limits, record_episode
 from ebt_recipes.loop.rollouts import Trial
 from ebt_recipes.model.batch import Observations
 from ebt_recipes.model.chunk_model import ChunkModel
@@ -35,22 +35,22 @@ from ebt_recipes.uncertainty.monitor import Trigger
 
 BENCH = "twin_state"
 DEMONSTRATIONS = 200
-TICK_S = 0.05
-"""What every plan takes, whatever its steps: the slowest, DDPM with 100 of them, needs 39 ms (docs/benchmarks.md)."""
-RETRIED_S = 60.0
-"""For everything where retries are compared, with and without: notice, way back and try take 10 to 15 s each time."""
+PLAN_S = 0.05
+"""Latency of every plan, whatever its steps: the slowest, DDPM with 100, needs 39 ms (docs/benchmarks/speed.md)."""
+RETRY_MAX_S = 60.0
+"""Time limit where retries are compared, with and without: alarm, back-off and attempt take 10 to 15 s each time."""
 FOLDER = Path("data/benchmarks")
-SEEN: Mapping[str, tuple[str, ...]] = {
+PRIVILEGED: Mapping[str, tuple[str, ...]] = {
     "pick_place": ("cube", "bin", "cube_from_hand", "bin_from_hand"),
     "peg_insert": ("peg", "peg_from_hand", "socket_0_from_hand", "socket_1_from_hand"),
 }
 
 
 class TwinTrainingData(Dataset):
-    """Implements `TrainingData`: the product's own dataset, which nearly is one already."""
+    """Implements `TrainingData` with the product's dataset."""
 
-    def shown(self, count: int) -> Observations:
-        return self.batch(self.even_rows(count)).observations
+    def sample_observations(self, count: int) -> Observations:
+        return self.batch(self.evenly_spaced_rows(count)).observations
 
 
 class TwinArena:
@@ -60,7 +60,7 @@ class TwinArena:
         self.task = task
         self.name = f"twin {task}"
         self.multimodal = multimodal
-        self.disturbances = tuple(KINDS)
+        self.disturbances = tuple(TWIN_DISTURBANCES)
         self._table = load_bench(BENCH).with_task(task)
         self._spec = self._table.spec
         self._recipe: Recipe | None = None
@@ -72,7 +72,7 @@ class TwinArena:
             "task": self.task,
             "objective": {"forecast_weight": 0.0, **objective},
             "encoder": {"zoom_state": 0.01},
-            "observe": {"cameras": (), "privileged": SEEN[self.task]},
+            "observe": {"cameras": (), "privileged": PRIVILEGED[self.task]},
             "act": {"horizon": 8, "execute": 4},
             "training": {"batch": 64, "shards": 1, "warmup_steps": 100, "ema": 0.995},
         }
@@ -82,56 +82,60 @@ class TwinArena:
 
     def training_data(self, recipe: Recipe) -> TwinTrainingData:
         folder = FOLDER / self.task
-        asked = ("--bench", BENCH, "--task", self.task, "-n", str(DEMONSTRATIONS), "--out", str(folder))
+        arguments = ("--bench", BENCH, "--task", self.task, "-n", str(DEMONSTRATIONS), "--out", str(folder))
         FOLDER.mkdir(parents=True, exist_ok=True)
-        with (FOLDER / f"{self.task}.lock").open("w") as lock:  # trainings run side by side
+        with (FOLDER / f"{self.task}.lock").open("w") as lock:  # trainings run in parallel
             fcntl.flock(lock, fcntl.LOCK_EX)
-            subprocess.run([sys.executable, "-m", "ebt_cli", "collect", *asked], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [sys.executable, "-m", "ebt_cli", "collect", *arguments], check=True, stdout=subprocess.DEVNULL
+            )
         return TwinTrainingData(recipe, list_episodes(folder)[:DEMONSTRATIONS])
 
     def network(self, recipe: Recipe, training_data: TwinTrainingData) -> ChunkModel:
         self._recipe, self._statistics = recipe, training_data.statistics()
         return build_model(recipe, (), len(self._spec.joints), self._statistics)
 
-    def roll_out(self, recipe: Recipe, model: ChunkModel, seeds: Sequence[int], steps: int | None) -> Tried:
+    def roll_out(self, recipe: Recipe, model: ChunkModel, seeds: Sequence[int], steps: int | None) -> RolloutStats:
         run = self._run(recipe, model, steps)
-        tried = [self._try(run, seed, steps) for seed in seeds]
-        used = [count for _, counts in tried for count in counts]
-        return Tried([success for success, _ in tried], sum(used) / len(used))
+        results = [self._try(run, seed, steps) for seed in seeds]
+        sampler_steps = [n_steps for _, counts in results for n_steps in counts]
+        return RolloutStats([success for success, _ in results], sum(sampler_steps) / len(sampler_steps))
 
-    def watch(self, eyes: FeatureEncoder, case: Case, retried: bool = False) -> Watched:
-        trial = self._trial(eyes, RETRIED_S if retried else self._table.longest_s)
-        return twin_watched.watch(trial, case)
+    def roll_out_scored(self, scorer: DetectorScorer, case: Case, retry_time: bool = False) -> ScoredRollouts:
+        trial = self._trial(scorer, RETRY_MAX_S if retry_time else self._table.longest_s)
+        return twin_rollouts.roll_out_scored(trial, case)
 
     def rules(self, rule: Rule, retries: int, go_on: bool) -> RetryRules:
         return RetryRules(retries=retries, rule=rule, go_on=go_on)
 
-    def retry(self, eyes: FeatureEncoder, case: Case, triggers: Sequence[Trigger], rules: RetryRules) -> Retried:
-        return twin_watched.retry(self._trial(eyes, RETRIED_S), case, triggers, rules)
+    def retry(
+        self, scorer: DetectorScorer, case: Case, triggers: Sequence[Trigger], rules: RetryRules
+    ) -> RetriedRollouts:
+        return twin_rollouts.retry(self._trial(scorer, RETRY_MAX_S), case, triggers, rules)
 
-    def _trial(self, eyes: FeatureEncoder, max_seconds: float) -> Trial:
+    def _trial(self, scorer: DetectorScorer, max_seconds: float) -> Trial:
         assert self._spec.rate_hz == RATE_HZ, "all tasks here have one rate"
         assert self._recipe is not None, "a network comes before its rollouts"
-        make = Watching(self._run(self._recipe, eyes.plan_sampler.model, None), eyes)
+        make = MakeScoredPolicy(self._run(self._recipe, scorer.plan_sampler.model, None), scorer)
         return Trial(BENCH, make, Limits(max_seconds), task=self.task)
 
     def _run(self, recipe: Recipe, model: ChunkModel, steps: int | None) -> Run:
-        """As if it came from a file; a plan takes one tick with any number of steps."""
+        """A run as if loaded from a file; a plan takes one tick with any number of steps."""
         assert self._statistics is not None, "a network comes before its rollouts"
-        spec, usual = self._spec, recipe.objective.usual_steps
-        latency_s = TICK_S * min(1.0, usual / max(steps or usual, 1))
+        spec, default_steps = self._spec, recipe.objective.default_steps
+        latency_s = PLAN_S * min(1.0, default_steps / max(steps or default_steps, 1))
         recipe = recipe.model_copy(update={"act": recipe.act.model_copy(update={"latency_s": latency_s})})
-        contract = Contract(spec.joints, {}, spec.rate_hz, SEEN[self.task], task=self.task, bench=BENCH, sim=True)
+        contract = Contract(spec.joints, {}, spec.rate_hz, PRIVILEGED[self.task], task=self.task, bench=BENCH, sim=True)
         return Run(Path(self.name), recipe, contract, self._statistics, model, step=0)
 
     def _try(self, run: Run, seed: int, steps: int | None) -> tuple[bool, list[int]]:
-        """Whether it succeeded, and the steps of each of its plans."""
-        made: list[Step] = []
+        """Whether the rollout succeeded, and the sampler steps of each plan."""
+        steps_taken: list[Step] = []
         try:
             with self._table.open() as bench:
                 policy = EnergyPolicy(run, bench.spec, seed=seed, steps=steps, score="jump")
                 limits = Limits(self._table.longest_s)
-                success = judge_episode(bench, policy, seed, limits, Hooks(), (1, 1), made.append).outcome
-        except HardwareError:  # whoever drives an arm into the table until a motor gives up has failed
+                success = record_episode(bench, policy, seed, limits, Hooks(), (1, 1), steps_taken.append).outcome
+        except HardwareError:  # a motor that overloads against the table is a failure
             success = Outcome.FAILURE
-        return success is Outcome.SUCCESS, [step.decision.steps_used for step in made if step.decision.trace]
+        return success is Outcome.SUCCESS, [step.decision.steps_used for step in steps_taken if step.decision.trace]

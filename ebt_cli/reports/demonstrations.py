@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ebt_data.reading.episode import Episode
 
 ENOUGH, FEW = 50, 10
-"""Demonstrations: ACT learnt each of its tasks from 50 (arXiv 2304.13705); the twin's task took 200 (docs/lab-notes.md)."""
+"""Demonstrations: ACT learnt each of its tasks from 50 (arXiv 2304.13705); the twin's task took 200
+(docs/lab-notes/image-policies.md)."""
 LATE, VERY_LATE = 0.01, 0.05
 """Of the ticks. A late tick holds the action before for twice its time; our choice."""
 LOST, MANY_LOST = 0.01, 0.05

@@ -196,7 +196,7 @@ def _rows(
             "acts",
             f"{len(contract.joints)} joints, chunks of {recipe.act.horizon} ticks, {recipe.act.execute} of them run before the next plan",
         ),
-        ("learnt", f"{recipe.objective.kind}, {recipe.objective.usual_steps} steps a plan"),
+        ("learnt", f"{recipe.objective.kind}, {recipe.objective.default_steps} steps a plan"),
         (
             "network",
             f"{sum(w.numel() for w in run.model.parameters())} weights, {recipe.model.layers} layers of {recipe.model.width}",

@@ -147,14 +147,14 @@ class BenchView(ABC):
         if tick is None:
             return ""
         return (
-            f"episode {tick.episode} of {tick.target}  t {tick.seconds:.1f} of {tick.longest_s:g} s  {self.tally()}"
+            f"episode {tick.episode} of {tick.target}  t {tick.seconds:.1f} of {tick.limit_s:g} s  {self.tally()}"
             f"  {self._rate(tick).plain}  {self._ages(tick).plain}"
         )
 
     def _episode(self, tick: "Tick", width: int) -> Text:
         seed = "" if tick.seed is None else f"  seed {tick.seed}"
         words, style = self.state(tick)
-        head = f"episode {tick.episode} of {tick.target}{seed}  t {tick.seconds:4.1f} of {tick.longest_s:g} s  "
+        head = f"episode {tick.episode} of {tick.target}{seed}  t {tick.seconds:4.1f} of {tick.limit_s:g} s  "
         return widgets.clip(Text.assemble((head, "bold"), (words, style)), width)
 
     def _progress(self, tick: "Tick", width: int) -> Text:

@@ -1,4 +1,4 @@
-"""Worker processes and signals: a Ctrl-C that waits for a good moment, children that never hear of it."""
+"""Worker processes and signals: a deferred Ctrl-C, and workers that ignore it."""
 
 import multiprocessing
 import signal
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def workers_possible() -> bool:
-    """False where the system gives no semaphores, as without a writable /dev/shm: rollouts then run here, in turn."""
+    """False without semaphores, e.g. without a writable /dev/shm; rollouts then run one by one in this process."""
     try:
         multiprocessing.get_context("spawn").Lock()
     except OSError:
@@ -21,8 +21,8 @@ def workers_possible() -> bool:
 
 @contextmanager
 def ignore_stop_signals() -> Iterator[None]:
-    """Processes that are started in this block never hear of a Ctrl-C, which a terminal sends to them too."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    """Processes that are started in this block ignore a Ctrl-C, which a terminal sends to them too."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:
@@ -30,29 +30,29 @@ def ignore_stop_signals() -> Iterator[None]:
 
 
 @contextmanager
-def held_back() -> Iterator[Callable[[], None]]:
-    """Gives a function to call at every good moment: it raises KeyboardInterrupt where somebody has asked to stop.
+def deferred_signals() -> Iterator[Callable[[], None]]:
+    """Defers stop signals; yields a function to call at safe points, which raises KeyboardInterrupt if one arrived.
 
-    So does leaving the block. A Ctrl-C after that is obeyed at once; a second SIGTERM or SIGHUP is not, since one closed
-    terminal sends two. Only a main thread is told of signals, and
-    signals that are ignored stay so; elsewhere nothing is held back.
+    Leaving the block raises it too. A second stop signal raises at once if it is a Ctrl-C; a second SIGTERM or SIGHUP
+    does not, since closing one terminal sends two. Only the main thread receives signals, and ignored signals stay
+    ignored; in other threads nothing is deferred.
     """
-    asked: list[int] = []
+    received: list[int] = []
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        if asked and number == signal.SIGINT:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        asked.append(number)
+        received.append(number)
 
-    def obey() -> None:
-        if asked:
+    def raise_if_received() -> None:
+        if received:
             raise KeyboardInterrupt
 
-    mine = STOPS if threading.current_thread() is threading.main_thread() else ()
-    before = {stop: signal.signal(stop, ask) for stop in mine if signal.getsignal(stop) is not signal.SIG_IGN}
+    handled = STOP_SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    before = {stop: signal.signal(stop, handle) for stop in handled if signal.getsignal(stop) is not signal.SIG_IGN}
     try:
-        yield obey
+        yield raise_if_received
     finally:
         for stop, handler in before.items():
             signal.signal(stop, handler)
-    obey()
+    raise_if_received()

@@ -60,7 +60,7 @@ def spec() -> BenchSpec:
 def ticks() -> Callable[[int], list[Tick]]:
     """Make so many ticks of one rollout."""
     return lambda count: [
-        Tick(1, 10, 7, rollout_step(row), success=False, seconds=rollout_step(row).observation.time_s, longest_s=15.0)
+        Tick(1, 10, 7, rollout_step(row), success=False, seconds=rollout_step(row).observation.time_s, limit_s=15.0)
         for row in range(count)
     ]
 

@@ -1,4 +1,4 @@
-"""Small real episodes: an arm that reaches for a square which only the camera sees, closes its gripper and lifts."""
+"""Small real episodes: an arm reaches for a square visible only to the camera, closes its gripper and lifts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ REACH = BenchSpec("toy", ("pan", "lift", "gripper"), {"top": CameraSpec(SIDE, SI
 
 
 def picture(place: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """[H, W, 3]: a red square at `place` (-1 .. 1 across, down) and a green one where the arm is."""
+    """[H, W, 3]: a red square at `place` (-1 .. 1 across, down) and a green one at the arm."""
     image = np.full((SIDE, SIDE, 3), 90, np.uint8)
     for where, colour in ((place, (230, 40, 40)), (position[:2], (40, 230, 40))):
         across, down = np.clip((where + 1) / 2 * (SIDE - 6), 0, SIDE - 6).astype(int)
@@ -44,17 +44,17 @@ def write_reach(folder: Path, seed: int, rows: int, outcome: Outcome = Outcome.S
     position = np.array([0, 0, 0.8], np.float32)
     for row, goal in enumerate(goals):
         frame = Frame(picture(place, position), row, row / 20, "global_time", row / 20, 0.0, False)
-        seen = Observation(
+        observation = Observation(
             row / 20, row / 20, position, 0 * goal, 0 * goal, {"top": frame}, {"cube": np.append(place, [0] * 5)}
         )
-        writer.append(Step(seen, Decision(goal, Actor.HUMAN), goal, row / 20))
+        writer.append(Step(observation, Decision(goal, Actor.HUMAN), goal, row / 20))
         position = position + 0.7 * (goal - position)
     return writer.commit(outcome)
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Networks this small are slower on several threads, and far slower beside other tests."""
+    """Networks this small are slower on several threads, and much slower while other tests run."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -63,7 +63,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def record_reach(tmp_path: Path) -> Callable[..., list[Path]]:
-    """Writes this many successful demonstrations of so many rows."""
+    """Writes `count` successful demonstrations of `rows` rows each."""
 
     def write(count: int, rows: int = 24, task: str = "reach") -> list[Path]:
         return [write_reach(tmp_path / "episodes", seed, rows, task=task) for seed in range(count)]

@@ -1,4 +1,4 @@
-"""What a recipe file may say, and how a wrong one is answered."""
+"""Valid recipe files, and the error messages for invalid ones."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_a_shipped_recipe_opens_with_the_command_that_runs_it() -> None:
         assert path.read_text().startswith(f"# ebt train {path.stem} ")
 
 
-def test_a_recipe_in_the_working_directory_goes_before_a_shipped_one(
+def test_a_recipe_in_the_working_directory_takes_precedence_over_a_shipped_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -30,7 +30,7 @@ def test_a_recipe_in_the_working_directory_goes_before_a_shipped_one(
     assert load_recipe("pick_place").act.horizon == 5
 
 
-def test_a_file_overrides_a_default_and_leaves_the_others(tmp_path: Path) -> None:
+def test_a_file_overrides_one_default_and_keeps_the_others(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("[training]\nbatch = 7\n")
     recipe = load_recipe(str(path))
@@ -38,7 +38,7 @@ def test_a_file_overrides_a_default_and_leaves_the_others(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[training]\nlearning_rte = 1.0", "training.learning_rte: no such key; did you mean learning_rate?"),
         ("[trainig]\nbatch = 1", "trainig: no such key; did you mean training?"),
@@ -49,21 +49,21 @@ def test_a_file_overrides_a_default_and_leaves_the_others(tmp_path: Path) -> Non
         ("[training", "is not TOML"),
     ],
 )
-def test_a_wrong_recipe_is_refused_with_what_was_meant(tmp_path: Path, text: str, said: str) -> None:
+def test_a_wrong_recipe_is_rejected_with_the_nearest_valid_one(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_recipe(str(path))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_recipe({"name": "x", "act": {"horizn": 3}, "model": {"widht": 3}}, "x.toml")
     assert "horizon" in str(caught.value) and "width" in str(caught.value)
 
 
-def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+def test_an_unknown_name_is_reported_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean pick_place"):
         load_recipe("pick_plaec")
 

@@ -1,1 +1,1 @@
-"""Three small worlds in numpy on which imitation learning can be compared within seconds; see `toys.toy`."""
+"""Three small numpy simulations on which imitation learning can be compared within seconds; see `toys.toy`."""

@@ -1,9 +1,8 @@
-"""Past a pillar, left or right, to a goal behind it; the mean of the two ways runs into the pillar.
+"""A path past a pillar, left or right, to a goal behind it; the mean of the two paths runs into the pillar.
 
-The coin does not depend on the start, all keep straight until close to the pillar, and the sidestep that then follows is
-wider than the starts are spread and over within a plan or two. A slow one would be no test: a mean of velocities carries
-a crowd wherever the crowd went, so that regression passes on whichever side it happens to stand.
-"""
+The side does not depend on the start. All paths go straight until close to the pillar; the sidestep that follows is
+wider than the spread of the starts and takes a plan or two. A slow sidestep would test nothing: regression to the mean
+velocity would then pass on the side on which it happens to be."""
 
 from typing import ClassVar
 
@@ -16,15 +15,15 @@ HALF = 0.15
 """Half of the square pillar's side."""
 REACHED = 0.04
 SPREAD = 0.4
-"""How far from the pillar's middle they start at most, in its half-widths."""
+"""Largest distance of a start from the pillar's middle, in its half-widths."""
 STRIDE = 0.02
-"""What an operator goes ahead in a step."""
+"""Forward motion of an operator in a step."""
 SWING = 1.1 * HALF
-"""What an operator goes sideways in a step; the hand could do a tenth more."""
+"""Sideways motion of an operator in a step; the hand's limit is a tenth more."""
 CLEARANCE = (0.08, 0.12)
-"""Between the pillar's side and the operator's way."""
+"""Between the pillar's side and the operator's path."""
 SPARE = (4.0, 11.0)
-"""Steps that an operator could still have waited with the widest of sidesteps."""
+"""Steps that remain before the widest sidestep would be too late."""
 
 
 class Fork(World):
@@ -53,15 +52,15 @@ class Fork(World):
     def _state(self) -> Array:
         return np.concatenate([self.pillar - self.position, self.goal - self.position], axis=1)
 
-    def _move(self, wanted: Array, live: Rows) -> None:
-        self.position = wanted
-        touched = (np.abs(wanted - self.pillar) < HALF).all(axis=1)
+    def _move(self, target: Array, live: Rows) -> None:
+        self.position = target
+        touched = (np.abs(target - self.pillar) < HALF).all(axis=1)
         self._failed |= live & touched
-        self._succeeded |= live & ~touched & (np.linalg.norm(wanted - self.goal, axis=1) < REACHED)
+        self._succeeded |= live & ~touched & (np.linalg.norm(target - self.goal, axis=1) < REACHED)
 
 
 class ForkOperator:
-    """Goes straight, swings out to the side of the coin when near, passes, and turns to the goal."""
+    """Goes straight, sidesteps to a random side when near, passes, and turns to the goal."""
 
     def __init__(self, fork: Fork) -> None:
         self.fork = fork

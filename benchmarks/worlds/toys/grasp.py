@@ -1,4 +1,4 @@
-"""A side view of a table: a hand with a gripper, and things that lie, are held, slip, fall and are pushed aside.
+"""A side view of a table: a hand with a gripper, and things (objects) that lie, are held, slip, fall and are pushed.
 
 Shapes: N worlds, K things. Position: across x, height z, gripper g from 0, open, to 1, closed.
 """
@@ -13,20 +13,20 @@ from benchmarks.worlds.toys.toy import Array, Rows
 from benchmarks.worlds.toys.world import World, between
 
 GRIP_HEIGHT = 0.025
-"""How far above or below a thing's middle the fingers may close."""
+"""Largest height difference to a thing's middle at which the fingers grip it."""
 SHUT = 0.5
-"""The gripper holds from here on."""
+"""The gripper holds from this value on."""
 FALL = 0.04
-"""What a loose thing falls in a step."""
+"""Distance a loose thing falls in a step."""
 PUSH = 0.008
-"""What a thing or a goal is pushed aside in a step."""
+"""Distance a thing or a goal is pushed in a step."""
 NUDGE = (0.03, 0.06)
 MOVED = (0.04, 0.08)
-"""How far, either way."""
+"""Distances, in either direction."""
 AIRBORNE = 0.12
 """A held thing slips only above this height, a lying one is nudged only while the hand is above it."""
 ROOM = 0.14
-"""A thing slips only where none lies nearer across, so that it can be fetched again."""
+"""A thing slips only where no other lies nearer across, so that it can be picked up again."""
 
 
 class GraspWorld(World):
@@ -37,19 +37,19 @@ class GraspWorld(World):
     speed: ClassVar[tuple[float, ...]] = (0.05, 0.05, 0.5)
     jitter: ClassVar[tuple[float, ...]] = (0.001, 0.001, 0.0)
     grip: ClassVar[float] = 0.025
-    """How far off a thing's middle, across, the fingers may close."""
+    """Largest distance across from a thing's middle at which the fingers grip it."""
 
-    def _lay(self, across: Array) -> None:
-        """Put things on the table at `across` [N, K], with nothing going on."""
+    def _reset_things(self, across: Array) -> None:
+        """Put things on the table at `across` [N, K], without disturbances."""
         self.things = np.stack([across, np.zeros_like(across)], axis=2)
         """[N, K, 2], middles."""
         self.held = np.zeros(across.shape, np.bool_)
         self.placed = np.zeros(across.shape, np.bool_)
         self._offset = np.zeros(self.things.shape)
         self._nudge = np.zeros(across.shape)
-        """[N, K], what is left of a push."""
+        """[N, K], remaining distance of a push."""
         self._goal_shift = np.zeros(len(across))
-        """[N], what is left of the goals' way aside."""
+        """[N], remaining distance of the goals' motion."""
         self._pending = {kind: np.zeros(len(across), np.bool_) for kind in self.disturbances}
 
     @property
@@ -61,11 +61,11 @@ class GraspWorld(World):
         """[N, K, 2], things minus hand."""
         return self.things - self.position[:, None, :2]
 
-    def _move(self, wanted: Array, live: Rows) -> None:
+    def _move(self, target: Array, live: Rows) -> None:
         was_open = self.position[:, 2] < SHUT
-        wanted[:, 1] = np.maximum(wanted[:, 1], 0.0)
-        wanted[:, 2] = np.clip(wanted[:, 2], 0.0, 1.0)
-        self.position = np.where(live[:, None], self._reachable(wanted), self.position)
+        target[:, 1] = np.maximum(target[:, 1], 0.0)
+        target[:, 2] = np.clip(target[:, 2], 0.0, 1.0)
+        self.position = np.where(live[:, None], self._reachable(target), self.position)
         shut = self.position[:, 2] >= SHUT
         released = self.held & (live & ~shut)[:, None]
         self.held &= ~released
@@ -88,7 +88,7 @@ class GraspWorld(World):
         self._nudge[gripped] = 0.0
 
     def _begin(self, live: Rows) -> None:
-        """What was asked for begins as soon as it can."""
+        """Start requested disturbances as soon as they can act."""
         apart = np.where(self.held, np.inf, np.abs(self.things[..., 0] - self.position[:, :1])).min(axis=1)
         slips = self._pending["drop"] & live & self.holding & (self.position[:, 1] > AIRBORNE) & (apart > ROOM)
         self.held &= ~slips[:, None]
@@ -115,25 +115,25 @@ class GraspWorld(World):
         self._pending[kind] |= rows
 
     def _way(self, kind: str, size: tuple[float, float]) -> Array:
-        """[N], how far and which way; each row always goes the same way for one kind."""
+        """[N], signed distance; the same for each row and kind."""
         index = 2 * self.disturbances.index(kind)
         sign = np.where(self.disturbance_draws[:, index] < 0.5, -1.0, 1.0)
         return sign * between(self.disturbance_draws[:, index + 1], *size)
 
     def _nudge_way(self) -> Array:
-        """[N, K], how far and which way a thing is pushed aside."""
+        """[N, K], signed distance by which a thing is pushed."""
         return np.broadcast_to(self._way("nudge", NUDGE)[:, None], self.held.shape).copy()
 
     def _goal_way(self) -> Array:
-        """[N], how far and which way the goals move."""
+        """[N], signed distance by which the goals move."""
         return self._way("moved_goal", MOVED)
 
-    def _reachable(self, wanted: Array) -> Array:
+    def _reachable(self, target: Array) -> Array:
         """The nearest hand position [N, 3] that solid things allow."""
-        return wanted
+        return target
 
     def _floor(self, across: NDArray[np.float64]) -> Array:
-        """Height [N, K] at which a thing there lies."""
+        """Height [N, K] of the surface under a thing."""
         return np.zeros_like(across)
 
     def _goal_free(self) -> Rows:
@@ -142,7 +142,7 @@ class GraspWorld(World):
 
     @abstractmethod
     def _shift_goals(self, shift: Array) -> None:
-        """Move the goals by `shift` [N] now, and what is on them."""
+        """Move the goals, and things on them, by `shift` [N]."""
 
     @abstractmethod
     def _judge(self, live: Rows, released: NDArray[np.bool_]) -> None:

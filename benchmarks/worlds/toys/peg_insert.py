@@ -1,4 +1,4 @@
-"""Fetch a peg, carry it and insert it into either of two equal holes; precision and recovery rather than choice."""
+"""Pick up a peg and insert it into either of two equal holes; it tests precision and recovery rather than choice."""
 
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from benchmarks.worlds.toys.world import between
 BLOCK_HALF, HOLE = 0.14, 0.07
 """Half of the block's width, and how far a hole is from the block's middle."""
 TOLERANCE = 0.0125
-"""How far off a hole's middle a peg still goes in, either way: 1/40 of the field between them."""
+"""Largest distance from a hole's middle at which a peg goes in, either side: together 1/40 of the field."""
 INSERTED = 0.03
 BLOCK_RANGE = (0.62, 0.88)
 PEG_RANGE = (0.05, 0.44)
@@ -34,7 +34,7 @@ class PegInsert(GraspWorld):
 
     def _set_scene(self) -> None:
         draws = self.scene_draws
-        self._lay(between(draws[:, :1], 0.08, 0.4))
+        self._reset_things(between(draws[:, :1], 0.08, 0.4))
         self.block = between(draws[:, 1], 0.66, 0.84)
         hand = (between(draws[:, 2], 0.1, 0.9), between(draws[:, 3], 0.35, 0.5), np.zeros(len(draws)))
         self.position = np.stack(hand, axis=1)
@@ -52,7 +52,7 @@ class PegInsert(GraspWorld):
 
     @property
     def in_hole(self) -> Rows:
-        """[N], whether the peg is in a hole at least a little."""
+        """[N], whether the peg is at least partly in a hole."""
         return (self.things[:, 0, 1] < self.rim - 1e-9) & (self._off_hole(self.things[:, 0, 0]) <= TOLERANCE + 1e-9)
 
     def _off_hole(self, across: Array) -> Array:
@@ -65,11 +65,11 @@ class PegInsert(GraspWorld):
         solid = self._over_block(across[:, 0]) & (self._off_hole(across[:, 0]) > TOLERANCE)
         return np.where(solid, self.rim, 0.0)[:, None]
 
-    def _reachable(self, wanted: Array) -> Array:
-        """The peg in the hand, or else the fingers, rest on the block, stop at its side, and are led by a hole."""
-        held = self.holding & (wanted[:, 2] >= SHUT)
+    def _reachable(self, target: Array) -> Array:
+        """The held peg, or else the fingers, rest on the block, stop at its side, and are guided by a hole."""
+        held = self.holding & (target[:, 2] >= SHUT)
         offset = np.where(held[:, None], self._offset[:, 0], 0.0)
-        tip, before = wanted[:, :2] + offset, self.position[:, :2] + offset
+        tip, before = target[:, :2] + offset, self.position[:, :2] + offset
         low = before[:, 1] < self.rim - 1e-9
         hole = self.holes[np.arange(len(tip)), np.abs(self.holes - before[:, :1]).argmin(axis=1)]
         led = held & low & (np.abs(before[:, 0] - hole) <= TOLERANCE + 1e-9)
@@ -79,13 +79,13 @@ class PegInsert(GraspWorld):
         enters = held & (self._off_hole(across) <= TOLERANCE)
         solid = self._over_block(across) & ~enters & ~led
         height = np.where(solid, np.maximum(tip[:, 1], self.rim), tip[:, 1])
-        return np.column_stack([across - offset[:, 0], height - offset[:, 1], wanted[:, 2]])
+        return np.column_stack([across - offset[:, 0], height - offset[:, 1], target[:, 2]])
 
     def _goal_free(self) -> Rows:
         return ~self.in_hole
 
     def _nudge_way(self) -> Array:
-        """Inwards where the table's free part would end."""
+        """Inwards at the ends of the table's free part."""
         way, across = super()._nudge_way(), self.things[..., 0]
         way = np.where(across + way < PEG_RANGE[0], np.abs(way), way)
         return np.where(across + way > PEG_RANGE[1], -np.abs(way), way)
@@ -98,7 +98,7 @@ class PegInsert(GraspWorld):
         peg, loose = self.things[:, 0], ~self.holding
         carried = loose & self._over_block(peg[:, 0])
         self.block = self.block + moved
-        # A peg on the block rides along; one on the table that the block runs into is pushed by its side.
+        # A peg on the block moves with it; a peg on the table is pushed by the block's side.
         pushed = loose & ~carried & self._over_block(peg[:, 0])
         peg[:, 0] += np.where(carried | pushed, moved, 0.0)
 

@@ -1,4 +1,4 @@
-"""The person who inserts the peg: aims badly at first, lifts when it lands on the rim, tries again nearer."""
+"""The scripted operator who inserts the peg: aims inaccurately, lifts the peg from the rim, and tries again nearer."""
 
 from typing import TYPE_CHECKING
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from benchmarks.worlds.toys.peg_insert import PegInsert
 
 STRIDE = 0.028
-"""What they move in a step at most."""
+"""Largest motion in a step."""
 ABOVE = 0.05
-"""How far over the rim they carry the peg, and over what they pick up they travel."""
+"""Height above the rim at which the peg is carried, and above a peg at which the hand travels."""
 FIRST_MISS = 0.018
-"""Standard deviation of where they aim at first; each miss more than halves it."""
+"""Standard deviation of the first aim; each miss more than halves it."""
 SLIPS = 0.25
-"""How often the peg slips out of their grip."""
+"""Probability that the peg slips out of the grip."""
 
 
 class PegOperator:
-    """Acts on what is seen, but for the hole they chose, where they aim in it, and whether they are lifting."""
+    """Acts on observations; its state is the chosen hole, the aim in it, and whether it is lifting."""
 
     def __init__(self, worlds: "PegInsert") -> None:
         self.worlds = worlds
@@ -31,7 +31,7 @@ class PegOperator:
         self.misses = np.zeros(len(draws), np.int64)
         self.lifting = np.zeros(len(draws), np.bool_)
         self.slips_at = np.where(draws[:, 1] < SLIPS, between(draws[:, 2], 0.1, 0.4), -1.0)
-        """How near, across, the chosen hole is when the peg slips."""
+        """Distance across to the chosen hole at which the peg slips."""
 
     def act(self) -> Array:
         worlds = self.worlds
@@ -48,8 +48,8 @@ class PegOperator:
         across, down = worlds.offsets[:, 0].T
         off = np.abs(across)
         height = worlds.position[:, 1] + down + np.clip(3 * (off - 0.01), 0.0, 0.2)
-        there = (off < 0.01) & (np.abs(down) < 0.012)
-        return np.column_stack([worlds.position[:, 0] + across, height, there])
+        at_peg = (off < 0.01) & (np.abs(down) < 0.012)
+        return np.column_stack([worlds.position[:, 0] + across, height, at_peg])
 
     def _insert(self) -> Array:
         worlds = self.worlds
@@ -65,7 +65,7 @@ class PegOperator:
         over = rim + ABOVE
         away = (np.abs(across) > 0.008) | self.lifting
         height = np.where(away & ~worlds.in_hole, over, -0.01) - peg[:, 1]
-        # Not sideways while still low, or the peg would hit the block's side.
+        # Not sideways while low, or the peg would hit the block's side.
         across = np.where((peg[:, 1] < rim + 0.01) & ~worlds.in_hole & (np.abs(across) > 0.05), 0.0, across)
         return np.column_stack([worlds.position[:, 0] + across, worlds.position[:, 1] + height, np.ones(len(peg))])
 

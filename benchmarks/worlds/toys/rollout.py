@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.worlds.toys.learning import observations
 from benchmarks.worlds.toys.toy import Toy
-from ebt_recipes.objectives.plan_sampler import Effort, PlanSampler, Tail
+from benchmarks.worlds.toys.training_data import observations
+from ebt_recipes.objectives.plan_sampler import PlanSampler, PlanTail, SamplingBudget
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How the rollouts went."""
+class RolloutResult:
+    """Results of the rollouts."""
 
     succeeded: NDArray[np.bool_]
     """[N]"""
@@ -30,8 +30,8 @@ class Outcome:
 
 def roll_out(
     toy: type[Toy], plan_sampler: PlanSampler, seeds: Sequence[int], steps: int | None = None, past_actions: int = 0
-) -> Outcome:
-    """One rollout on each seed; the noise of plans comes from the first seed."""
+) -> RolloutResult:
+    """One rollout per seed; the noise of plans comes from the first seed."""
     worlds = toy()
     worlds.reset(seeds)
     generator = torch.Generator().manual_seed(seeds[0])
@@ -44,23 +44,23 @@ def roll_out(
     while not worlds.over.all():
         live = np.flatnonzero(~worlds.over)
         if now % execute == 0:
-            seen = observations(worlds.observe(), past).rows(live)
-            position = seen.joints["position"]
+            current = observations(worlds.observe(), past).rows(live)
+            position = current.joints["position"]
             tail = None if now == 0 else _tail(plan_sampler, torch.from_numpy(chunk[live]), position)
-            found = plan_sampler(plan_sampler.model.encode(seen), tail, Effort(steps), generator)
-            chunk[live] = plan_sampler.model.denormalise(found.x, position).numpy()
-            used.append(found.slopes)
+            samples = plan_sampler(plan_sampler.model.encode(current), tail, SamplingBudget(steps), generator)
+            chunk[live] = plan_sampler.model.denormalise(samples.x, position).numpy()
+            used.append(samples.gradient_evaluations)
         goal = chunk[:, now % execute]
         worlds.step(goal)
         past = np.concatenate([past, goal[:, None]], axis=1)[:, 1:] if past_actions else past
         lasted[live] += 1
         now += 1
-    return Outcome(worlds.succeeded, float(torch.cat(used).double().mean()), lasted)
+    return RolloutResult(worlds.succeeded, float(torch.cat(used).double().mean()), lasted)
 
 
-def _tail(plan_sampler: PlanSampler, chunk_NHJ: Tensor, position_NJ: Tensor) -> Tail:
+def _tail(plan_sampler: PlanSampler, chunk_NHJ: Tensor, position_NJ: Tensor) -> PlanTail:
     past = plan_sampler.act.execute
     rest = torch.cat([chunk_NHJ[:, past:], chunk_NHJ[:, -1:].expand(-1, past, -1)], dim=1)
     known = torch.ones(rest.shape[:2])
     known[:, -past:] = 0
-    return Tail(plan_sampler.model.normalise(rest, position_NJ), known)
+    return PlanTail(plan_sampler.model.normalise(rest, position_NJ), known)

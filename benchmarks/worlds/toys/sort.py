@@ -1,9 +1,8 @@
-"""Two objects into two bins, any into either, any first; the mean of two choices is between them and right for neither.
+"""Two objects into two bins, any into either, in any order; the mean of two choices lies between them and fails.
 
-The objects stand close together, the bins too, and a hand shows only when it is nearly down which one it came for. The
-last bit of way down then leaves no time to make good for waiting: fingers that come down on an object's edge knock it
-over, and an object let go beside the middle of a bin is lost.
-"""
+The objects stand close together, the bins too, and the operator turns to one of them only when the hand is nearly
+down. The remaining descent leaves no time for a late decision: fingers that come down on an object's edge knock it
+over, and an object released beside the middle of a bin is lost."""
 
 from typing import ClassVar
 
@@ -16,16 +15,16 @@ from benchmarks.worlds.toys.toy import Array, Rows
 from benchmarks.worlds.toys.world import between
 
 HALF = 0.08
-"""Half of an object's width and the finger's: nearer than this, off the middle, the fingers hit it."""
+"""Half of an object's width plus a finger's: off the middle and nearer than this, the fingers hit it."""
 TOP = 0.08
 """An object's height."""
 APART = 0.12
 """Half of the distance between the objects, and between the bins."""
 TOLERANCE = 0.05
-"""How far off a bin's middle an object may be let go."""
+"""Largest distance from a bin's middle at which an object may be released."""
 
 BINS_RANGE = (0.6, 0.66)
-"""Of the middle between the bins, which stay clear of the objects."""
+"""Of the middle between the bins, which stay away from the objects."""
 
 
 class Sort(GraspWorld):
@@ -44,7 +43,7 @@ class Sort(GraspWorld):
     def _set_scene(self) -> None:
         draws = self.scene_draws
         sides = np.array([-APART, APART])
-        self._lay(between(draws[:, :1], 0.2, 0.24) + sides)
+        self._reset_things(between(draws[:, :1], 0.2, 0.24) + sides)
         self.bins = between(draws[:, 1:2], *BINS_RANGE) + sides
         """[N, 2], middles."""
         self.full = np.zeros(self.bins.shape, np.bool_)

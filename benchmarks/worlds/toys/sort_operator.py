@@ -1,4 +1,4 @@
-"""The person who sorts: comes down over the middle of the pair and turns to one of the two when nearly there."""
+"""The scripted operator who sorts: comes down over the middle of the pair and turns to one when nearly down."""
 
 from typing import TYPE_CHECKING
 
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
     from benchmarks.worlds.toys.sort import Sort
 
 STRIDE = 0.03
-"""What they move in a step at most."""
+"""Largest motion in a step."""
 SINK = 0.009
-"""What they come down in a step once over the pair, and on towards what they chose."""
+"""Descent in a step over the pair, and on towards the chosen one."""
 SWING = 0.12
-"""What they go sideways in a step when they turn to it."""
+"""Sideways motion in a step when turning to the chosen one."""
 TURN = (0.22, 0.25)
-"""Heights between which they turn."""
+"""Heights between which the hand turns."""
 DOWN = 0.03
-"""What they come down in a step once it is right below."""
+"""Descent in a step once the chosen one is right below."""
 LANE = 0.015
-"""How far off the middle of the pair they come down at most."""
+"""Largest distance from the middle of the pair during the descent."""
 HIGH = 0.27
-"""Height at which they travel."""
+"""Height at which the hand travels."""
 LOW = 0.012
-"""Height at which they grip and let go."""
+"""Height at which the hand grips and releases."""
 SLIPS = 0.1
-"""How often an object slips out of their grip on its way."""
+"""Probability that an object slips out of the grip on its way."""
 
 
 class SortOperator:
-    """Chooses by coins of their own, whatever the scene: an object, then a bin."""
+    """Chooses an object, then a bin, at random and independently of the scene."""
 
     def __init__(self, worlds: "Sort") -> None:
         self.worlds = worlds
@@ -43,7 +43,7 @@ class SortOperator:
         self.turns = between(draws[:, 4:6], *TURN)
         """[N, 2] at the objects and at the bins."""
         self.slips_at = np.where(draws[:, 6] < SLIPS, between(draws[:, 7], 0.12, 0.3), -1.0)
-        """How far across from the bins an object slips."""
+        """Distance across from the bins at which an object slips."""
         self.turning = np.zeros((len(draws), 2), np.bool_)
 
     def act(self) -> Array:
@@ -88,7 +88,7 @@ class SortOperator:
         travel = HIGH - height + np.clip(np.abs(lane) - 0.06, 0.0, 0.2)
         wide = np.clip(lane, -STRIDE, STRIDE)
         turned = np.clip(across, -SWING, SWING)
-        # Nobody comes down on an edge with open eyes: they rise and go over its middle first.
+        # Avoid an object's edge: rise and go over its middle first.
         low, centred = height < 0.11, np.abs(across) < 0.012
         sink = np.where(centred, np.clip(down, -DOWN, DOWN), np.where(low, np.maximum(0.095 - height, 0.0), -SINK))
         alone = ~both & (np.abs(across) > 0.02)

@@ -1,4 +1,4 @@
-"""What a toy is: many small worlds side by side, each with a scripted person who can do the task.
+"""The interface of a toy: a batch of small simulated worlds, each with a scripted operator who can do the task.
 
 Shapes: N worlds, J joints, S numbers of state, T steps. Lengths are in widths of the field, times in steps.
 """
@@ -16,30 +16,30 @@ Array = NDArray[np.float64]
 
 
 class View(NamedTuple):
-    """What a policy may see of every world."""
+    """Observations of every world."""
 
     position: NDArray[np.float32]
     """[N, J], of the hand and its gripper."""
     state: NDArray[np.float32]
-    """[N, S], vectors from the hand to the things that matter, then flags of 0 or 1."""
+    """[N, S], vectors from the hand to the objects and goals, then flags of 0 or 1."""
 
 
 class Operator(Protocol):
-    """Someone who does the task, with a memory of what they have in mind."""
+    """A scripted operator who does the task, with internal state."""
 
     def act(self) -> Array:
-        """The goal [N, J] for the step that comes."""
+        """The goal [N, J] for the next step."""
         ...
 
 
 class Toy(Protocol):
-    """N worlds that advance together; a row depends on its own seed and its own goals alone."""
+    """N worlds that advance together; a row depends only on its own seed and goals."""
 
     name: ClassVar[str]
     joints: ClassVar[int]
     state_size: ClassVar[int]
     longest: ClassVar[int]
-    """Steps until time is up, which is a failure."""
+    """Steps until the time-out, which is a failure."""
     disturbances: ClassVar[tuple[str, ...]]
     multimodal: ClassVar[bool]
     """Whether the mean of two good actions is a bad one."""
@@ -51,7 +51,7 @@ class Toy(Protocol):
 
     @property
     def over(self) -> Rows:
-        """Succeeded, failed or out of time; such a world no longer changes."""
+        """Succeeded, failed or timed out; such a world no longer changes."""
         ...
 
     def reset(self, seeds: Sequence[int]) -> None:
@@ -65,7 +65,7 @@ class Toy(Protocol):
         ...
 
     def disturb(self, kind: str, rows: Rows) -> None:
-        """Begin a disturbance in these worlds; it acts over several steps, once it can.
+        """Start a disturbance in these worlds; it acts over several steps, as soon as it can.
 
         Raises:
             ValueError: `kind` is not one of `disturbances`.
@@ -73,13 +73,13 @@ class Toy(Protocol):
         ...
 
     def operator(self) -> Operator:
-        """A person at every world, from `reset` to the end; they may look behind the view."""
+        """A scripted operator for every world, from `reset` to the end; it may read the hidden state."""
         ...
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """One successful run of an operator. Row t: seen, then done."""
+    """One successful run of an operator. Row t: the observation, then the action."""
 
     position: NDArray[np.float32]
     """[T, J]"""
@@ -90,16 +90,16 @@ class Demonstration:
 
 
 def demonstrations(toy: type[Toy], count: int, seed: int) -> list[Demonstration]:
-    """Successes of the operator, always the same for one seed.
+    """Successful runs of the operator, always the same for one seed.
 
-    The worlds' own seeds lie above 2**32, so that no policy is tried on a world that it was shown.
+    The worlds' seeds are above 2**32, so that no policy is evaluated on a world it was trained on.
     """
     rng = np.random.default_rng(seed)
-    found: list[Demonstration] = []
-    while len(found) < count:
-        runs, succeeded = _run(toy, rng.integers(2**32, 2**62, size=count - len(found) + 8).tolist())
-        found += [run for run, success in zip(runs, succeeded, strict=True) if success]
-    return found[:count]
+    successes: list[Demonstration] = []
+    while len(successes) < count:
+        runs, succeeded = _run(toy, rng.integers(2**32, 2**62, size=count - len(successes) + 8).tolist())
+        successes += [run for run, success in zip(runs, succeeded, strict=True) if success]
+    return successes[:count]
 
 
 def operator_success(toy: type[Toy], seeds: Sequence[int]) -> float:

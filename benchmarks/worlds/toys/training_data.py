@@ -1,4 +1,4 @@
-"""Trains a policy of the product on a toy's demonstrations: its networks, objectives and updates, no files.
+"""Training batches for the product's policies from a toy's demonstrations, without files.
 
 Shapes: N rows of all demonstrations together, B batch, H ticks of a chunk, J joints, S numbers of state.
 """
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from benchmarks.worlds.toys.toy import Demonstration, Toy, View
 from ebt_recipes.model.batch import Batch, Observations
-from ebt_recipes.model.encoder import blur_past
-from ebt_recipes.model.normalization import Spread, Statistics
+from ebt_recipes.model.encoder import add_past_noise
+from ebt_recipes.model.normalization import MeanStd, Statistics
 from ebt_recipes.recipe import PAST, Recipe, parse_recipe
 
 STATE = "state"
@@ -21,7 +21,7 @@ DEMONSTRATIONS, DEMONSTRATION_SEED = 200, 0
 
 
 def toy_recipe(toy: type[Toy], objective: Mapping[str, Any], **sections: Mapping[str, Any]) -> Recipe:
-    """What all objectives share on a toy: eyes, size, chunks and optimiser; `sections` override."""
+    """The recipe all objectives share on a toy: encoder, size, chunks and optimiser; `sections` override."""
     shared: dict[str, Any] = {
         "name": toy.name,
         "objective": {"forecast_weight": 0.0, **objective},
@@ -64,30 +64,30 @@ class ToyTrainingData:
         return np.where(known, self.action[np.maximum(before, first)], self.position[first])
 
     def training_batch(self, step: int) -> Batch:
-        """Of one update; depends on the seed and the step alone."""
+        """The batch of one update; depends only on the seed and the step."""
         draw = np.random.default_rng((self.recipe.training.seed, step))
         rows = draw.integers(len(self), size=self.recipe.training.batch)
-        seen = observations(View(self.position[rows], self.state[rows]), self.past(rows))
+        inputs = observations(View(self.position[rows], self.state[rows]), self.past(rows))
         noise = torch.Generator().manual_seed(int(draw.integers(2**62)))
-        seen = blur_past(seen, self.recipe.observe, noise)
+        inputs = add_past_noise(inputs, self.recipe.observe, noise)
         chunk = torch.from_numpy(self.chunks(rows))
-        return Batch(seen, chunk, torch.ones(chunk.shape[:2]), chunk[:, -1])
+        return Batch(inputs, chunk, torch.ones(chunk.shape[:2]), chunk[:, -1])
 
-    def shown(self, count: int) -> Observations:
+    def sample_observations(self, count: int) -> Observations:
         rows = np.random.default_rng(self.recipe.training.seed).integers(len(self), size=count)
         return observations(View(self.position[rows], self.state[rows]), self.past(rows))
 
     def statistics(self) -> Statistics:
         chunks = self.chunks(np.arange(len(self))) - self.position[:, None]
         floor = self.recipe.act.floor_rad
-        inputs = {"position": Spread.of(self.position, floor), STATE: Spread.of(self.state, floor)}
+        inputs = {"position": MeanStd.of(self.position, floor), STATE: MeanStd.of(self.state, floor)}
         past = self.past(np.arange(len(self))) - self.position[:, None]
-        inputs[PAST] = Spread.of(past.reshape(len(self), -1), floor)
-        return Statistics(inputs, Spread.of(chunks.reshape(-1, chunks.shape[-1]), floor))
+        inputs[PAST] = MeanStd.of(past.reshape(len(self), -1), floor)
+        return Statistics(inputs, MeanStd.of(chunks.reshape(-1, chunks.shape[-1]), floor))
 
 
 def observations(view: View, past: NDArray[np.float32] | None = None) -> Observations:
-    """What a policy sees, as tensors; `past` [N, P, J] are the goals before."""
+    """A policy's observations as tensors; `past` [N, P, J] are the previous goals."""
     joints = {"position": torch.from_numpy(view.position)}
     if past is not None and past.shape[1]:
         joints[PAST] = torch.from_numpy((past - view.position[:, None]).reshape(len(past), -1))

@@ -1,4 +1,4 @@
-"""What all toys share: hands that move at a limited speed with a little noise, and worlds that end.
+"""The base class of toys: hands that move at a limited speed with a little noise, and worlds that terminate.
 
 Shapes: N worlds, J joints.
 """
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from benchmarks.worlds.toys.toy import Array, Operator, Rows, View
 
 CHANCES = 16
-"""Random numbers in [0, 1) that a world draws for its scene, for its disturbances and for its operator, each."""
+"""Random numbers in [0, 1) per world for each of its scene, its disturbances and its operator."""
 
 
 class World(ABC):
     """N worlds in lock-step.
 
-    Everything random is drawn at `reset`, row by row from the row's own seed, so that no row depends on its neighbours
-    and two policies on one seed meet the same luck.
+    All random numbers are drawn at `reset`, row by row from the row's own seed, so that no row depends on other rows
+    and two policies on one seed get the same draws.
     """
 
     name: ClassVar[str]
@@ -30,7 +30,7 @@ class World(ABC):
     disturbances: ClassVar[tuple[str, ...]]
     multimodal: ClassVar[bool]
     speed: ClassVar[tuple[float, ...]]
-    """The most that each joint moves in a step; each has its own motor."""
+    """The most that each joint moves in a step."""
     jitter: ClassVar[tuple[float, ...]]
     """Standard deviation of the noise on each joint's step."""
 
@@ -62,9 +62,9 @@ class World(ABC):
         if not live.any():
             return
         reach = np.clip(goal - self.position, -np.array(self.speed), np.array(self.speed))
-        wanted = self.position + reach + self.noise[:, self.time] * self.jitter
+        target = self.position + reach + self.noise[:, self.time] * self.jitter
         self.time += 1
-        self._move(np.where(live[:, None], wanted, self.position), live)
+        self._move(np.where(live[:, None], target, self.position), live)
 
     def disturb(self, kind: str, rows: Rows) -> None:
         if kind not in self.disturbances:
@@ -85,12 +85,12 @@ class World(ABC):
         """[N, S]"""
 
     @abstractmethod
-    def _move(self, wanted: Array, live: Rows) -> None:
-        """Bring the hands of the `live` worlds to `wanted` [N, J] or as near as things allow, then settle the rest."""
+    def _move(self, target: Array, live: Rows) -> None:
+        """Move the hands of the `live` worlds to `target` [N, J] or as near as objects allow, then update the rest."""
 
     def _disturb(self, kind: str, rows: Rows) -> None:
-        """Begin `kind`, one of `disturbances`, in these rows."""
-        raise ValueError(f"{self.name} names {kind!r} among its disturbances and cannot do it")
+        """Start `kind`, one of `disturbances`, in these rows."""
+        raise ValueError(f"{self.name} lists the disturbance {kind!r} and does not implement it")
 
 
 def row_of(numbers: NDArray[np.float64], time: int) -> Array:

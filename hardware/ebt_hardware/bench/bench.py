@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle
+from shlex import quote
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from ebt_hardware.device import Scene
 from ebt_hardware.motors.arm import ArmState
 from ebt_hardware.motors.bus_errors import MotorSilent
 from ebt_hardware.motors.health import MotorHealth
-from ebt_hardware.safety.supervisor import RELEASE_HINT, Limits, MotorFault, Supervisor, ramp
+from ebt_hardware.safety.supervisor import Limits, MotorFault, Supervisor, ramp
 
 HEALTH_EVERY_S = 0.25  # one motor in turn, one short packet, so that no tick gets long
 SETTLE_S = 0.3  # after home: the arm stops swinging and every camera has seen the new scene
@@ -42,7 +43,8 @@ class Bench:
     it go; leaving it on an error holds the last pose with torque on. See docs/safety.md.
     """
 
-    def __init__(self, spec: BenchSpec, rig: Rig, limits: Limits, motion: Motion) -> None:
+    def __init__(self, spec: BenchSpec, rig: Rig, limits: Limits, motion: Motion, reference: str = "") -> None:
+        """`reference`: what `--bench` was given, for hints; the bench's name if omitted."""
         self.spec = spec
         self.rig = rig
         self.motion = motion
@@ -60,6 +62,7 @@ class Bench:
         self._health_s = 0.0
         self._health_turn = cycle(range(len(self._followers.joints)))
         self._released = False
+        self._release_hint = _release_hint(spec, reference or spec.name)
 
     @property
     def scene(self) -> Scene | None:
@@ -122,7 +125,8 @@ class Bench:
         """
         with self._holding_on_trouble():
             goal, limited = self._supervisor.limit(action, self._clock.now())
-            sent = self._send(goal)
+            sent = self._followers.send(goal)
+            self._supervisor.note_sent(goal)
         events = (*self._pending, *limited)
         self._pending.clear()
         return Sent(sent, self._clock.now(), events)
@@ -157,7 +161,7 @@ class Bench:
                 self._match(state.position)  # a motor may take its own idea of a goal when torque goes on
                 self._followers.arm_watchdog(self.motion.watchdog_s)
             except HardwareError as error:
-                error.add_note(f"{self.spec.name}: some motors may hold; {RELEASE_HINT}")
+                error.add_note(f"{self.spec.name}: some motors may hold; {self._release_hint}")
                 raise
             self._start_clock()
             undo.pop_all()
@@ -171,11 +175,12 @@ class Bench:
                 return
             if error is not None and not isinstance(error, CALM):
                 self._hold(str(error) or type(error).__name__)
-                error.add_note(f"{self.spec.name}: {RELEASE_HINT}")
+                if self._release_hint not in getattr(error, "hint", ""):
+                    error.add_note(f"{self.spec.name}: {self._release_hint}")
             elif not self.held:
                 self._park()
             elif error is None:
-                raise HardwareError(f"the bench still holds since: {self.held}", hint=RELEASE_HINT)
+                raise HardwareError(f"the bench still holds since: {self.held}", hint=self._release_hint)
 
     def _park(self) -> None:
         """Ramp to the park pose, then let go. A Ctrl-C meanwhile lets go at once."""
@@ -204,11 +209,13 @@ class Bench:
     @contextmanager
     def _holding_on_trouble(self) -> Iterator[None]:
         if self.held:
-            raise HardwareError(f"the bench holds since: {self.held}", hint=RELEASE_HINT)
+            raise HardwareError(f"the bench holds since: {self.held}", hint=self._release_hint)
         try:
             yield
         except HardwareError as error:
             self._hold(str(error))
+            if self._release_hint not in error.hint:
+                error.hint = "; ".join(part for part in (error.hint, self._release_hint) if part)
             raise
 
     def _read(self) -> ArmState:
@@ -217,17 +224,12 @@ class Bench:
         state = self._followers.read()
         now_s = self._packet_s = self._clock.now()
         if state.alert.any():
-            raise MotorFault(self._followers.explain(state.alert), hint=RELEASE_HINT)
+            raise MotorFault(self._followers.explain(state.alert))
         self._pending += self._supervisor.check(state, now_s)
         if now_s - self._health_s >= HEALTH_EVERY_S:
             self._health_s = now_s
             self._look_at_motor(next(self._health_turn), now_s)
         return state
-
-    def _send(self, goal: Joints) -> Joints:
-        sent = self._followers.send(goal)
-        self._supervisor.note_sent(goal)
-        return sent
 
     def _look_at_motor(self, place: int, now_s: float) -> None:
         """Judge what one motor says about itself."""
@@ -238,7 +240,7 @@ class Bench:
             return  # the next reads count how often; see Limits.stale_ticks
         self._motors.append(MotorReading(place, health.temperature_c, health.voltage_v, health.error_bits))
         if health.errors:
-            raise MotorFault(f"{joint}: {', '.join(health.errors)}", hint=RELEASE_HINT)
+            raise MotorFault(f"{joint}: {', '.join(health.errors)}")
         if not health.torque:
             raise MotorFault(
                 f"{joint} lost its torque: a power dip, or the motor shut itself down",
@@ -286,13 +288,15 @@ class Bench:
                 raise HardwareError(
                     f"not at {where} after {motion.time_limit_s:g} s: "
                     + ", ".join(f"{self.spec.joints[j]} is {away[j]:.2f} rad away" for j in late),
-                    hint=f"look for what blocks it; {RELEASE_HINT}",
+                    hint="look for what blocks it",
                 )
 
     def _step(self, goal: Joints) -> Joints:
         """One tick of a move of our own; return the position [J] before it."""
         position = self._read().position
-        self._send(self._supervisor.limit(goal, self._clock.now())[0])
+        inside, _ = self._supervisor.limit(goal, self._clock.now())
+        self._followers.send(inside)
+        self._supervisor.note_sent(inside)
         self._clock.wait()
         return position
 
@@ -302,3 +306,9 @@ class Bench:
         self._health_s = 0.0
         self._pending.clear()
         self._supervisor.restart()
+
+
+def _release_hint(spec: BenchSpec, reference: str) -> str:
+    if spec.sim:
+        return "the twin's arm needs no help: the next session starts it anew"
+    return f"the arm holds its pose with torque on; support it, then release it with `ebt doctor --release {quote(reference)}`"

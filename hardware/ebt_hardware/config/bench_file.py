@@ -61,6 +61,13 @@ class BenchFile(Table):
 
     _name: str = PrivateAttr("bench")
     _path: Path | None = PrivateAttr(None)
+    _reference: str = PrivateAttr("")
+    """What `--bench` was given, a name or a path; for hints."""
+
+    @property
+    def reference(self) -> str:
+        """What `--bench` was given, or the bench's name."""
+        return self._reference or self._name
 
     @property
     def name(self) -> str:

@@ -101,6 +101,7 @@ def load_bench(name_or_path: str) -> TwinBench | DynamixelBench:
         raise _explain(path, error) from error
     bench._name = path.stem
     bench._path = path
+    bench._reference = name_or_path
     _check_leaders(path, bench)
     return bench
 

@@ -177,7 +177,7 @@ def _bench(file: TwinFile | DynamixelFile, rig: Rig) -> Bench:
     tables = {name: table.joints for name, table in file.followers.items()}
     arms = {arm.name: arm for arm in rig.followers}
     try:
-        return Bench(file.spec, rig, limits(file.safety, tables, arms), motion(file.safety, tables))
+        return Bench(file.spec, rig, limits(file.safety, tables, arms), motion(file.safety, tables), file.reference)
     except ConfigError:
         rig.closers.close()
         raise

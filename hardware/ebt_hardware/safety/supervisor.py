@@ -12,7 +12,6 @@ from ebt_hardware.motors.arm import ArmState
 
 SAY_EVERY_S = 1.0  # an event that lasts is repeated this often, so that it cannot flood a file
 SAY_RAD = 0.01  # less is not worth an event
-RELEASE_HINT = "the arm holds its pose with torque on; support it, then let it go with `ebt doctor --release BENCH`"
 
 
 class UnsafeAction(HardwareError):
@@ -90,8 +89,7 @@ class Supervisor:
         """
         if asked.shape != self._sent.shape or not np.isfinite(asked).all():
             raise UnsafeAction(
-                f"an action must be {len(self._joints)} finite joint angles in rad, got {np.array2string(asked)}",
-                hint=RELEASE_HINT,
+                f"an action must be {len(self._joints)} finite joint angles in rad, got {np.array2string(asked)}"
             )
         # Around the last goal, not the measured position: a sagging arm must still be held where it was sent.
         inside = np.clip(asked, self.limits.low, self.limits.high)
@@ -141,7 +139,7 @@ class Supervisor:
         """
         text = f"{joint} is at {temperature_c:.0f} C"
         if temperature_c >= self.limits.hot_c:
-            raise MotorFault(f"{text}; the bench stops at {self.limits.hot_c:.0f} C", hint=RELEASE_HINT)
+            raise MotorFault(f"{text}; the bench stops at {self.limits.hot_c:.0f} C")
         if temperature_c >= self.limits.warm_c and self._due(f"warm {joint}", now_s):
             return (Event("warm", text),)
         return ()
@@ -153,7 +151,7 @@ class Supervisor:
             names = ", ".join(self._joints[j] for j in lost)
             raise ReadsMissed(
                 f"{names} missed {self._stale[lost].max()} reads in a row",
-                hint=f"check the cable into the first of them; {RELEASE_HINT}",
+                hint="check the cable into the first of them",
             )
         late = np.flatnonzero(self._stale)
         if not late.size or not self._due("stale", now_s):
@@ -173,7 +171,7 @@ class Supervisor:
                     for j in late
                 )
                 + f" for more than {self.limits.tracking_s:g} s",
-                hint=f"look for what blocks it; {RELEASE_HINT}",
+                hint="look for what blocks it",
             )
 
     def _due(self, kind: str, now_s: float) -> bool:

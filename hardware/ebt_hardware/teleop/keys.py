@@ -244,7 +244,7 @@ class HeldKeys:
             raise HardwareError(
                 f"no desktop to listen to: {error}", hint="use the keyboard of the terminal: leave --hold away"
             ) from error
-        self._listener = keyboard.ScoreLog(
+        self._listener = keyboard.Listener(
             on_press=lambda key: self._held.update({_desktop_name(key): None}),
             on_release=lambda key: self._held.pop(_desktop_name(key), None),
         )
@@ -259,7 +259,7 @@ class HeldKeys:
         self._listener.join()
 
     def _check(self) -> None:
-        """A lost display ends the score_log silently, and a key held then would be held for ever."""
+        """A lost display ends the listener silently, and a key held then would be held for ever."""
         if not self._listener.is_alive():
             self._held.clear()
             raise HardwareError("the desktop's keyboard is gone", hint="use the keyboard of the terminal")

@@ -135,7 +135,7 @@ class TwinWorld:
         """
         if kind not in self.task.disturbances:
             known = " or ".join(self.task.disturbances)
-            raise MisuseError(f"{self._name} knows no disturbance {kind!r}", hint=f"choose {known}" if known else "")
+            raise MisuseError(f"{self._name} has no disturbance {kind!r}", hint=f"choose {known}" if known else "")
         self.task.disturb(self.data, kind)
 
     def demonstrate(self) -> None:

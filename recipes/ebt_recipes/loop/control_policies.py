@@ -1,8 +1,8 @@
-"""What an honest benchmark compares a policy with: the same policy blind, and no policy at all.
+"""Control conditions for a policy: the same policy with its cameras masked, and a replay without a policy.
 
 CamerasMasked(policy): Agent              every camera black
 ReplayMean(demonstrations, rate_hz): Agent   the mean demonstration by the clock; ReplayMean.of(paths)
-A policy that thinks for nothing is `EnergyPolicy(run, spec, steps=0)`.
+A policy without descent steps is `EnergyPolicy(run, spec, steps=0)`.
 """
 
 from collections.abc import Sequence
@@ -19,23 +19,23 @@ from ebt_data.step import Actor, Decision, Observation
 
 
 class CamerasMasked:
-    """An agent that sees black pictures: what is left is what the joints and the clock give away."""
+    """Masks every camera image with black; only the joints and the clock remain in the observation."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
     def reset(self, observation: Observation) -> None:
-        self._agent.reset(_black(observation))
+        self._agent.reset(_mask_cameras(observation))
 
     def decide(self, observation: Observation) -> Decision:
-        return self._agent.decide(_black(observation))
+        return self._agent.decide(_mask_cameras(observation))
 
 
 class ReplayMean:
-    """Replays the mean of the demonstrations' actions by the time since the start, whatever it sees."""
+    """Replays the mean of the demonstrations' actions by the time since the start; it ignores observations."""
 
     def __init__(self, demonstrations: Sequence[NDArray[np.float32]], rate_hz: float) -> None:
-        """`demonstrations`: [T, J] rad each, T may differ; one that has ended counts with its last action."""
+        """`demonstrations`: [T, J] rad each, T may differ; a shorter one is padded with its last action."""
         if not demonstrations:
             raise DataError("There is no demonstration to replay")
         longest = max(len(actions) for actions in demonstrations)
@@ -60,7 +60,7 @@ class ReplayMean:
         return Decision(self._mean[min(row, len(self._mean) - 1)], Actor.REPLAY)
 
 
-def _black(observation: Observation) -> Observation:
+def _mask_cameras(observation: Observation) -> Observation:
     frames = {
         name: replace(frame, image=np.zeros_like(frame.image), depth=None if frame.depth is None else frame.depth * 0)
         for name, frame in observation.frames.items()

@@ -1,8 +1,9 @@
-"""Rollouts: a policy acts, everything is recorded, and the successes are counted with their uncertainty.
+"""Rolls a policy out, records every rollout, and computes the success rate with its confidence interval.
 
 DeployPlan(seeds: Sequence[int | None], limits: Limits)
-deploy(bench, agent, recorder, meta, plan, hooks=Hooks()) -> DeploySummary(results, stopped) .successes .judged .rate .interval
-Commands: SAVE = it worked, DISCARD = it did not (kept as a failure), REDO = throw away and do the scene again, STOP.
+deploy(bench, agent, recorder, meta, plan, hooks=Hooks()) -> DeploySummary(results, stopped)
+                                                             .successes   .judged   .interval
+Commands: SAVE = success, DISCARD = failure (kept), REDO = discard and repeat the scene, STOP.
 Hooks.on_step may disturb the scene: see disturbance.py.
 """
 
@@ -25,21 +26,21 @@ from ebt_recipes.training.checkpoint import Run
 
 @dataclass(frozen=True)
 class DeployPlan:
-    """Which rollouts to make."""
+    """Rollouts to run."""
 
     seeds: Sequence[int | None]
-    """One rollout each; None on a real bench."""
+    """One rollout per seed; None on a real bench."""
     limits: Limits
 
 
 @dataclass(frozen=True)
 class DeploySummary:
-    """How the rollouts went."""
+    """Result of the rollouts."""
 
     results: tuple[EpisodeResult, ...]
-    """Those that were kept, aborted ones included."""
+    """Rollouts that were kept, including aborted ones."""
     stopped: bool
-    """The operator ended the session before the last."""
+    """Whether the operator ended the session before the last rollout."""
 
     @property
     def judged(self) -> int:
@@ -52,15 +53,15 @@ class DeploySummary:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson, 95 %."""
+        """95 % Wilson interval of the success rate."""
         return wilson(self.successes, self.judged)
 
 
-def for_run(bench: TwinBench | DynamixelBench, run: Run, task: str | None = None) -> TwinBench | DynamixelBench:
-    """The bench with `task` on it, by default what the run was trained on; on real arms a task is only a word.
+def bench_for_run(bench: TwinBench | DynamixelBench, run: Run, task: str | None = None) -> TwinBench | DynamixelBench:
+    """The bench with `task`, by default the run's; on a real bench a task is only a name.
 
     Raises:
-        ConfigError: no such task, or the run's is none that ships: a run's file names no code.
+        ConfigError: unknown task, or the run's task is not built in: a run does not store the path of its task's code.
     """
     trained = run.contract.task
     if task is not None:
@@ -69,14 +70,14 @@ def for_run(bench: TwinBench | DynamixelBench, run: Run, task: str | None = None
         return bench
     if trained not in TASKS:
         raise ConfigError(
-            f"{run.path} was trained on {trained!r}, which is no task that the twin ships with",
-            hint=f"say what to lay on its table: --task ./my_task.py:{trained}, or one of {', '.join(TASKS)}",
+            f"{run.path} was trained on {trained!r}, which is not a built-in task of the twin",
+            hint=f"choose a task: --task ./my_task.py:{trained}, or one of {', '.join(TASKS)}",
         )
     return bench.with_task(trained)
 
 
-def other_task(spec: BenchSpec, run: Run) -> str:
-    """A warning where a twin's task is not the run's; empty otherwise."""
+def task_mismatch(spec: BenchSpec, run: Run) -> str:
+    """A warning if the twin's task differs from the run's; empty otherwise."""
     if not spec.sim or run.contract.task in ("", spec.task):
         return ""
     return f"{run.path} was trained on {run.contract.task}, not on {spec.task}: expect it to fail"
@@ -90,9 +91,9 @@ def deploy_reopening(
     plan: DeployPlan,
     hooks_on: Callable[[Bench], Hooks],
 ) -> DeploySummary:
-    """`deploy` on a bench that is opened here.
+    """Run `deploy` on a bench opened with `open_bench`.
 
-    On the lock-step twin a fault, such as an overloaded motor, fails its rollout, and the next one gets a new bench.
+    On the lock-step twin a fault, such as an overloaded motor, fails its rollout; the next rollout opens a new bench.
     """
     results: list[EpisodeResult] = []
     while True:
@@ -115,18 +116,19 @@ def deploy(
     hooks: Hooks | None = None,
     results: list[EpisodeResult] | None = None,
 ) -> DeploySummary:
-    """Roll the agent out once on every seed that `results` has no rollout of yet, one file each.
+    """Roll the agent out once on every remaining seed of the plan, one file each; `results` holds earlier rollouts.
 
     Raises:
-        EpisodeFault: a fault of the lock-step twin; the failed rollout is kept and in `results`.
+        EpisodeFault: a fault of the lock-step twin; the failed rollout is kept and appended to `results`.
     """
     hooks = hooks or Hooks()
     results = [] if results is None else results
     while len(results) < len(plan.seeds):
-        scene = replace(meta, seed=plan.seeds[len(results)])
+        episode_meta = replace(meta, seed=plan.seeds[len(results)])
         number = (len(results) + 1, len(plan.seeds))
         try:
-            result = record_episode(bench, agent, recorder, scene, plan.limits, hooks, number)
+            recorder.start(episode_meta)
+            result = record_episode(bench, agent, episode_meta.seed, plan.limits, hooks, number, recorder.append)
         except EpisodeFault as fault:
             results.append(replace(fault.result, path=recorder.finish(fault.result.outcome)))
             hooks.report(results[-1])

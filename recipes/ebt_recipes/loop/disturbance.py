@@ -1,4 +1,4 @@
-"""Disturbing the twin at the same moment of every rollout, so that recovering from it can be counted.
+"""Disturbs the twin at the same time in every rollout, so that recoveries can be counted.
 
 Hooks(on_step=Disturbance(DisturbanceRule("knock"), bench))
 """
@@ -10,40 +10,40 @@ from ebt_data.step import Event, Step
 from ebt_hardware.bench.bench import Bench
 from ebt_hardware.config.benches import DynamixelBench, TwinBench
 
-_REAL = "Only a twin can be disturbed at a command; this bench is real"
+_REAL = "Only a twin can be disturbed on command; this bench is real"
 
 
 @dataclass(frozen=True)
 class DisturbanceRule:
-    """What to do, and when."""
+    """Which disturbance to apply, and when."""
 
     kind: str
-    """As the twin's task names it."""
+    """Its name in the twin's task."""
     after_s: float = 0.0
-    """Not before this time of the episode."""
+    """Earliest time in the episode."""
     once_lifted: bool = True
-    """Only while the task's object is up in the grip."""
+    """Only while the gripper has lifted the task's object."""
 
 
 def check_disturbance(table: TwinBench | DynamixelBench, kind: str) -> None:
-    """Refuse what cannot be done on this bench, before it is opened.
+    """Check that this bench has the disturbance, before the bench is opened.
 
     Raises:
-        MisuseError: the bench is real, or its task knows no such disturbance.
+        MisuseError: the bench is real, or its task has no such disturbance.
     """
     spec = table.spec
     if not spec.sim:
         raise MisuseError(_REAL, hint="--bench twin")
     if kind not in table.disturbances:
-        known = " or ".join(table.disturbances)
-        raise MisuseError(f"{spec.task} knows no disturbance {kind!r}", hint=f"choose {known}" if known else "")
+        choices = " or ".join(table.disturbances)
+        raise MisuseError(f"{spec.task} has no disturbance {kind!r}", hint=f"choose {choices}" if choices else "")
 
 
 class Disturbance:
-    """Disturbs the scene once an episode, on the first step for which the rule holds."""
+    """Disturbs the scene once per episode, at the first step for which the rule holds."""
 
     def __init__(self, rule: DisturbanceRule, bench: Bench) -> None:
-        """Nothing happens yet.
+        """Prepare the disturbance; the scene does not change yet.
 
         Raises:
             MisuseError: the bench is real.
@@ -57,7 +57,7 @@ class Disturbance:
 
     def __call__(self, step: Step) -> Event | None:
         now_s = step.observation.time_s
-        # The clock starts anew with every episode.
+        # The clock restarts with every episode.
         self._done = self._done and now_s > self._last_s
         self._last_s = now_s
         rule = self._rule

@@ -1,4 +1,4 @@
-"""The one closed loop: a person and a policy drive the bench through the same eleven lines.
+"""The closed control loop: an operator and a policy drive the bench through the same eleven lines.
 
 run_episode(bench: Bench, agent: Agent, seed: int | None = None) -> Iterator[Step]
 """
@@ -11,9 +11,9 @@ from ebt_hardware.bench.bench import Bench
 
 
 def run_episode(bench: Bench, agent: Agent, seed: int | None = None) -> Iterator[Step]:
-    """Reset the bench to `seed` and yield one step a tick, without end; stop by ceasing to ask for more.
+    """Reset the bench to `seed` and yield one step per tick without end; stop by ending the iteration.
 
-    Ticks missed while waiting are counted on the step after.
+    Ticks missed while waiting are counted in the next step.
     """
     observation = bench.reset(seed)
     agent.reset(observation)

@@ -1,10 +1,10 @@
-"""Many lock-step rollouts over worker processes: the same answer whatever their number, in the order of the seeds.
+"""Runs lock-step rollouts in worker processes: results do not depend on their number and are in seed order.
 
 rollouts(trial: Trial, seeds, workers=2, report=...) -> list[Rollout]
 Trial(bench, make: MakeAgent, limits, disturbance: DisturbanceRule | None = None, task: str | None = None)
-roll_out(trial, seed) -> Rollout                    one, here
-worker_pool(workers)                                a context; its processes end with this one
-MakeAgent: (bench, seed) -> Agent, importable by a worker: Trained(run, ...), MeanDemonstration(episodes), or your own
+roll_out(trial, seed) -> Rollout                    one rollout in this process
+worker_pool(workers)                                a context manager; its workers exit with this process
+MakeAgent: (bench, seed) -> Agent, importable by a worker: Trained(run, ...), MeanDemonstration(episodes), or custom
 """
 
 import multiprocessing
@@ -27,32 +27,33 @@ from ebt_hardware.bench.bench import Bench
 from ebt_hardware.config.benches import load_bench
 from ebt_recipes.loop.control_policies import CamerasMasked, ReplayMean
 from ebt_recipes.loop.disturbance import Disturbance, DisturbanceRule
-from ebt_recipes.loop.recording import Hooks, Limits, judge_episode
+from ebt_recipes.loop.recording import Hooks, Limits, record_episode
 from ebt_recipes.policy.energy_policy import EnergyPolicy
 from ebt_recipes.retry.retry import Retrying, RetryRules
 from ebt_recipes.training.checkpoint import load_run
-from ebt_recipes.uncertainty.conformal import Calibration, Stream
-from ebt_recipes.workers import held_back, ignore_stop_signals, workers_possible
+from ebt_recipes.uncertainty.conformal import Calibration, ScoreSeries
+from ebt_recipes.workers import deferred_signals, ignore_stop_signals, workers_possible
 
-DIED_HINT = "close what else takes memory, then give the same command again"
+DIED_HINT = "close other programs that use memory, then run the same command again"
 
 MakeAgent = Callable[[Bench, int], Agent]
-"""Makes the agent for a bench and a seed; it is pickled, so a function of a module or a frozen dataclass."""
+"""Creates the agent for a bench and a seed; it is pickled: a module-level function or a frozen dataclass."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A run's policy, or the same without eyes, with other steps, or watched."""
+    """A run's policy, optionally with masked cameras, other steps, or a monitor."""
 
     run: Path
     steps: int | None = None
-    """PlanService steps; 0 acts from noise."""
+    """Descent steps per plan; None: the recipe's. 0: plans are noise."""
     score: str = "energy"
     blindfolded: bool = False
+    """Mask the cameras."""
     calibration: Path | None = None
-    """Watched by this band where given."""
+    """Monitor the policy with these conformal thresholds."""
     retry: RetryRules | None = None
-    """What to do after a rise; None with a calibration: only note it."""
+    """What to do after an alarm; None with a calibration: only record it."""
 
     def __call__(self, bench: Bench, seed: int) -> Agent:
         if self.calibration is None:
@@ -65,7 +66,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class MeanDemonstration:
-    """The mean of these episodes' actions by the clock."""
+    """Replays the mean of these episodes' actions by the clock."""
 
     episodes: tuple[Path, ...]
 
@@ -75,20 +76,20 @@ class MeanDemonstration:
 
 @dataclass(frozen=True)
 class Trial:
-    """What is rolled out."""
+    """What to roll out."""
 
     bench: str
-    """Name or path of a bench file; every rollout opens its own."""
+    """Name or path of a bench file; every rollout opens its own bench."""
     make: MakeAgent
     limits: Limits
     disturbance: DisturbanceRule | None = None
     task: str | None = None
-    """Instead of the bench file's: a name or a path, as the twin takes it."""
+    """Replaces the bench file's task: a name or a path, as the twin accepts it."""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """How one went."""
+    """Result of one rollout."""
 
     seed: int
     outcome: Outcome
@@ -99,16 +100,16 @@ class Rollout:
     events: tuple[tuple[float, str, str], ...]
     """Time s, kind and text, in order."""
     plans: tuple[tuple[float, float, tuple[float, ...]], ...]
-    """Time s, energy and scores of every new plan, the scores as the agent gave them."""
+    """Time s, energy and scores of every new plan, the scores as the agent returned them."""
 
     @property
-    def stream(self) -> Stream:
-        """For calibration, of a rollout that nobody watched."""
-        return Stream(f"seed {self.seed}", tuple(p[0] for p in self.plans), tuple(p[2] for p in self.plans))
+    def score_series(self) -> ScoreSeries:
+        """Scores for calibration, of a rollout without a monitor."""
+        return ScoreSeries(f"seed {self.seed}", tuple(p[0] for p in self.plans), tuple(p[2] for p in self.plans))
 
 
 def use_one_thread() -> None:
-    """For a policy: so small a network is slower on several threads, and they would take the loop's core."""
+    """Limit torch to one thread: a small network is slower on several, and they would occupy the loop's core."""
     torch.set_num_threads(1)
 
 
@@ -119,81 +120,82 @@ def _nothing(_: Rollout) -> None:
 def rollouts(
     trial: Trial, seeds: Sequence[int], workers: int = 2, report: Callable[[Rollout], None] = _nothing
 ) -> list[Rollout]:
-    """Roll out once on every seed; `report` hears of each as it ends, in any order.
+    """Roll out once on every seed; `report` is called with each as it ends, in any order.
 
-    Every rollout has a bench of its own, so that none depends on what ran before it or on the number of workers.
+    Every rollout opens its own bench, so that none depends on earlier ones or on the number of workers.
 
-    Where the system cannot have workers, they are made one after the other in this process.
+    Where the system cannot start workers, the rollouts run one after the other in this process.
 
-    The workers end with this process, however it ends, and at once where `report` raises or somebody interrupts.
+    The workers exit with this process, however it ends, and immediately if `report` raises or on an interrupt.
 
     Raises:
-        TaskFailed: a worker died. Whatever else a worker raises is raised here.
+        TaskFailed: a worker died. Any other exception of a worker is raised here.
     """
     if not workers_possible():
         use_one_thread()
-        return [_reported(roll_out(trial, seed), report) for seed in seeds]
+        return [_roll_out_reported(trial, seed, report) for seed in seeds]
     with worker_pool(workers) as pool:
         try:
-            # A stop meanwhile is raised where this block ends. Held back as well, since any thread of this process may be
-            # told of it, and half-started workers end in tracebacks of their own.
-            with held_back(), ignore_stop_signals():
+            # An interrupt during the start is deferred to the end of this block: any thread of this process may receive
+            # the signal, and workers interrupted while starting would print tracebacks.
+            with deferred_signals(), ignore_stop_signals():
                 futures = [pool.submit(roll_out, trial, seed) for seed in seeds]
             for future in as_completed(futures):
                 report(future.result())
         except BrokenProcessPool as error:
-            raise TaskFailed("A rollout worker died, perhaps for want of memory", hint=DIED_HINT) from error
+            raise TaskFailed("A rollout worker died, perhaps because memory ran out", hint=DIED_HINT) from error
     return [future.result() for future in futures]
 
 
-def _reported(rollout: Rollout, report: Callable[[Rollout], None]) -> Rollout:
+def _roll_out_reported(trial: Trial, seed: int, report: Callable[[Rollout], None]) -> Rollout:
+    rollout = roll_out(trial, seed)
     report(rollout)
     return rollout
 
 
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Spawned workers of one thread each; they end with this process, however it ends, and at once where the block raises.
+    """Spawned workers of one thread each; they exit with this process, and immediately if the block raises.
 
-    The pool alone would let them work off what was asked: they are deaf to its SIGTERM where `ignore_stop_signals` made them so.
+    The pool alone would let them finish their queue: workers started under `ignore_stop_signals` ignore its SIGTERM.
     """
     context = multiprocessing.get_context("spawn")
-    theirs, ours = context.Pipe(duplex=False)
-    with theirs, ours, ProcessPoolExecutor(workers, context, _begin_work, (theirs,)) as pool:
+    worker_end, parent_end = context.Pipe(duplex=False)
+    with worker_end, parent_end, ProcessPoolExecutor(workers, context, _init_worker, (worker_end,)) as pool:
         try:
             yield pool
         except BaseException:
-            ours.close()
+            parent_end.close()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _begin_work(life_line: Connection) -> None:
-    """Prepare a worker, which is gone when its parent is."""
+def _init_worker(parent: Connection) -> None:
+    """Prepare a worker, and start its parent watchdog."""
     use_one_thread()
-    threading.Thread(target=_end_with, args=(life_line,), name="life line", daemon=True).start()
+    threading.Thread(target=_exit_with, args=(parent,), name="parent watchdog", daemon=True).start()
 
 
-def _end_with(life_line: Connection) -> None:
-    """End this process when the other end of the pipe is closed: a rollout on the twin holds nothing worth closing."""
-    life_line.poll(None)
+def _exit_with(parent: Connection) -> None:
+    """Exit when the other end of the pipe is closed; a rollout on the twin holds no resources that need closing."""
+    parent.poll(None)
     os._exit(1)
 
 
 def roll_out(trial: Trial, seed: int) -> Rollout:
-    """One, in this process."""
+    """Run one rollout in this process."""
     steps: list[Step] = []
     outcome, why = Outcome.FAILURE, ""
     try:
         table = load_bench(trial.bench)
         with (table if trial.task is None else table.with_task(trial.task)).open() as bench:
             agent = trial.make(bench, seed)
-            upset = Hooks() if trial.disturbance is None else Hooks(on_step=Disturbance(trial.disturbance, bench))
-            result = judge_episode(bench, agent, seed, trial.limits, upset, (1, 1), steps.append)
+            hooks = Hooks() if trial.disturbance is None else Hooks(on_step=Disturbance(trial.disturbance, bench))
+            result = record_episode(bench, agent, seed, trial.limits, hooks, (1, 1), steps.append)
             outcome, why = result.outcome, result.why
     except HardwareError as fault:
-        # A policy that drives an arm into the table until a motor shuts down has failed; no reason to stop counting.
+        # A policy that drives an arm into the table until a motor shuts down has failed; the other rollouts continue.
         if not steps:
             raise
         outcome, why = Outcome.FAILURE, f"fault: {fault}"

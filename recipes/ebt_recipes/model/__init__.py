@@ -1,1 +1,1 @@
-"""Networks: observation encoder, transformer, energy. Knows no loss and no bench."""
+"""Networks: observation encoder, transformer, energy. Independent of losses and of the bench."""

@@ -1,4 +1,4 @@
-"""What a policy is fed, as tensors: one row an observation, in training and at the bench alike."""
+"""The inputs of a policy as tensors: one row per observation, in training and on the bench alike."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ class Observations:
     images: Mapping[str, Tensor]
     """[B, S, S, 3] uint8 RGB."""
     joints: Mapping[str, Tensor]
-    """[B, J] float32; `position` rad is always there, `velocity` rad/s and `effort` where the recipe asks for them. And
-    `past` [B, P * J] rad where it asks for P ticks of past actions, oldest first, less the position."""
+    """[B, J] float32; `position` rad is always present, `velocity` rad/s and `effort` if the recipe names them. Also
+    `past` [B, P * J] rad if it sets P ticks of past actions, oldest first, relative to the position."""
     privileged: Mapping[str, Tensor]
     """[B, 7] object poses; empty unless the recipe names some."""
 
-    def rows(self, some: slice | NDArray[np.int64]) -> "Observations":
-        """Some of the rows."""
+    def rows(self, index: slice | NDArray[np.int64]) -> "Observations":
+        """The rows of this index."""
         images, joints, privileged = (
-            {name: values[some] for name, values in group.items()}
+            {name: values[index] for name, values in group.items()}
             for group in (self.images, self.joints, self.privileged)
         )
         return Observations(images, joints, privileged)
@@ -38,11 +38,11 @@ class Observations:
 
 @dataclass(frozen=True)
 class Batch:
-    """Observations and what the demonstrator did next."""
+    """Observations and the demonstrated actions that follow them."""
 
     observations: Observations
     chunk: Tensor
-    """[B, H, J] rad, absolute; rows past the episode's end repeat its last."""
+    """[B, H, J] rad, absolute; ticks past the episode's end repeat its last."""
     mask: Tensor
     """[B, H] 0 where the chunk is padding."""
     event: Tensor
@@ -52,12 +52,13 @@ class Batch:
         return len(self.chunk)
 
     def split(self, parts: int) -> "list[Batch]":
-        """Into so many, each a row shorter than the one before at most; fewer where there are fewer rows."""
+        """Split into `parts` batches whose sizes differ by at most one row; fewer if there are fewer rows."""
         size, longer = divmod(len(self), parts)
         ends = [size * (part + 1) + min(part + 1, longer) for part in range(parts)]
         pieces = [slice(begin, end) for begin, end in pairwise([0, *ends]) if end > begin]
         return [
-            Batch(self.observations.rows(some), self.chunk[some], self.mask[some], self.event[some]) for some in pieces
+            Batch(self.observations.rows(piece), self.chunk[piece], self.mask[piece], self.event[piece])
+            for piece in pieces
         ]
 
 
@@ -68,17 +69,17 @@ def from_bench(
     privileged: tuple[str, ...],
     past: NDArray[np.float32] | None = None,
 ) -> Observations:
-    """One live observation as a batch of one; `past` [P, J] rad are the actions asked for before it, oldest first.
+    """One live observation as a batch of one; `past` [P, J] rad are the requested actions before it, oldest first.
 
     Raises:
-        ConfigError: a camera or a privileged pose that the policy needs is not there.
+        ConfigError: a camera or a privileged pose that the policy needs is missing.
     """
     missing = [f"camera {name}" for name in cameras if name not in observation.frames]
     missing += [f"privileged {name}" for name in privileged if name not in observation.privileged]
     if missing:
         raise ConfigError(
-            f"The policy needs {', '.join(missing)}, which this bench does not give",
-            hint="deploy on a bench with these, or train a run without them",
+            f"The policy needs {', '.join(missing)}, which this bench does not provide",
+            hint="deploy on a bench that has them, or train a run without them",
         )
 
     def row(values: NDArray[np.float32]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every policy network has: eyes, a scale for chunks, and a guess that teaches the eyes.
+"""Base of all policy networks: observation encoder, chunk normalisation, and an auxiliary prediction head.
 
 Shapes: B rows, H ticks of the chunk, J joints, C context tokens, D width.
 """
@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ebt_recipes.model.batch import Observations
-from ebt_recipes.model.encoder import ObservationEncoder, Standardise
+from ebt_recipes.model.encoder import Normaliser, ObservationEncoder
 from ebt_recipes.model.normalization import Statistics
 from ebt_recipes.model.transformer import ChunkTransformer
 from ebt_recipes.recipe import Recipe
@@ -27,7 +27,7 @@ class ChunkModel(nn.Module):
         outputs: int = 1,
         timed: bool = False,
     ) -> None:
-        """`cameras`: those that the policy sees; `joints`: how many numbers an action has; `outputs`: of each tick."""
+        """`cameras`: those that the policy observes; `joints`: numbers per action; `outputs`: numbers per tick."""
         super().__init__()
         self.relative = recipe.act.relative
         self.horizon, self.joints = recipe.act.horizon, joints
@@ -35,12 +35,12 @@ class ChunkModel(nn.Module):
         inputs = recipe.observe.inputs
         self.encoder = ObservationEncoder(recipe.encoder, cameras, inputs, statistics, width)
         self.body = ChunkTransformer(recipe.model, self.horizon, joints, outputs, timed)
-        self.chunk_scale = Standardise(statistics.chunk)
+        self.chunk_scale = Normaliser(statistics.chunk)
         self.tokens = len(cameras) + len(inputs)
         """C."""
         self.forecast = nn.Linear(self.tokens * width, 2 * joints)
         self.core: Callable[..., Any] = self.body.forward
-        """What every step of training and sampling calls; `compiling` puts the same, compiled, in its place."""
+        """Called by every step of training and sampling; `compiling` replaces it by its compiled version."""
 
     @property
     def size(self) -> int:
@@ -53,20 +53,20 @@ class ChunkModel(nn.Module):
         return context
 
     def normalise(self, chunk_BHJ: Tensor, position_BJ: Tensor) -> Tensor:
-        """Goals in rad to numbers about one, from the pose `position_BJ` where the recipe says relative."""
+        """Goals in rad to numbers about one, relative to the pose `position_BJ` if the recipe says so."""
         offset = position_BJ[:, None] if self.relative else 0
         x: Tensor = self.chunk_scale(chunk_BHJ - offset)
         return x
 
     def denormalise(self, x_BHJ: Tensor, position_BJ: Tensor) -> Tensor:
-        """The other way: absolute goals in rad."""
+        """The inverse of `normalise`: absolute goals in rad."""
         offset = position_BJ[:, None] if self.relative else 0
         return self.chunk_scale.inverse(x_BHJ) + offset
 
-    def foresee(self, context_BCD: Tensor) -> tuple[Tensor, Tensor]:
-        """The pose at the next gripper event [B, J] and the chunk's mean [B, J], both standardised.
+    def predict_auxiliary(self, context_BCD: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted pose at the next gripper event [B, J] and mean of the chunk [B, J], both normalised.
 
-        Guessed from the context alone: trained beside the rest, they teach the vision tower what to look at.
+        Predicted from the context alone: an auxiliary loss on them trains the vision encoder.
         """
         event, mean = self.forecast(context_BCD.flatten(1)).chunk(2, dim=-1)
         return event, mean

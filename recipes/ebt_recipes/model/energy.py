@@ -1,4 +1,4 @@
-"""The energy transformer: what the policy sees and a candidate action chunk, to one scalar; low where it fits.
+"""The energy transformer: maps observations and a candidate action chunk to a scalar, low if they match.
 
 Shapes: B rows, H ticks of the chunk, J joints, C context tokens, D width.
 """
@@ -11,25 +11,25 @@ from ebt_recipes.recipe import Recipe
 
 
 class EnergyModel(ChunkModel):
-    """Scores normalised chunks against what the policy sees."""
+    """Energy of normalised action chunks given the observations."""
 
     def __init__(
         self, recipe: Recipe, cameras: tuple[str, ...], joints: int, statistics: Statistics, timed: bool = False
     ) -> None:
-        """`timed`: a landscape of its own for every noise level, in place of one for all."""
+        """`timed`: the energy also depends on the noise level."""
         super().__init__(recipe, cameras, joints, statistics, outputs=1, timed=timed)
         self.bowl = float(recipe.model.bowl)
-        self.core = self.body.sum_and_slope
+        self.core = self.body.sum_and_gradient
 
     def energy(self, context_BCD: Tensor, x_BHJ: Tensor, time_B: Tensor | None = None) -> Tensor:
-        """[B], lower is surer; `x_BHJ` as `normalise` gives it.
+        """Energy [B], lower for likelier chunks; `x_BHJ` as `normalise` returns it.
 
-        The bowl |x|^2 / 2 is what the energy of pure noise must be; with it the network has less to learn.
+        `bowl` adds |x|^2 / 2, the energy that pure noise must have, so that the network has less to learn.
         """
-        learnt: Tensor = self.body(x_BHJ, context_BCD, time_B).sum(dim=(1, 2))
-        return learnt + 0.5 * self.bowl * x_BHJ.square().sum(dim=(1, 2))
+        output: Tensor = self.body(x_BHJ, context_BCD, time_B).sum(dim=(1, 2))
+        return output + 0.5 * self.bowl * x_BHJ.square().sum(dim=(1, 2))
 
     def gradient(self, context_BCD: Tensor, x_BHJ: Tensor, time_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Energy [B] and its slope along the chunk [B, H, J]; both can be trained, and neither needs autograd."""
-        learnt, slope = self.core(x_BHJ, context_BCD, time_B)
-        return learnt + 0.5 * self.bowl * x_BHJ.square().sum(dim=(1, 2)), slope + self.bowl * x_BHJ
+        """Energy [B] and its gradient [B, H, J] with respect to the chunk; both trainable, neither needs autograd."""
+        output, gradient = self.core(x_BHJ, context_BCD, time_B)
+        return output + 0.5 * self.bowl * x_BHJ.square().sum(dim=(1, 2)), gradient + self.bowl * x_BHJ

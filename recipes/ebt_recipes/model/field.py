@@ -1,4 +1,4 @@
-"""The same network without an energy: a direction for every tick of a chunk, what flows and diffusions are made of."""
+"""The same network without an energy: a vector for every tick of a chunk, for flow matching and diffusion."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from ebt_recipes.recipe import Recipe
 
 
 class FieldModel(ChunkModel):
-    """Encoder, width and depth as in `EnergyModel`; J numbers a tick in place of one."""
+    """Vector field with the encoder, width and depth of `EnergyModel`: J outputs per tick in place of one."""
 
     def __init__(
         self, recipe: Recipe, cameras: tuple[str, ...], joints: int, statistics: Statistics, timed: bool = True
@@ -16,6 +16,6 @@ class FieldModel(ChunkModel):
         super().__init__(recipe, cameras, joints, statistics, outputs=joints, timed=timed)
 
     def field(self, context_BCD: Tensor, x_BHJ: Tensor, time_B: Tensor | None = None) -> Tensor:
-        """[B, H, J] at `x_BHJ`, and at these times in 0 .. 1 where the field is timed."""
-        direction: Tensor = self.core(x_BHJ, context_BCD, time_B)
-        return direction
+        """The field [B, H, J] at `x_BHJ`, and at these times in 0 .. 1 if the field depends on time."""
+        vectors: Tensor = self.core(x_BHJ, context_BCD, time_B)
+        return vectors

@@ -1,1 +1,1 @@
-"""Losses and samplers, one file an objective, on the same networks. Knows no training loop."""
+"""Losses and samplers, one file per objective, for the same networks. Independent of the training loop."""

@@ -1,4 +1,4 @@
-"""Which objective a recipe asks for, and the network that it trains."""
+"""Builds the objective of a recipe and the network that it trains."""
 
 from typing import Any, assert_never
 
@@ -28,7 +28,7 @@ from ebt_recipes.recipe import Recipe
 
 
 def build_objective(recipe: ObjectiveRecipe) -> Objective[Any]:
-    """The objective with the recipe's numbers; it takes the network that `build_model` makes for the same recipe."""
+    """The objective of a recipe, for the network that `build_model` returns for the same recipe."""
     match recipe:
         case EquilibriumMatchingRecipe():
             return EquilibriumMatching(recipe)
@@ -51,7 +51,7 @@ def build_objective(recipe: ObjectiveRecipe) -> Objective[Any]:
 
 
 def build_model(recipe: Recipe, cameras: tuple[str, ...], joints: int, statistics: Statistics) -> ChunkModel:
-    """An energy where the objective learns one, else a field; all of the recipe's width and depth."""
+    """An energy model if the objective trains one, else a vector field; with the recipe's width and depth."""
     match recipe.objective:
         case EquilibriumMatchingRecipe() | UnrolledRecipe():
             return EnergyModel(recipe, cameras, joints, statistics)

@@ -1,4 +1,4 @@
-"""What a policy is trained to do: the protocol, and what several objectives share.
+"""The protocol of training objectives, and functions that several of them share.
 
 Shapes: B rows, H ticks, J joints, C context tokens, D width.
 """
@@ -20,7 +20,7 @@ Model = TypeVar("Model", bound=ChunkModel, contravariant=True)
 
 @dataclass(frozen=True)
 class Loss:
-    """A scalar to descend, and what it is made of."""
+    """The total loss and its parts."""
 
     total: Tensor
     parts: Mapping[str, Tensor]
@@ -28,7 +28,7 @@ class Loss:
 
 
 class Objective(Protocol[Model]):
-    """A way to train a network and the way to sample from it that belongs to it."""
+    """A training loss and its matching sampler."""
 
     def __call__(self, model: Model, batch: Batch, generator: torch.Generator) -> Loss: ...
 
@@ -46,47 +46,47 @@ class Objective(Protocol[Model]):
 
 @dataclass(frozen=True)
 class Pairs:
-    """Observations once, chunks and noise for them several times."""
+    """Contexts and chunks once per observation, and repeated with several noise samples each."""
 
     context: Tensor
     """[B, C, D]"""
     target: Tensor
     """[B, H, J]"""
-    many_context: Tensor
+    repeated_context: Tensor
     """[B * n, C, D]"""
-    many_target: Tensor
+    repeated_target: Tensor
     """[B * n, H, J]"""
     noise: Tensor
     """[B * n, H, J]"""
 
 
-def pair_up(model: ChunkModel, context: Tensor, batch: Batch, times: int, generator: torch.Generator) -> Pairs:
-    """Each observation's chunk with `times` noises: the encoder runs once for all of them."""
+def pair_with_noise(model: ChunkModel, context: Tensor, batch: Batch, times: int, generator: torch.Generator) -> Pairs:
+    """Each observation's chunk with `times` noise samples: the encoder runs once for all of them."""
     target = model.normalise(batch.chunk, batch.observations.joints["position"])
     many = target.repeat_interleave(times, dim=0)
     noise = torch.randn(many.shape, generator=generator, dtype=many.dtype)
     return Pairs(context, target, context.repeat_interleave(times, dim=0), many, noise)
 
 
-def weigh(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Loss:
+def weighted_loss(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Loss:
     """The weighted sum of the parts."""
     total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
     return Loss(total, {name: part.detach() for name, part in parts.items()})
 
 
-def with_forecast(name: str, part: Tensor, model: ChunkModel, batch: Batch, pairs: Pairs, weight: float) -> Loss:
-    """The loss of an objective of one part, and the forecast beside it."""
+def loss_with_forecast(name: str, part: Tensor, model: ChunkModel, batch: Batch, pairs: Pairs, weight: float) -> Loss:
+    """Weighted sum of an objective's only part and the forecast loss."""
     forecast = forecast_loss(model, pairs.context, batch, pairs.target)
-    return weigh({name: part, "forecast": forecast}, {name: 1.0, "forecast": weight})
+    return weighted_loss({name: part, "forecast": forecast}, {name: 1.0, "forecast": weight})
 
 
 def forecast_loss(model: ChunkModel, context: Tensor, batch: Batch, target: Tensor) -> Tensor:
-    """How well the context alone foretells the pose at the next gripper event and the mean of the chunk.
+    """Error in predicting the pose at the next gripper event and the mean of the chunk from the context alone.
 
-    Both come from the demonstration's own joints; they give the vision tower a clear first-order signal.
+    Both targets come from the demonstrated joints; they give the vision encoder a direct training signal.
     """
-    event, mean = model.foresee(context)
-    pose = model.encoder.standard_position(batch.event)
+    event, mean = model.predict_auxiliary(context)
+    pose = model.encoder.normalise_position(batch.event)
     return F.mse_loss(event, pose) + F.mse_loss(mean, target.mean(dim=1))
 
 

@@ -1,4 +1,4 @@
-"""Baselines that learn no distribution: the mean, and the mean refined once (MIP)."""
+"""Baselines that model no distribution: regression to the mean, and the mean refined once (MIP)."""
 
 import torch
 import torch.nn.functional as F
@@ -7,20 +7,20 @@ from torch import Tensor
 from ebt_recipes.model.batch import Batch
 from ebt_recipes.model.field import FieldModel
 from ebt_recipes.objective_recipe import IterativeRegressionRecipe, RegressionRecipe
-from ebt_recipes.objectives.objective import Loss, forecast_loss, pair_up, weigh, with_forecast
+from ebt_recipes.objectives.objective import Loss, forecast_loss, loss_with_forecast, pair_with_noise, weighted_loss
 from ebt_recipes.objectives.sampler import Samples
 
 
 class Regression:
-    """The network's answer to a chunk of zeros is the chunk."""
+    """Predicts the chunk from an input of zeros."""
 
     def __init__(self, recipe: RegressionRecipe) -> None:
         self.recipe = recipe
 
     def __call__(self, model: FieldModel, batch: Batch, generator: torch.Generator) -> Loss:
-        pairs = pair_up(model, model.encode(batch.observations), batch, 1, generator)
-        error = F.mse_loss(self._answer(model, pairs.context), pairs.target)
-        return with_forecast("error", error, model, batch, pairs, self.recipe.forecast_weight)
+        pairs = pair_with_noise(model, model.encode(batch.observations), batch, 1, generator)
+        error = F.mse_loss(self._predict(model, pairs.context), pairs.target)
+        return loss_with_forecast("error", error, model, batch, pairs, self.recipe.forecast_weight)
 
     @torch.no_grad()
     def sample(
@@ -31,19 +31,19 @@ class Regression:
         generator: torch.Generator,
         start: Tensor | None = None,
     ) -> Samples:
-        return Samples.without_energy(self._answer(model, context), 1)
+        return Samples.without_energy(self._predict(model, context), 1)
 
     @staticmethod
-    def _answer(model: FieldModel, context: Tensor) -> Tensor:
+    def _predict(model: FieldModel, context: Tensor) -> Tensor:
         x = context.new_zeros(len(context), model.horizon, model.joints)
         return model.field(context, x, x.new_zeros(len(x)))
 
 
 class IterativeRegression:
-    """MIP (arXiv 2512.01809), table form: a first guess from nothing, a second from the guess as if it were noisy data.
+    """MIP (arXiv 2512.01809), table form: first predict from zeros, then from that prediction as if it were noisy data.
 
-    loss = |f(0, 0) - a|^2 / t^2 + |f(a + (1 - t) e, t) - a|^2 / (1 - t)^2 with the divisors inside the squares; they are
-    scaled here so that the first is 1, which Adam does not notice.
+    loss = |f(0, 0) - a|^2 / t^2 + |f(a + (1 - t) e, t) - a|^2 / (1 - t)^2 with the divisors inside the squares; scaled
+    here so that the first is 1, which does not affect Adam.
     """
 
     def __init__(self, recipe: IterativeRegressionRecipe) -> None:
@@ -51,7 +51,7 @@ class IterativeRegression:
 
     def __call__(self, model: FieldModel, batch: Batch, generator: torch.Generator) -> Loss:
         recipe, late = self.recipe, self.recipe.second_time
-        pairs = pair_up(model, model.encode(batch.observations), batch, 1, generator)
+        pairs = pair_with_noise(model, model.encode(batch.observations), batch, 1, generator)
         noisy = pairs.target + (1 - late) * pairs.noise
         first = model.field(pairs.context, torch.zeros_like(noisy), noisy.new_zeros(len(noisy)))
         second = model.field(pairs.context, noisy, noisy.new_full((len(noisy),), late))
@@ -61,7 +61,7 @@ class IterativeRegression:
             "forecast": forecast_loss(model, pairs.context, batch, pairs.target),
         }
         ratio = (late / (1 - late)) ** 2
-        return weigh(parts, {"first": 1.0, "second": ratio, "forecast": recipe.forecast_weight})
+        return weighted_loss(parts, {"first": 1.0, "second": ratio, "forecast": recipe.forecast_weight})
 
     @torch.no_grad()
     def sample(
@@ -74,5 +74,5 @@ class IterativeRegression:
     ) -> Samples:
         late = self.recipe.second_time
         x = context.new_zeros(len(context), model.horizon, model.joints)
-        guess = model.field(context, x, x.new_zeros(len(x)))
-        return Samples.without_energy(model.field(context, guess, x.new_full((len(x),), late)), 2)
+        first = model.field(context, x, x.new_zeros(len(x)))
+        return Samples.without_energy(model.field(context, first, x.new_full((len(x),), late)), 2)

@@ -1,4 +1,4 @@
-"""From noise to a plan by walking down the energy.
+"""Samples plans by gradient descent on the energy from noise.
 
 Shapes: B rows, H ticks, J joints, K steps.
 """
@@ -14,25 +14,25 @@ from ebt_recipes.model.energy import EnergyModel
 
 @dataclass(frozen=True)
 class Samples:
-    """What a sampler found."""
+    """Result of a sampler."""
 
     x: Tensor
     """[B, H, J] normalised; `ChunkModel.denormalise` gives goals."""
     energies: Tensor
-    """[B, K + 1] before the first and after every step; a row that stopped early repeats its last. NaN without one."""
+    """[B, K + 1] before the first step and after each; a stopped row repeats its last. NaN without an energy."""
     steps_used: Tensor
     """[B] int."""
-    looks: Tensor | int = 0
-    """Slopes [B] that were computed beside those of the steps."""
+    extra_evaluations: Tensor | int = 0
+    """Gradients [B] that were evaluated besides those of the steps."""
 
     @property
-    def slopes(self) -> Tensor:
-        """[B] int: what a plan costs."""
-        return self.steps_used + self.looks
+    def gradient_evaluations(self) -> Tensor:
+        """[B] int: the computational cost of a plan."""
+        return self.steps_used + self.extra_evaluations
 
     @classmethod
     def without_energy(cls, x: Tensor, steps: int) -> "Samples":
-        """Of a sampler that has none."""
+        """The result of a sampler that has no energy."""
         return cls(x, x.new_full((len(x), steps + 1), torch.nan), torch.full((len(x),), steps))
 
 
@@ -41,9 +41,9 @@ class GradientDescent:
     """x <- x - size * dE/dx."""
 
     step_sizes: Sequence[float]
-    """One a step; asked for more steps, the last repeats."""
+    """One per step; further steps repeat the last."""
     tolerance: float = 0.0
-    """A row's last step is the first along a slope whose root mean square is below: what is paid for is used."""
+    """A row's last step is the first whose gradient has a root mean square below this; that step is still taken."""
 
     @torch.no_grad()
     def run(self, model: EnergyModel, context: Tensor, x: Tensor, steps: int | None = None) -> Samples:
@@ -53,19 +53,19 @@ class GradientDescent:
         used = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         energies: list[Tensor] = []
         for k in range(steps):
-            energy, slope = model.gradient(context, x)
+            energy, gradient = model.gradient(context, x)
             energies.append(torch.where(moved, energy, energies[-1]) if energies else energy)
-            size = self.size(k, steps, energy, slope)
-            x = torch.where(running[:, None, None], x - size * slope, x)
+            size = self.size(k, steps, energy, gradient)
+            x = torch.where(running[:, None, None], x - size * gradient, x)
             used += running
             moved = running
-            running = running & (slope.square().mean(dim=(1, 2)).sqrt() >= self.tolerance)
+            running = running & (gradient.square().mean(dim=(1, 2)).sqrt() >= self.tolerance)
             if not running.any():
                 break
         energies.append(model.energy(context, x))
         energies += energies[-1:] * (steps + 1 - len(energies))
         return Samples(x, torch.stack(energies, dim=1), used)
 
-    def size(self, step: int, steps: int, energy_B: Tensor, slope_BHJ: Tensor) -> Tensor:
-        """Of step `step` of `steps`: a scalar, or [B, 1, 1]."""
+    def size(self, step: int, steps: int, energy_B: Tensor, gradient_BHJ: Tensor) -> Tensor:
+        """Size of step `step` of `steps`: a scalar, or [B, 1, 1]."""
         return energy_B.new_tensor(self.step_sizes[min(step, len(self.step_sizes) - 1)])

@@ -10,30 +10,30 @@ from torch import Tensor
 from ebt_recipes.model.batch import Batch
 from ebt_recipes.model.energy import EnergyModel
 from ebt_recipes.objective_recipe import UnrolledRecipe
-from ebt_recipes.objectives.objective import Loss, forecast_loss, pair_up, start_noise, weigh
+from ebt_recipes.objectives.objective import Loss, forecast_loss, pair_with_noise, start_noise, weighted_loss
 from ebt_recipes.objectives.sampler import Samples
 
 
 @dataclass(frozen=True)
 class Iterate:
-    """Where a chain stands. Shapes: B rows, H ticks, J joints."""
+    """State of a descent. Shapes: B rows, H ticks, J joints."""
 
     x: Tensor
     """[B, H, J]"""
     velocity: Tensor
-    """[B, H, J], what momentum remembers."""
+    """[B, H, J], the momentum."""
     energy: Tensor
-    """[B] before the step that led here."""
-    slope: Tensor
-    """[B, H, J] likewise."""
+    """[B] before the last step."""
+    gradient: Tensor
+    """[B, H, J] before the last step."""
 
 
 class UnrolledEBT:
     """EBT-Policy (arXiv 2510.27545), written from its description.
 
-    Where the paper is silent or couples the rows of a batch: every row is divided by its own root mean square, the
-    exponent of the energy-scaled step is clamped, and the averaged weights serve everything. Started from noise alone,
-    the minimiser is the mean of all modes; `mixed_start` keeps them apart.
+    Choices where the paper is silent or couples the rows of a batch: every row is divided by its own root mean square,
+    the exponent of the energy-scaled step is clamped, and the averaged weights are used for all inference. From noise
+    alone, the minimiser is the mean of all modes; `mixed_start` keeps them apart.
     """
 
     def __init__(self, recipe: UnrolledRecipe) -> None:
@@ -41,18 +41,18 @@ class UnrolledEBT:
 
     def __call__(self, model: EnergyModel, batch: Batch, generator: torch.Generator) -> Loss:
         recipe = self.recipe
-        pairs = pair_up(model, model.encode(batch.observations), batch, recipe.noise_samples, generator)
+        pairs = pair_with_noise(model, model.encode(batch.observations), batch, recipe.noise_samples, generator)
         x = pairs.noise
         if recipe.mixed_start:
-            x = torch.lerp(x, pairs.many_target, torch.rand((len(x), 1, 1), generator=generator))
-        errors = self._errors(model, pairs.many_context, x, pairs.many_target, generator)
+            x = torch.lerp(x, pairs.repeated_target, torch.rand((len(x), 1, 1), generator=generator))
+        errors = self._errors(model, pairs.repeated_context, x, pairs.repeated_target, generator)
         parts = {
             "iterate": torch.stack(errors).mean(),
             "last": errors[-1],
             "forecast": forecast_loss(model, pairs.context, batch, pairs.target),
         }
         first, last = (0.0, 1.0) if recipe.last_only else (1.0, 0.0)
-        return weigh(parts, {"iterate": first, "last": last, "forecast": recipe.forecast_weight})
+        return weighted_loss(parts, {"iterate": first, "last": last, "forecast": recipe.forecast_weight})
 
     @torch.no_grad()
     def sample(
@@ -63,7 +63,7 @@ class UnrolledEBT:
         generator: torch.Generator,
         start: Tensor | None = None,
     ) -> Samples:
-        """A row's last step is the first along a flat slope; the reference code takes one more."""
+        """A row's last step is the first with a gradient below the tolerance; the reference code takes one more."""
         sizes = self.recipe.step_sizes
         x = start_noise(model, context, generator, start)
         steps = len(sizes) if steps is None else steps
@@ -80,7 +80,7 @@ class UnrolledEBT:
             )
             used += moving
             moved = moving
-            moving = moving & (after.slope.square().mean(dim=(1, 2)).sqrt() >= self.recipe.tolerance)
+            moving = moving & (after.gradient.square().mean(dim=(1, 2)).sqrt() >= self.recipe.tolerance)
             if not moving.any():
                 break
         energies.append(model.energy(context, x))
@@ -121,12 +121,12 @@ class UnrolledEBT:
         if recipe.rms_norm:
             x = x / x.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp(min=1e-3)
         x = x + noise
-        energy, slope = model.gradient(context, x + recipe.momentum * velocity)
-        velocity = recipe.momentum * velocity - size * self._scale(energy, model.size) * slope
-        return Iterate(x + velocity, velocity, energy, slope)
+        energy, gradient = model.gradient(context, x + recipe.momentum * velocity)
+        velocity = recipe.momentum * velocity - size * self._scale(energy, model.size) * gradient
+        return Iterate(x + velocity, velocity, energy, gradient)
 
     def _scale(self, energy_B: Tensor, size: int) -> Tensor:
-        """Factor of the step, [B, 1, 1]."""
+        """Factor of the step size, [B, 1, 1]."""
         recipe = self.recipe
         if not recipe.energy_scaled:
             return torch.ones_like(energy_B)[:, None, None]

@@ -1,1 +1,1 @@
-"""A trained run as an agent: plans are sampled beside the loop and followed by the clock."""
+"""A trained run as an agent: plans are sampled outside the control loop and executed by the clock."""

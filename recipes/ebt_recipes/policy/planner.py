@@ -1,10 +1,10 @@
-"""Where plans are made: beside the loop, never in it, so that a decision never waits for one.
+"""Planners compute plans outside the control loop, so that a decision never waits for one.
 
-Effort(steps: int | None, samples: int)     how hard to think about one plan
-Request(observation, seed, effort, previous)  what a planner is asked
-Plan(chunk, energy, trace, made_for_s, latency_s, scores, slopes)
+SamplingBudget(steps: int | None, samples: int)    steps and candidates for one plan
+Request(observation, seed, budget, previous, past)
+Plan(chunk, energy, trace, observed_s, latency_s, scores, gradient_evaluations)
 LockstepPlanner(compute, latency_s) / ThreadPlanner(compute): Planner
-    .submit(request)   newest wins   .newest(now_s) -> Plan | None   .reset()   .close()
+    .submit(request)   the newest request replaces a waiting one   .newest(now_s) -> Plan | None   .reset()   .close()
 """
 
 from collections.abc import Callable, Mapping
@@ -17,30 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ebt_data.step import Joints, Observation
-from ebt_recipes.objectives.plan_sampler import Effort
+from ebt_recipes.objectives.plan_sampler import SamplingBudget
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A chunk of actions, and how it came about."""
+    """A chunk of actions, with its energies and scores."""
 
     chunk: NDArray[np.float32]
-    """[H, J] rad; row h is for `made_for_s` plus h ticks."""
+    """[H, J] rad; row h is the goal at `observed_s` plus h ticks."""
     energy: float
     trace: tuple[float, ...]
     """Energy before the first and after every descent step."""
-    made_for_s: float
-    """When the observation behind it was taken."""
+    observed_s: float
+    """Time of the observation it was planned for."""
     latency_s: float = np.nan
-    """How long it took; what the recipe states in lock-step, what was measured live."""
+    """Planning time: in lock-step the recipe's, live as measured."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """What was asked to be watched, by name in `scores.SCORES`."""
-    slopes: int = 0
-    """That were computed: one a step, and one where the plan before was looked at."""
+    """Monitored scores by their names in `scores.SCORES`."""
+    gradient_evaluations: int = 0
+    """One per step, and one if the previous plan's gradient was evaluated."""
 
     def row(self, now_s: float, rate_hz: float) -> int:
-        """Index of the action for `now_s`; beyond the last row, the last."""
-        return min(max(round((now_s - self.made_for_s) * rate_hz), 0), len(self.chunk) - 1)
+        """Index of the action for `now_s`; after the last row, the last."""
+        return min(max(round((now_s - self.observed_s) * rate_hz), 0), len(self.chunk) - 1)
 
     def action(self, now_s: float, rate_hz: float) -> Joints:
         action: Joints = self.chunk[self.row(now_s, rate_hz)]
@@ -49,46 +49,46 @@ class Plan:
 
 @dataclass(frozen=True)
 class Request:
-    """What to plan for."""
+    """Input of a planner."""
 
     observation: Observation
     seed: int
-    """Of all noise in this plan, so that a plan does not depend on how many were dropped before it."""
-    effort: Effort = field(default_factory=Effort)
+    """Seed of all noise in this plan, so that a plan does not depend on the number of cancelled requests."""
+    budget: SamplingBudget = field(default_factory=SamplingBudget)
     previous: Plan | None = None
-    """The plan in use, for the scores that compare."""
+    """The current plan, for scores and samplers that use it."""
     past: NDArray[np.float32] | None = None
-    """[P, J] rad, the last actions asked for, oldest first; None where nobody keeps them."""
+    """[P, J] rad, the last requested actions, oldest first; None if they are not recorded."""
 
 
 Compute = Callable[[Request], Plan]
 
 
 class Planner(Protocol):
-    """Turns requests into plans, in its own time."""
+    """Computes plans for requests, asynchronously."""
 
     def submit(self, request: Request) -> None:
-        """Plan for this as soon as the planner is free; a newer request replaces one that waits."""
+        """Plan for this as soon as the planner is free; it replaces a waiting request."""
         ...
 
     def newest(self, now_s: float) -> Plan | None:
-        """The newest plan that exists at `now_s` on the bench clock, None before the first."""
+        """The newest plan available at `now_s` on the bench clock, None before the first."""
         ...
 
     def reset(self) -> None:
-        """Forget all plans and requests."""
+        """Discard all plans and requests."""
         ...
 
     def close(self) -> None: ...
 
 
 class LockstepPlanner:
-    """Computes at once, and withholds the plan until the stated latency has passed in simulated time.
+    """Computes immediately, but returns the plan only after the stated latency in simulated time.
 
-    It is busy meanwhile, as a live planner is: no benchmark measures a policy that thinks for free.
+    It is busy meanwhile, as a live planner is, so that benchmarks include the cost of planning.
     """
 
-    def __init__(self, compute: Compute, latency_s: Callable[[Effort], float]) -> None:
+    def __init__(self, compute: Compute, latency_s: Callable[[SamplingBudget], float]) -> None:
         self._compute = compute
         self._latency_s = latency_s
         self.reset()
@@ -112,8 +112,8 @@ class LockstepPlanner:
         self.reset()
 
     def _advance(self, now_s: float) -> None:
-        """Hand over what is finished by `now_s`, and begin what waited for it."""
-        # Simulated times are sums of periods: without slack a plan due exactly now could be a tick late.
+        """Publish the plan finished by `now_s`, and start the waiting request."""
+        # Simulated times are sums of periods: without a tolerance a plan due exactly now could be a tick late.
         while self._running is not None and self._running[0] <= now_s + 1e-6:
             free_s, self._plan = self._running
             self._running = None
@@ -124,12 +124,12 @@ class LockstepPlanner:
         if (request := self._waiting) is None:
             return
         self._waiting = None
-        latency_s = self._latency_s(request.effort)
+        latency_s = self._latency_s(request.budget)
         self._running = (now_s + latency_s, replace(self._compute(request), latency_s=latency_s))
 
 
 class ThreadPlanner:
-    """Computes in a thread beside the loop (torch releases the interpreter while it works), with a mailbox of one."""
+    """Computes in a background thread (torch releases the GIL meanwhile), with at most one waiting request."""
 
     def __init__(self, compute: Compute) -> None:
         self._compute = compute
@@ -158,13 +158,13 @@ class ThreadPlanner:
 
     def _advance(self) -> None:
         if self._future is not None and self._future.done():
-            self._plan = self._future.result()  # what failed in the thread is raised here, in the loop
+            self._plan = self._future.result()  # an exception in the thread is raised here, in the loop
             self._future = None
         if self._future is None and self._waiting is not None:
             self._future = self._pool.submit(self._timed, self._waiting)
             self._waiting = None
 
     def _timed(self, request: Request) -> Plan:
-        begun_s = perf_counter()
+        start_s = perf_counter()
         plan = self._compute(request)
-        return replace(plan, latency_s=perf_counter() - begun_s)
+        return replace(plan, latency_s=perf_counter() - start_s)

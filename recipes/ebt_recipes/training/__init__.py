@@ -1,1 +1,1 @@
-"""Training: batches, updates, checkpoints, curves. Nothing here acts on a bench."""
+"""Training: batches, updates, checkpoints, curves. Nothing here controls a bench."""

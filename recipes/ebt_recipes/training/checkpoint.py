@@ -1,10 +1,10 @@
-"""A run's folder: averaged weights, what is needed to resume, and the contract with the bench. No pickle anywhere.
+"""A run's folder: averaged weights, the state for a resume, and the contract with the bench. No pickle is used.
 
 run.json             contract, recipe, statistics, versions
-model.safetensors    averaged weights: what is deployed
-normal.safetensors   statistics of the training distribution; without it fewer scores are available
-resume.safetensors   raw and averaged weights, optimiser; written last, complete in itself, says when training is done
-recipe.json          the resolved recipe, for people
+model.safetensors    averaged weights, for deployment
+normal.safetensors   reference statistics of the training data; without it fewer scores are available
+resume.safetensors   raw and averaged weights, optimiser state, whether training is done; written last, self-contained
+recipe.json          the resolved recipe, for reading
 """
 
 import hashlib
@@ -37,11 +37,11 @@ REFERENCE = "normal.safetensors"
 
 @dataclass(frozen=True)
 class Contract:
-    """What a bench must give for the policy to mean the same on it as in its data."""
+    """Requirements of a bench: with them, observations and actions have the same meaning as in the training data."""
 
     joints: tuple[str, ...]
     cameras: Mapping[str, tuple[int, int]]
-    """Height and width in pixels, before shrinking, by name: only those that the policy sees."""
+    """Height and width in pixels, before resizing, by name: only those that the policy observes."""
     rate_hz: float
     privileged: tuple[str, ...] = ()
     unit: str = "rad"
@@ -49,19 +49,20 @@ class Contract:
     bench: str = ""
     sim: bool = False
     calibration: str = ""
-    """`calibration_hash` of what the episodes carry; several, comma-separated, where they differ."""
+    """`calibration_hash` of the episodes; several, comma-separated, if they differ."""
     episodes: tuple[str, ...] = ()
     """File names of the training episodes."""
 
     def mismatches(self, spec: BenchSpec, calibration: str = "") -> list[tuple[str, str, str]]:
-        """(what, in the run, on the bench) for everything that differs; calibrations are compared where both are known."""
+        """(name, in the run, on the bench) of every difference; calibrations are compared if both are known."""
         rows = [
             ("joints", ", ".join(self.joints), ", ".join(spec.joints)),
             ("rate_hz", f"{self.rate_hz:g}", f"{spec.rate_hz:g}"),
         ]
         for name, (height, width) in self.cameras.items():
-            there = spec.cameras.get(name)
-            rows.append((f"camera {name}", f"{height}x{width}", f"{there.height}x{there.width}" if there else "none"))
+            camera = spec.cameras.get(name)
+            found = f"{camera.height}x{camera.width}" if camera else "none"
+            rows.append((f"camera {name}", f"{height}x{width}", found))
         if self.privileged and not spec.sim:
             rows.append(("privileged", ", ".join(self.privileged), "none: not a twin"))
         if self.calibration and calibration and calibration not in self.calibration.split(","):
@@ -71,7 +72,7 @@ class Contract:
 
 @dataclass(frozen=True)
 class Run:
-    """A trained policy, ready to plan."""
+    """A trained policy, loaded for inference."""
 
     path: Path
     recipe: Recipe
@@ -81,34 +82,34 @@ class Run:
     """Averaged weights, in evaluation mode, without gradients."""
     step: int
     reference: Reference | None = None
-    """What is normal for it; None in a run whose training has not come to its end, or is from before there was one."""
+    """Reference statistics; None if training is unfinished, or in runs of versions without them."""
 
     @property
     def cameras(self) -> tuple[str, ...]:
         return tuple(self.contract.cameras)
 
     def objective(self) -> Objective[Any]:
-        """The objective it was trained with, which knows how to sample."""
+        """The objective it was trained with, which includes the sampler."""
         return build_objective(self.recipe.objective)
 
     def check(self, spec: BenchSpec, calibration: str = "") -> None:
-        """Refuse a bench that differs from the one in the data.
+        """Reject a bench that differs from the one in the data.
 
         Raises:
             ConfigError: with a table of every difference.
         """
-        found = self.contract.mismatches(spec, calibration)
-        if found:
-            table = [("", "run", "bench"), *found]
+        differences = self.contract.mismatches(spec, calibration)
+        if differences:
+            table = [("", "run", "bench"), *differences]
             widths = [max(len(row[column]) for row in table) for column in range(3)]
             lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
             text = "\n  ".join(line.rstrip() for line in lines)
             raise ConfigError(
-                f"{self.path.name} was trained for another bench than {spec.name}:\n  {text}", hint=self._fitting()
+                f"{self.path.name} was trained for another bench than {spec.name}:\n  {text}", hint=self._bench_hint()
             )
 
-    def _fitting(self) -> str:
-        """Which bench would fit, or what to do where none is known that does."""
+    def _bench_hint(self) -> str:
+        """The benches that fit, or what to do if no known bench does."""
         fitting = []
         for name in list_benches():
             with suppress(ConfigError):  # a broken bench file fits no run
@@ -122,7 +123,7 @@ class Run:
 
 
 def calibration_hash(calibration: Mapping[str, Any]) -> str:
-    """Twelve hex digits that stand for a calibration snapshot; empty for none."""
+    """Twelve hex digits that identify a calibration snapshot; empty without one."""
     if not calibration:
         return ""
     return hashlib.sha256(json.dumps(calibration, sort_keys=True).encode()).hexdigest()[:12]
@@ -143,20 +144,20 @@ def save_contract(path: Path, recipe: Recipe, contract: Contract, statistics: St
     write_whole(path / "recipe.json", recipe.model_dump_json(indent=1))
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
-    """Write a safetensors file whole or not at all; `facts` are texts kept with it.
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file atomically; `metadata` are strings stored in it.
 
     Raises:
-        DataError: the disk is full, or the folder cannot be written; the file that was there stays.
+        DataError: the disk is full, or the folder cannot be written; an earlier file is kept.
     """
-    write_whole(path, save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, dict(facts)))
+    write_whole(path, save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, dict(metadata)))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What `save_tensors` wrote.
+    """The tensors and metadata that `save_tensors` wrote.
 
     Raises:
-        DataError: missing or damaged.
+        DataError: the file is missing or damaged.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -166,52 +167,52 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def is_trained(path: Path) -> bool:
-    """True where the folder holds a run whose training came to its end."""
+    """True if the folder contains a run whose training is finished."""
     file = path / "resume.safetensors"
     return file.is_file() and load_tensors(file)[1].get("done") == "1"
 
 
 def load_contract(path: Path) -> tuple[Recipe, Contract, Statistics]:
-    """What `save_contract` wrote.
+    """The recipe, contract and statistics that `save_contract` wrote.
 
     Raises:
-        DataError: missing, damaged or of another format.
+        DataError: the file is missing, damaged or of another format.
     """
     file = path / "run.json"
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
         if table["format"] != FORMAT:
             raise DataError(f"{file} has format {table['format']}; this version reads {FORMAT}")
-        told = table["contract"]
-        cameras = {name: (int(size[0]), int(size[1])) for name, size in told["cameras"].items()}
-        lists = {name: tuple(told[name]) for name in ("joints", "privileged", "episodes")}
-        contract = Contract(**{**told, **lists, "cameras": cameras})
+        fields = table["contract"]
+        cameras = {name: (int(size[0]), int(size[1])) for name, size in fields["cameras"].items()}
+        lists = {name: tuple(fields[name]) for name in ("joints", "privileged", "episodes")}
+        contract = Contract(**{**fields, **lists, "cameras": cameras})
         return parse_recipe(table["recipe"], str(file)), contract, Statistics.from_json(table["statistics"])
     except FileNotFoundError as error:
-        raise DataError(f"{path} holds no run: there is no run.json in it", hint="make one with: ebt train") from error
+        raise DataError(f"{path} contains no run: it has no run.json", hint="train one with: ebt train") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a run: {type(error).__name__}: {error}", hint="ebt train") from error
 
 
 def load_run(path: Path) -> Run:
-    """The policy in a run's folder.
+    """Load the policy from a run's folder.
 
     Raises:
-        DataError: something in it is missing or damaged.
+        DataError: a file in it is missing or damaged.
     """
     recipe, contract, statistics = load_contract(path)
     model = build_model(recipe, tuple(contract.cameras), len(contract.joints), statistics)
-    weights, facts = load_tensors(path / "model.safetensors")
+    weights, metadata = load_tensors(path / "model.safetensors")
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise DataError(f"{path / 'model.safetensors'} does not fit its recipe: {error}") from error
     model = model.eval().requires_grad_(False)
-    return Run(path, recipe, contract, statistics, model, int(facts["step"]), _load_reference(path))
+    return Run(path, recipe, contract, statistics, model, int(metadata["step"]), _load_reference(path))
 
 
 def save_reference(path: Path, reference: Reference) -> None:
-    """Beside the weights that it is about.
+    """Write the reference statistics next to the weights.
 
     Raises:
         DataError: the disk is full, or the folder cannot be written.
@@ -229,5 +230,5 @@ def _load_reference(path: Path) -> Reference | None:
         reference = Reference(memories.shape[1], len(width), len(memories))
         reference.load_state_dict(tensors)
     except (KeyError, IndexError, RuntimeError) as error:
-        raise DataError(f"{file} is damaged: {error}", hint="delete it: fewer scores can be watched then") from error
+        raise DataError(f"{file} is damaged: {error}", hint="delete it: fewer scores are available then") from error
     return reference.eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Compiling what pays by it: what an update repeats in training, a whole plan at the bench. Everything works without."""
+"""Compiles the repeated parts: the energy's gradient in training, a whole plan on the bench. Optional everywhere."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -9,26 +9,25 @@ from torch._dynamo.exc import TorchDynamoException
 from ebt_recipes.model.chunk_model import ChunkModel
 from ebt_recipes.recipe import TrainingRecipe
 
-BLIND_S, SEEING_S, STEPS = 120.0, 600.0, 2000
-"""From how long a training on it pays: it halves the energy's share of an update, which is nearly all of it without
-cameras and a tenth with them (docs/benchmarks.md), and costs up to a minute."""
-NEEDS = "apt install g++ python3-dev has what compiling needs"
+WITHOUT_CAMERAS_S, WITH_CAMERAS_S, STEPS = 120.0, 600.0, 2000
+"""Shortest training that compiling speeds up: it halves the energy's share of an update, which is nearly all of it
+without cameras and a tenth with them (docs/benchmarks/speed.md), and takes up to a minute."""
+INSTALL_HINT = "apt install g++ python3-dev installs what compiling needs"
 
 
 def worth_compiling(training: TrainingRecipe, cameras: int) -> bool:
-    """Whether so long a training saves more than compiling costs."""
+    """Whether compiling saves more time in this training than it takes."""
     if training.compile != "auto":
         return training.compile == "always"
-    long_s = SEEING_S if cameras else BLIND_S
+    long_s = WITH_CAMERAS_S if cameras else WITHOUT_CAMERAS_S
     return training.max_steps >= STEPS and (training.time_limit_s is None or training.time_limit_s >= long_s)
 
 
 def compile_core(model: ChunkModel, rows: int, train: bool = False) -> str:
-    """Compile an energy's slope, or a field, for chunks of so many `rows`; where `train`, its own slope too.
+    """Compile an energy's gradient, or a field, for chunks of `rows` rows; if `train`, its backward pass too.
 
-    Takes a quarter to a whole minute the first time on a machine, and a few seconds from then on. Call it in the
-    thread that will use it: the number of threads is compiled in. Returns why the model stays eager; empty if it
-    doesn't.
+    Takes 15 to 60 s the first time on a computer, and a few seconds after that. Call it in the thread that will use
+    it: the number of threads is compiled in. Returns the reason if the model stays eager, else an empty string.
     """
     eager = model.core
     model.core = torch.compile(eager, dynamic=False)
@@ -36,15 +35,15 @@ def compile_core(model: ChunkModel, rows: int, train: bool = False) -> str:
         _try(model, rows, train)
     except (TorchDynamoException, OSError) as error:
         model.core = eager
-        return _why(error)
+        return _eager_reason(error)
     return ""
 
 
 def compile_plans(make: Callable[[], object], model: ChunkModel) -> str:
-    """Compile encoder and energy for the one observation at a time that `make` plans for.
+    """Compile encoder and energy for plans from one observation, as `make` samples them.
 
-    Whatever has another shape later (several descents at once) runs eagerly: nothing is compiled while an arm waits.
-    Returns how long a plan took before and takes now, or why it stays eager.
+    Other shapes (several descents at once) run eagerly later: nothing is compiled while an arm waits for a plan.
+    Returns how long a plan took before and takes now, or the reason if it stays eager.
     """
     make()
     before_ms = _fastest_ms(make)
@@ -55,32 +54,32 @@ def compile_plans(make: Callable[[], object], model: ChunkModel) -> str:
         make()
     except (TorchDynamoException, OSError) as error:
         torch.compiler.set_stance("force_eager")
-        return _why(error)
+        return _eager_reason(error)
     torch.compiler.set_stance("eager_on_recompile")
     return f"compiled: a plan took {before_ms:.1f} ms, and takes {_fastest_ms(make):.1f} ms now"
 
 
-def _why(error: Exception) -> str:
-    """One sentence, with the cure of the usual cause."""
+def _eager_reason(error: Exception) -> str:
+    """One sentence, with the remedy for the usual cause."""
     first = str(error).splitlines()[0]
-    return f"eager: {'no C++ compiler was found' if 'InvalidCxxCompiler' in first else first}; {NEEDS}"
+    return f"eager: {'no C++ compiler was found' if 'InvalidCxxCompiler' in first else first}; {INSTALL_HINT}"
 
 
 def _fastest_ms(make: Callable[[], object]) -> float:
-    taken_s = []
+    durations_s = []
     for _ in range(10):
-        begun_s = perf_counter()
+        start_s = perf_counter()
         make()
-        taken_s.append(perf_counter() - begun_s)
-    return 1e3 * min(taken_s)
+        durations_s.append(perf_counter() - start_s)
+    return 1e3 * min(durations_s)
 
 
 def _try(model: ChunkModel, rows: int, train: bool) -> None:
-    like: Callable[..., torch.Tensor] = next(model.parameters()).new_zeros
-    context = like(rows, model.tokens, model.body.width).requires_grad_(train)
-    time = None if model.body.time is None else like(rows)
+    zeros: Callable[..., torch.Tensor] = next(model.parameters()).new_zeros
+    context = zeros(rows, model.tokens, model.body.width).requires_grad_(train)
+    time = None if model.body.time is None else zeros(rows)
     with torch.set_grad_enabled(train):
-        found = model.core(like(rows, model.horizon, model.joints), context, time)
+        outputs = model.core(zeros(rows, model.horizon, model.joints), context, time)
         if train:
-            parts = found if isinstance(found, tuple) else (found,)
+            parts = outputs if isinstance(outputs, tuple) else (outputs,)
             torch.autograd.grad(sum(part.square().sum() for part in parts), context)

@@ -1,4 +1,4 @@
-"""The curves of a training, read back from what it wrote for TensorBoard."""
+"""The curves of a training, read from its TensorBoard files."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ Curve = list[tuple[int, float]]
 
 
 def load_curves(run: Path) -> dict[str, Curve]:
-    """By name, e.g. `training/loss`, `validation/action_error_rad`; empty where the run keeps none.
+    """By name, e.g. `training/loss`, `validation/action_error_rad`; empty if the run has none.
 
-    Where a training was resumed, what the later file says of an update counts.
+    After a resume, the later file takes precedence for the same update.
     """
-    found: dict[str, dict[int, float]] = {}
+    curves: dict[str, dict[int, float]] = {}
     for file in sorted((run / "tensorboard").glob("events.*"), key=lambda path: path.stat().st_mtime):
         for event in LegacyEventFileLoader(str(file)).Load():
             for value in event.summary.value:
                 if value.HasField("simple_value"):
-                    found.setdefault(value.tag, {})[event.step] = value.simple_value
-    return {name: sorted(values.items()) for name, values in found.items()}
+                    curves.setdefault(value.tag, {})[event.step] = value.simple_value
+    return {name: sorted(values.items()) for name, values in curves.items()}

@@ -1,4 +1,4 @@
 """Scores of a plan, the statistics they are measured against, conformal thresholds and the monitor.
 
-Decides nothing about the arm.
+Nothing here commands the arm.
 """

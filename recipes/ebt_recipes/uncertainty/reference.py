@@ -1,6 +1,6 @@
-"""What is normal for a trained policy on its own demonstrations, learnt after it and without changing it.
+"""Reference statistics of a trained policy on its own demonstrations, fitted after training.
 
-Shapes: B rows, F features of an observation, D width, M memories.
+Shapes: B rows, F features of an observation, D width, M stored observations (`memories`).
 """
 
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 HIDDEN, UPDATES, BATCH, RATE = 64, 500, 256, 3e-3
 MEMORIES = 2000
-"""Observations that the nearest neighbour is looked for among; more are no better and slower."""
+"""Stored observations for the nearest-neighbour search; more were slower and no better."""
 RIDGE = 0.01
-"""Of the mean variance, added to every direction of a covariance before it is inverted."""
+"""Fraction of the mean variance added to a covariance's diagonal before inversion."""
 
 
 class Reference(nn.Module):
-    """Three rulers for one plan: its energy, what the network makes of it, and the observation behind it."""
+    """Three out-of-distribution scores of a plan: from its energy, its hidden states, and its observation."""
 
     feature_mean: Tensor
     feature_std: Tensor
@@ -27,7 +27,7 @@ class Reference(nn.Module):
     memories: Tensor
 
     def __init__(self, features: int, width: int, memories: int = MEMORIES) -> None:
-        """Untaught; `features` is F, `width` D."""
+        """Create an unfitted reference; `features` is F, `width` D, `memories` M."""
         super().__init__()
         self.usual = nn.Sequential(
             nn.Linear(features, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, 2)
@@ -44,42 +44,44 @@ class Reference(nn.Module):
             self.register_buffer(name, torch.zeros(shape))
 
     def excess(self, features_BF: Tensor, energy_B: Tensor) -> Tensor:
-        """Energy above what is usual for this observation, in its usual spreads, [B]: takes out what an energy owes to
-        the observation alone."""
+        """Energy above its expected value for this observation, in standard deviations, [B].
+
+        This removes the part of an energy that the observation alone explains.
+        """
         mean, log_std = self.usual(self._standard(features_BF)).unbind(-1)
         scaled = (energy_B - self.energy_mean) / self.energy_std
-        away: Tensor = (scaled - mean) * torch.exp(-log_std.clamp(-4, 4))
-        return away
+        excess: Tensor = (scaled - mean) * torch.exp(-log_std.clamp(-4, 4))
+        return excess
 
     def strangeness(self, hidden_BD: Tensor) -> Tensor:
-        """Mahalanobis distance of what the network makes of observation and plan, over sqrt(D), [B]."""
+        """Mahalanobis distance of the network's hidden states for observation and plan, over sqrt(D), [B]."""
         white = (hidden_BD - self.hidden_mean) @ self.hidden_whitener
-        far: Tensor = white.square().mean(dim=1).sqrt()
-        return far
+        distance: Tensor = white.square().mean(dim=1).sqrt()
+        return distance
 
     def distance(self, features_BF: Tensor) -> Tensor:
-        """To the nearest demonstrated observation, root mean square over standardised features, [B]; no policy in it."""
-        apart: Tensor = (
+        """Distance to the nearest demonstrated observation, root mean square over standardised features, [B]."""
+        distance: Tensor = (
             torch.cdist(self._standard(features_BF), self.memories).amin(dim=1) / self.memories.shape[1] ** 0.5
         )
-        return apart
+        return distance
 
-    def learn(self, features_NF: Tensor, energy_N: Tensor, hidden_ND: Tensor, seed: int = 0) -> None:
-        """From plans for N demonstrated observations, drawn as the policy draws them."""
+    def fit(self, features_NF: Tensor, energy_N: Tensor, hidden_ND: Tensor, seed: int = 0) -> None:
+        """Fit to plans for N demonstrated observations, sampled as the policy samples them."""
         generator = torch.Generator().manual_seed(seed)
         self.feature_mean, self.feature_std = features_NF.mean(dim=0), features_NF.std(dim=0).clamp(min=1e-3)
         self.energy_mean, self.energy_std = energy_N.mean(), energy_N.std().clamp(min=1e-6)
         self.hidden_mean = hidden_ND.mean(dim=0)
         self.hidden_whitener = _whitener(hidden_ND - self.hidden_mean)
-        some = torch.randint(len(features_NF), (len(self.memories),), generator=generator)
-        self.memories = self._standard(features_NF[some])
-        self._learn_usual(self._standard(features_NF), (energy_N - self.energy_mean) / self.energy_std, generator)
+        rows = torch.randint(len(features_NF), (len(self.memories),), generator=generator)
+        self.memories = self._standard(features_NF[rows])
+        self._fit_usual(self._standard(features_NF), (energy_N - self.energy_mean) / self.energy_std, generator)
 
-    def _learn_usual(self, features: Tensor, energy: Tensor, generator: torch.Generator) -> None:
-        """Mean and log spread by the likelihood of a normal distribution."""
+    def _fit_usual(self, features: Tensor, energy: Tensor, generator: torch.Generator) -> None:
+        """Fit mean and log standard deviation by the likelihood of a normal distribution."""
         optimiser = torch.optim.AdamW(self.usual.parameters(), RATE, weight_decay=1e-3)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, UPDATES)
-        for rows in _draws(len(features), generator):
+        for rows in _batches(len(features), generator):
             mean, log_std = self.usual(features[rows]).unbind(-1)
             log_std = log_std.clamp(-4, 4)
             loss = (0.5 * ((energy[rows] - mean) * torch.exp(-log_std)).square() + log_std).mean()
@@ -93,13 +95,13 @@ class Reference(nn.Module):
         return (features - self.feature_mean) / self.feature_std
 
 
-def _draws(rows: int, generator: torch.Generator) -> Iterator[Tensor]:
+def _batches(rows: int, generator: torch.Generator) -> Iterator[Tensor]:
     for _ in range(UPDATES):
         yield torch.randint(rows, (BATCH,), generator=generator)
 
 
 def _whitener(offsets_ND: Tensor) -> Tensor:
-    """[D, D] whose product with an offset has the length of its Mahalanobis distance."""
+    """Whitening matrix [D, D]: the norm of an offset's product with it is the Mahalanobis distance."""
     covariance = offsets_ND.T @ offsets_ND / max(1, len(offsets_ND) - 1)
     ridge = RIDGE * covariance.diagonal().mean().clamp(min=1e-12)
     values, vectors = torch.linalg.eigh(covariance + ridge * torch.eye(len(covariance)))

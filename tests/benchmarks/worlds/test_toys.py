@@ -1,4 +1,4 @@
-"""The toys of the benchmarks: fair between rows, doable by their operators, and only by going one way."""
+"""The toys of the benchmarks: rows are independent, operators succeed, and the mean of two ways fails."""
 
 import numpy as np
 import pytest
@@ -16,16 +16,16 @@ BOUND = max(FALL, PUSH) + 1e-9
 """No loose thing moves further in a step."""
 
 
-def act_out(worlds: Toy) -> list[NDArray[np.float32]]:
-    """What is seen at every step while operators are at work."""
-    operator, seen = worlds.operator(), []
+def run_operators(worlds: Toy) -> list[NDArray[np.float32]]:
+    """The observations of every step while operators act."""
+    operator, views = worlds.operator(), []
     while not worlds.over.all():
-        seen.append(np.concatenate(worlds.observe(), axis=1))
+        views.append(np.concatenate(worlds.observe(), axis=1))
         worlds.step(operator.act())
-    return seen
+    return views
 
 
-def whereabouts(worlds: GraspWorld) -> NDArray[np.float64]:
+def positions_of(worlds: GraspWorld) -> NDArray[np.float64]:
     """[N, K, 2] of the things, [N, 1, 2] of a hole or bin behind them."""
     assert isinstance(worlds, PegInsert | Sort)
     goal = worlds.holes if isinstance(worlds, PegInsert) else worlds.bins
@@ -50,16 +50,16 @@ def test_a_row_does_not_depend_on_the_others(toy: type[Toy]) -> None:
     for kind in toy.disturbances:
         together.disturb(kind, np.array([True, True, False]))
         alone.disturb(kind, np.array([True]))
-    for many, one in zip(act_out(together), act_out(alone), strict=False):
+    for many, one in zip(run_operators(together), run_operators(alone), strict=False):
         assert np.array_equal(many[1], one[0])
     assert together.succeeded[1] == alone.succeeded[0]
 
 
 @pytest.mark.parametrize("toy", TOYS)
-def test_a_world_that_is_over_stays_as_it_is(toy: type[Toy]) -> None:
+def test_a_world_that_is_over_does_not_change(toy: type[Toy]) -> None:
     worlds = toy()
     worlds.reset([3])
-    last = act_out(worlds)
+    last = run_operators(worlds)
     before = worlds.observe()
     for kind in toy.disturbances:
         worlds.disturb(kind, np.array([True]))
@@ -87,7 +87,7 @@ def test_same_seed_same_demonstrations(toy: type[Toy]) -> None:
 
 
 def test_demonstrations_hold_only_successes() -> None:
-    """Half the worlds of this toy are lost by an operator who does nothing in them."""
+    """Half the worlds of this toy fail whatever the operator does."""
 
     class Hard(Fork):
         def _set_scene(self) -> None:
@@ -95,18 +95,18 @@ def test_demonstrations_hold_only_successes() -> None:
             self._failed |= self.scene_draws[:, 10] < 0.5
 
     assert 0.3 < operator_success(Hard, range(100)) < 0.7
-    found = demonstrations(Hard, 20, 0)
-    assert len(found) == 20
-    assert all(np.linalg.norm(each.state[-1, 2:]) < 0.1 for each in found)
+    runs = demonstrations(Hard, 20, 0)
+    assert len(runs) == 20
+    assert all(np.linalg.norm(each.state[-1, 2:]) < 0.1 for each in runs)
 
 
 @pytest.mark.parametrize("toy", (Fork, Sort))
 def test_the_operators_go_both_ways(toy: type[Toy]) -> None:
-    found = demonstrations(toy, 60, 1)
+    runs = demonstrations(toy, 60, 1)
     if toy is Fork:
-        ways = [each.state[np.abs(each.state[:, 1]).argmin(), 0] > 0 for each in found]
+        ways = [each.state[np.abs(each.state[:, 1]).argmin(), 0] > 0 for each in runs]
     else:
-        ways = [each.state[:, 6].argmax() < each.state[:, 7].argmax() for each in found]
+        ways = [each.state[:, 6].argmax() < each.state[:, 7].argmax() for each in runs]
     assert 0.3 < np.mean(ways) < 0.7
 
 
@@ -132,13 +132,13 @@ def test_fingers_beside_the_middle_knock_an_object_over(off: float, gripped: boo
     assert worlds.over.all() != gripped
 
 
-def test_letting_go_beside_a_bin_fails() -> None:
+def test_releasing_beside_a_bin_fails() -> None:
     worlds = Sort()
     worlds.reset(range(20))
     operator = worlds.operator()
     while not worlds.over.all():
         goal = operator.act()
-        # At the height at which bins are aimed at the hand opens, wherever it is.
+        # The hand opens at the height of the bins, wherever it is.
         early = worlds.holding & (worlds.position[:, 0] > worlds.bins[:, 0] - 0.1)
         goal[:, 2] = np.where(early, 0.0, goal[:, 2])
         worlds.step(goal)
@@ -156,14 +156,14 @@ def test_a_disturbance_moves_things_at_finite_speed_and_does_something(toy: type
     shaken.disturb(kind, np.ones(len(seeds), np.bool_))
     apart = np.zeros(len(seeds))
     while not (calm.over | shaken.over).all():
-        before, held = whereabouts(shaken), shaken.held.copy()
+        before, held = positions_of(shaken), shaken.held.copy()
         for worlds, operator in zip((calm, shaken), operators, strict=True):
             worlds.step(operator.act())
-        after = whereabouts(shaken)
+        after = positions_of(shaken)
         loose = np.column_stack([~held & ~shaken.held, np.ones(len(seeds), np.bool_)])
         assert np.abs(after - before)[loose].max() <= BOUND
         running = ~calm.over & ~shaken.over
-        difference = np.abs(after - whereabouts(calm)).max(axis=(1, 2))
+        difference = np.abs(after - positions_of(calm)).max(axis=(1, 2))
         apart = np.maximum(apart, np.where(running, difference, 0.0))
     assert (apart > 0.02).mean() > 0.9
 
@@ -174,7 +174,7 @@ def test_the_operator_copes_with_disturbances(toy: type[GraspWorld], kind: str) 
     worlds = toy()
     worlds.reset(range(40))
     worlds.disturb(kind, np.ones(40, np.bool_))
-    act_out(worlds)
+    run_operators(worlds)
     assert worlds.succeeded.mean() >= 0.9
 
 

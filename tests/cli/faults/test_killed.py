@@ -12,7 +12,7 @@ from time import monotonic
 
 import pytest
 
-from benchmarks.episodes.collecting import EndedEarly, Recording, Session, look
+from benchmarks.episodes.collecting import EndedEarly, Recording, Session, check_episodes
 from ebt_data.reading.episode import Episode, list_episodes
 from ebt_data.recording.repair import repair
 from ebt_data.step import Outcome
@@ -34,7 +34,7 @@ def in_three_tries(session: Callable[[Path], None], folder: Path) -> None:
 
 def assert_rows_are_goals(session: Session, out: Path) -> None:
     """The one episode is marked as aborted, and its rows are what the arm was sent, but for the last at most."""
-    found = look(out, session.arms.told(), ONE_ARM)
+    found = check_episodes(out, session.arms.sent_goals(), ONE_ARM)
     assert (found.wrong, found.episodes) == ([], 1)
     assert found.lost_ticks <= 1 and found.rows > 1
     with Episode(list_episodes(out)[0]) as episode:
@@ -49,7 +49,7 @@ def test_killing_everything_loses_at_most_one_tick(tmp_path: Path, seed: int) ->
     def session(folder: Path) -> None:
         out = folder / "episodes"
         with Session(ONE_ARM, folder, out) as killed:
-            killed.until(lambda: killed.arms.ticks() >= ticks)
+            killed.wait_until(lambda: killed.arms.ticks() >= ticks)
             os.killpg(killed.process.pid, signal.SIGKILL)
             killed.wait()
             said = repair_when_let_go(out)
@@ -72,10 +72,10 @@ def test_killing_the_writer_alone_loses_at_most_one_tick_and_holds_the_arm(tmp_p
     def session(folder: Path) -> None:
         out = folder / "episodes"
         with Session(ONE_ARM, folder, out) as killed:
-            killed.until(lambda: killed.arms.ticks() >= 30)
+            killed.wait_until(lambda: killed.arms.ticks() >= 30)
             os.kill(killed.writer(), signal.SIGKILL)
             assert killed.wait() == 5
-            assert "killed by SIGKILL" in killed.said and "Traceback" not in killed.said
+            assert "killed by SIGKILL" in killed.stderr and "Traceback" not in killed.stderr
             (follower,) = killed.arms.followers.values()
             assert all(motor["torque_enable"] == 1 for motor in follower.motors.values())
             assert_rows_are_goals(killed, out)

@@ -11,7 +11,7 @@ from typer.models import ParameterInfo
 from ebt_cli.app import app, run
 from ebt_cli.terminal.completion import LAST_SEED, MOST_EPISODES
 
-RUN = str(Path(__file__).parents[1] / "runs" / "pick_place")
+RUN = str(Path(__file__).parents[2] / "runs" / "pick_place")
 
 
 def numeric_options() -> Iterator[tuple[str, ParameterInfo]]:

@@ -78,7 +78,7 @@ def build(room: Room, *arms: Arm) -> Bench:
         velocity_rad_s=np.full(3 * count, 3.0, np.float32),
         tracking_rad=np.array([0.4, 0.4, np.inf] * count, np.float32),
     )
-    spec = BenchSpec("room", joint_names(arms), {}, RATE_HZ, sim=True, lockstep=True)
+    spec = BenchSpec("room", joint_names(arms), {}, RATE_HZ, sim=False, lockstep=True)
     rig = Rig(arms, {}, LockstepClock(room, RATE_HZ))
     return Bench(spec, rig, limits, Motion(row(HOME * count), row(PARK * count)))
 
@@ -188,7 +188,18 @@ def test_leaving_on_an_error_holds_the_last_goal(bench: Bench, motors: Emulator,
         raise ZeroDivisionError
     assert torque(motors) == [1, 1, 1]
     np.testing.assert_allclose(goals(motors, arm)[-1], pose, atol=2e-3)
-    assert "holds its pose with torque on" in caught.value.__notes__[0]
+    (note,) = caught.value.__notes__
+    assert "holds its pose with torque on" in note and "`ebt doctor --release room`" in note
+
+
+def test_a_fault_says_once_how_to_release_the_arm(bench: Bench, motors: Emulator) -> None:
+    with pytest.raises(HardwareError) as caught, bench:
+        bench.reset()
+        motors.unplug()
+        for _ in range(20):
+            bench.observe()
+    told = [caught.value.hint, *getattr(caught.value, "__notes__", [])]
+    assert "\n".join(told).count("ebt doctor --release room") == 1
 
 
 def test_a_held_arm_stays_stiff_without_a_host(bench: Bench, room: Room, motors: Emulator) -> None:

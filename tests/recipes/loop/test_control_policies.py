@@ -10,30 +10,30 @@ from ebt_hardware.bench.bench import Bench
 from ebt_recipes.loop.control_policies import CamerasMasked, ReplayMean
 
 
-class Onlooker:
-    """An agent that remembers what it was shown."""
+class Recording:
+    """An agent that records its observations."""
 
     def __init__(self) -> None:
-        self.seen: list[Observation] = []
+        self.observations: list[Observation] = []
 
     def reset(self, observation: Observation) -> None:
-        self.seen.append(observation)
+        self.observations.append(observation)
 
     def decide(self, observation: Observation) -> Decision:
-        self.seen.append(observation)
+        self.observations.append(observation)
         return Decision(observation.position, Actor.POLICY)
 
 
-def test_a_blindfolded_agent_sees_black_but_feels_its_joints(twin: Bench) -> None:
-    onlooker, truth = Onlooker(), twin.reset(1)
-    blind = CamerasMasked(onlooker)
-    blind.reset(truth)
-    blind.decide(truth)
-    assert all(frame.image.any() for frame in truth.frames.values())
-    for seen in onlooker.seen:
-        assert set(seen.frames) == set(truth.frames)
-        assert not any(frame.image.any() for frame in seen.frames.values())
-        assert np.array_equal(seen.position, truth.position)
+def test_masked_cameras_are_black_and_joints_unchanged(twin: Bench) -> None:
+    recording, original = Recording(), twin.reset(1)
+    masked = CamerasMasked(recording)
+    masked.reset(original)
+    masked.decide(original)
+    assert all(frame.image.any() for frame in original.frames.values())
+    for observation in recording.observations:
+        assert set(observation.frames) == set(original.frames)
+        assert not any(frame.image.any() for frame in observation.frames.values())
+        assert np.array_equal(observation.position, original.position)
 
 
 def demonstrations() -> list[np.ndarray]:
@@ -45,7 +45,7 @@ def demonstrations() -> list[np.ndarray]:
 def test_the_mean_demonstration_is_replayed_by_the_clock(twin: Bench) -> None:
     agent, first = ReplayMean(demonstrations(), rate_hz=20.0), replace(twin.reset(1), time_s=7.0)
     agent.reset(first)
-    times_s = (7.0, 7.05, 7.1, 99.0)  # a demonstration that has ended counts with its last action
+    times_s = (7.0, 7.05, 7.1, 99.0)  # a shorter demonstration is padded with its last action
     acts = [float(agent.decide(replace(first, time_s=time_s)).action[0]) for time_s in times_s]
     assert acts == [1.0, 2.0, 3.0, 3.0]
 

@@ -17,11 +17,11 @@ def test_intervals_agree_with_r(successes: int, n: int, low: float, high: float)
     assert wilson(successes, n) == pytest.approx((low, high), abs=1e-6)
 
 
-def test_nothing_tried_is_nothing_known() -> None:
+def test_no_rollouts_give_the_whole_interval() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(("successes", "n", "level"), [(3, 2, 0.95), (-1, 2, 0.95), (1, 2, 1.0)])
-def test_what_is_no_proportion_is_refused(successes: int, n: int, level: float) -> None:
+def test_counts_and_levels_out_of_range_are_refused(successes: int, n: int, level: float) -> None:
     with pytest.raises(MisuseError):
         wilson(successes, n, level)

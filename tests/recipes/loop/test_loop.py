@@ -9,7 +9,7 @@ from ebt_recipes.loop.loop import run_episode
 
 
 class Still:
-    """An agent that stays where it began, and counts."""
+    """An agent that holds its first pose and counts its decisions."""
 
     def __init__(self) -> None:
         self.decided = 0
@@ -28,7 +28,7 @@ def test_one_step_a_tick_on_the_bench_clock(twin: Bench) -> None:
     assert times_s == pytest.approx(np.arange(10) / twin.spec.rate_hz)
 
 
-def test_a_step_says_what_was_asked_and_what_was_sent(twin: Bench) -> None:
+def test_a_step_has_the_requested_and_the_sent_action(twin: Bench) -> None:
     agent = Still()
     step = next(run_episode(twin, agent, seed=1))
     assert np.array_equal(step.decision.action, agent.start)
@@ -37,7 +37,7 @@ def test_a_step_says_what_was_asked_and_what_was_sent(twin: Bench) -> None:
     assert step.events[0] == Event("note", "1")
 
 
-def test_the_loop_stops_when_nobody_asks_for_more(twin: Bench) -> None:
+def test_the_loop_stops_with_the_iteration(twin: Bench) -> None:
     agent = Still()
     assert len(list(islice(run_episode(twin, agent, seed=1), 3))) == 3
     assert agent.decided == 3

@@ -1,4 +1,4 @@
-"""A live observation becomes what the network was trained on."""
+"""A live observation becomes the same network input as in training."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def observe(image: np.ndarray, position: np.ndarray, **privileged: np.ndarray) -
     return Observation(0.0, 0.0, position, zero, zero, {"top": frame}, privileged)
 
 
-def test_a_live_observation_looks_as_it_does_in_training(record_reach: Any) -> None:
+def test_a_live_observation_equals_that_of_training(record_reach: Any) -> None:
     paths: list[Path] = record_reach(1)
     recipe = parse_recipe({"name": "x", "encoder": {"image_size": 16}}, "test")
     trained = Dataset(recipe, paths).batch(np.array([5])).observations
@@ -31,12 +31,12 @@ def test_a_live_observation_looks_as_it_does_in_training(record_reach: Any) -> N
 
 
 def test_privileged_state_is_left_out_unless_named() -> None:
-    seen = observe(np.zeros((16, 16, 3), np.uint8), np.zeros(2, np.float32), cube=np.ones(7, np.float32))
-    assert from_bench(seen, ("top",), 16, ()).privileged == {}
-    assert from_bench(seen, ("top",), 16, ("cube",)).privileged["cube"].shape == (1, 7)
+    observation = observe(np.zeros((16, 16, 3), np.uint8), np.zeros(2, np.float32), cube=np.ones(7, np.float32))
+    assert from_bench(observation, ("top",), 16, ()).privileged == {}
+    assert from_bench(observation, ("top",), 16, ("cube",)).privileged["cube"].shape == (1, 7)
 
 
-def test_what_the_policy_needs_and_the_bench_lacks_is_told() -> None:
-    seen = observe(np.zeros((16, 16, 3), np.uint8), np.zeros(2, np.float32))
+def test_inputs_that_the_bench_lacks_are_reported() -> None:
+    observation = observe(np.zeros((16, 16, 3), np.uint8), np.zeros(2, np.float32))
     with pytest.raises(ConfigError, match="camera wrist, privileged cube"):
-        from_bench(seen, ("top", "wrist"), 16, ("cube",))
+        from_bench(observation, ("top", "wrist"), 16, ("cube",))

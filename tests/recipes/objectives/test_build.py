@@ -1,4 +1,4 @@
-"""What every objective promises, whatever it learns: rows never mix, samples have a shape, and training helps."""
+"""Common properties of all objectives: rows never mix, samples have a fixed shape, and training reduces errors."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from ebt_recipes.model.batch import Batch, Observations
 from ebt_recipes.model.chunk_model import ChunkModel
 from ebt_recipes.model.energy import EnergyModel
 from ebt_recipes.model.field import FieldModel
-from ebt_recipes.model.normalization import Spread, Statistics
+from ebt_recipes.model.normalization import MeanStd, Statistics
 from ebt_recipes.objectives.build import build_model, build_objective
 from ebt_recipes.recipe import Recipe, load_recipe, parse_recipe
 from ebt_recipes.training.learner import Learner
@@ -35,12 +35,12 @@ def make(kind: str, **objective: object) -> tuple[Recipe, ChunkModel]:
         "training": {"learning_rate": 3e-3, "warmup_steps": 5, "shards": 1, "ema": 0.9},
     }
     recipe = parse_recipe({"name": kind, **sections}, "test")
-    unit = Spread(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
+    unit = MeanStd(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
     torch.manual_seed(0)
     return recipe, build_model(recipe, (), JOINTS, Statistics({"position": unit}, unit))
 
 
-def lesson(rows: int, seed: int) -> Batch:
+def toy_batch(rows: int, seed: int) -> Batch:
     """Each joint goes to where the observation says, a little further every tick."""
     place = torch.randn(rows, JOINTS, generator=torch.Generator().manual_seed(seed))
     chunk = place[:, None] * torch.linspace(0.25, 1, HORIZON)[:, None]
@@ -48,30 +48,30 @@ def lesson(rows: int, seed: int) -> Batch:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_objective_has_the_network_that_it_learns_with(kind: str) -> None:
+def test_an_objective_has_its_kind_of_network(kind: str) -> None:
     assert isinstance(make(kind)[1], EnergyModel if kind in ENERGIES else FieldModel)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_brings_samples_nearer_to_what_was_shown(kind: str) -> None:
+def test_training_brings_samples_nearer_to_the_demonstrations(kind: str) -> None:
     recipe, model = make(kind)
     learner = Learner(recipe, model)
 
     def error() -> float:
-        batch = lesson(64, seed=999)
+        batch = toy_batch(64, seed=999)
         with torch.no_grad():
             context = learner.averaged.encode(batch.observations)
-        found = learner.objective.sample(learner.averaged, context, None, torch.Generator().manual_seed(1))
-        return float((found.x - batch.chunk).square().mean())
+        samples = learner.objective.sample(learner.averaged, context, None, torch.Generator().manual_seed(1))
+        return float((samples.x - batch.chunk).square().mean())
 
     before = error()
     for step in range(120):
-        learner.update(lesson(32, step), done=0.0)
+        learner.update(toy_batch(32, step), done=0.0)
     assert error() < 0.6 * before
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_plan_does_not_depend_on_who_else_is_planned_for(kind: str) -> None:
+def test_a_plan_does_not_depend_on_the_other_rows(kind: str) -> None:
     recipe, model = make(kind)
     model, objective = model.double(), build_objective(recipe.objective)
     generator = torch.Generator().manual_seed(3)
@@ -93,14 +93,14 @@ def test_an_energy_does_not_depend_on_the_batch_in_which_it_is_computed(kind: st
     context = torch.randn(6, model.tokens, 16, generator=generator, dtype=torch.float64)
     x = torch.randn(6, HORIZON, JOINTS, generator=generator, dtype=torch.float64)
     time = torch.linspace(0.1, 1, 6, dtype=torch.float64) if model.body.time is not None else None
-    energy, slope = model.gradient(context, x, time)
+    energy, gradient = model.gradient(context, x, time)
     for row in range(6):
-        own_time = None if time is None else time[[row]]
-        own = model.gradient(context[[row]], x[[row]], own_time)
-        torch.testing.assert_close((energy[[row]], slope[[row]]), own, rtol=1e-10, atol=1e-10)
+        row_time = None if time is None else time[[row]]
+        alone = model.gradient(context[[row]], x[[row]], row_time)
+        torch.testing.assert_close((energy[[row]], gradient[[row]]), alone, rtol=1e-10, atol=1e-10)
 
 
-def test_the_slope_of_a_timed_energy_is_that_of_autograd() -> None:
+def test_the_gradient_of_a_timed_energy_is_that_of_autograd() -> None:
     _, model = make("annealed")
     assert isinstance(model, EnergyModel)
     model = model.double()
@@ -108,22 +108,22 @@ def test_the_slope_of_a_timed_energy_is_that_of_autograd() -> None:
     context = torch.randn(3, model.tokens, 16, generator=generator, dtype=torch.float64)
     x = torch.randn(3, HORIZON, JOINTS, generator=generator, dtype=torch.float64, requires_grad=True)
     time = torch.tensor([0.1, 0.5, 1.0], dtype=torch.float64)
-    energy, slope = model.gradient(context, x, time)
-    right = model.energy(context, x, time)
-    (asked,) = torch.autograd.grad(right.sum(), x)
-    torch.testing.assert_close((energy, slope), (right, asked), rtol=1e-12, atol=1e-12)
+    energy, gradient = model.gradient(context, x, time)
+    expected = model.energy(context, x, time)
+    (expected_gradient,) = torch.autograd.grad(expected.sum(), x)
+    torch.testing.assert_close((energy, gradient), (expected, expected_gradient), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ENERGIES])
-def test_what_has_no_energy_says_so(kind: str) -> None:
+def test_samples_without_an_energy_report_nan(kind: str) -> None:
     recipe, model = make(kind)
     context = torch.randn(2, model.tokens, 16)
-    found = build_objective(recipe.objective).sample(model, context, None, torch.Generator().manual_seed(0))
-    assert found.energies.isnan().all() and found.x.shape == (2, HORIZON, JOINTS)
-    assert (found.steps_used == recipe.objective.usual_steps).all()
+    samples = build_objective(recipe.objective).sample(model, context, None, torch.Generator().manual_seed(0))
+    assert samples.energies.isnan().all() and samples.x.shape == (2, HORIZON, JOINTS)
+    assert (samples.steps_used == recipe.objective.default_steps).all()
 
 
-def test_a_diffusion_visits_every_level_or_leaves_some_out() -> None:
+def test_a_diffusion_visits_every_level_or_skips_some() -> None:
     recipe, model = make("diffusion")
     objective, context = build_objective(recipe.objective), torch.randn(2, model.tokens, 16)
     drawn = [
@@ -139,39 +139,39 @@ def test_the_published_configurations_load_and_can_take_a_step(name: str) -> Non
     published = load_recipe(name)
     recipe, _ = make("unrolled_ebt")
     recipe = recipe.model_copy(update={"objective": published.objective, "model": replace_bowl(recipe, published)})
-    unit = Spread(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
+    unit = MeanStd(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
     model = build_model(recipe, (), JOINTS, Statistics({"position": unit}, unit))
     assert isinstance(model, EnergyModel) and model.bowl == 0
     learner = Learner(recipe, model)
-    found = learner.update(lesson(16, 0), done=0.0)
-    assert all(torch.isfinite(value) for value in found.values())
-    assert published.objective.usual_steps == {"ebt_october": 2, "ebt_november": 20}[name]
+    losses = learner.update(toy_batch(16, 0), done=0.0)
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert published.objective.default_steps == {"ebt_october": 2, "ebt_november": 20}[name]
 
 
 def replace_bowl(recipe: Recipe, published: Recipe) -> object:
     return recipe.model.model_copy(update={"bowl": published.model.bowl})
 
 
-def test_back_propagating_through_the_chain_is_another_loss_than_detaching() -> None:
+def test_back_propagating_through_the_chain_has_another_gradient_than_detaching() -> None:
     _, model = make("unrolled_ebt")
-    batch = lesson(16, 1)
-    slopes = []
+    batch = toy_batch(16, 1)
+    gradients = []
     for unroll in (False, True):
         recipe, _ = make("unrolled_ebt", unroll=unroll, steps=3, extra_steps=0, langevin=(0.0, 0.0), step_jitter=1.0)
         loss = build_objective(recipe.objective)(model, batch, torch.Generator().manual_seed(2))
-        slopes.append(torch.autograd.grad(loss.total, model.body.embed.weight)[0])
+        gradients.append(torch.autograd.grad(loss.total, model.body.embed.weight)[0])
         assert loss.parts["iterate"] > 0
-    assert not torch.allclose(*slopes)
+    assert not torch.allclose(*gradients)
 
 
-def test_only_the_last_iterate_is_learnt_from_where_the_recipe_says_so() -> None:
+def test_only_the_last_iterate_has_a_loss_if_the_recipe_says_so() -> None:
     _, model = make("unrolled_ebt")
     recipe, _ = make("unrolled_ebt", last_only=True, forecast_weight=0.0)
-    loss = build_objective(recipe.objective)(model, lesson(16, 1), torch.Generator().manual_seed(2))
+    loss = build_objective(recipe.objective)(model, toy_batch(16, 1), torch.Generator().manual_seed(2))
     torch.testing.assert_close(loss.total.detach(), loss.parts["last"])
 
 
-def test_a_batch_of_other_rows_leaves_a_row_its_own_size() -> None:
+def test_a_row_is_scaled_by_its_own_size() -> None:
     """The reference code divides by the root mean square over the batch; here a huge neighbour changes nothing."""
     recipe, model = make("unrolled_ebt")
     objective = build_objective(recipe.objective)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ebt_data.step import Observation
-from ebt_recipes.objectives.plan_sampler import Effort
+from ebt_recipes.objectives.plan_sampler import SamplingBudget
 from ebt_recipes.policy.planner import LockstepPlanner, Plan, Request, ThreadPlanner
 
 
@@ -13,18 +13,18 @@ def request(time_s: float) -> Request:
     return Request(Observation(time_s, time_s, still, still, still, {}), seed=0)
 
 
-def planned(asked: Request) -> Plan:
+def planned(request: Request) -> Plan:
     """Row h of the chunk is h hundredths."""
     chunk = np.repeat(np.arange(10)[:, None] / 100, 2, axis=1).astype(np.float32)
-    return Plan(chunk, 1.0, (2.0, 1.0), asked.observation.time_s)
+    return Plan(chunk, 1.0, (2.0, 1.0), request.observation.time_s)
 
 
 def lockstep(latency_s: float) -> LockstepPlanner:
-    return LockstepPlanner(planned, lambda effort: latency_s * effort.samples)
+    return LockstepPlanner(planned, lambda budget: latency_s * budget.samples)
 
 
 def made_for(plan: Plan | None) -> float | None:
-    return None if plan is None else plan.made_for_s
+    return None if plan is None else plan.observed_s
 
 
 def test_a_plan_exists_only_after_the_stated_latency() -> None:
@@ -45,17 +45,17 @@ def test_a_busy_planner_takes_the_newest_request_next() -> None:
     planner = lockstep(0.3)
     for time_s in (0.0, 0.1, 0.2):
         planner.submit(request(time_s))
-    # The first is ready at 0.3; the one from 0.2 begins only then, and the one from 0.1 is never made.
+    # The first is ready at 0.3; the one from 0.2 starts only then, and the one from 0.1 is never computed.
     assert [made_for(planner.newest(t)) for t in (0.25, 0.3, 0.55, 0.6)] == [None, 0.0, 0.0, 0.2]
 
 
-def test_harder_thinking_takes_longer() -> None:
+def test_a_larger_budget_takes_longer() -> None:
     planner = lockstep(0.1)
-    planner.submit(Request(request(0.0).observation, 0, Effort(samples=4)))
+    planner.submit(Request(request(0.0).observation, 0, SamplingBudget(samples=4)))
     assert [made_for(planner.newest(t)) for t in (0.3, 0.4)] == [None, 0.0]
 
 
-def test_a_reset_forgets_plans_under_way() -> None:
+def test_a_reset_discards_pending_plans() -> None:
     planner = lockstep(0.1)
     planner.submit(request(0.0))
     planner.reset()
@@ -70,9 +70,9 @@ def test_rows_are_chosen_by_the_time_since_the_observation() -> None:
 def test_a_thread_never_makes_the_loop_wait() -> None:
     gate = Gate()
 
-    def slow(asked: Request) -> Plan:
+    def slow(request: Request) -> Plan:
         gate.wait(10)
-        return planned(asked)
+        return planned(request)
 
     planner = ThreadPlanner(slow)
     for time_s in (0.0, 0.1, 0.2):
@@ -88,8 +88,8 @@ def spin() -> range:
     return range(100_000)
 
 
-def test_what_fails_in_the_thread_is_raised_in_the_loop() -> None:
-    def broken(asked: Request) -> Plan:
+def test_an_exception_in_the_thread_is_raised_in_the_loop() -> None:
+    def broken(request: Request) -> Plan:
         raise ValueError("no plan today")
 
     planner = ThreadPlanner(broken)

@@ -19,12 +19,12 @@ from ebt_recipes.training.checkpoint import load_run
 from ebt_recipes.uncertainty.conformal import Calibration
 
 RUN = Path(__file__).parents[2] / "runs" / "pick_place"
-"""Made by `ebt demo`; make it anew where the twin's contract changes."""
+"""Made by `ebt demo`; make it again if the twin's contract changes."""
 STAGES = ("disturbance", "rise", "hold", "back_off", "replan", "resume")
 
 
 @pytest.mark.slow
-def test_a_cube_knocked_out_of_the_grip_is_noticed_and_tried_again_in_one_file(tmp_path: Path) -> None:
+def test_a_cube_knocked_out_of_the_grip_is_detected_and_retried_in_one_file(tmp_path: Path) -> None:
     table = load_bench("twin")
     policy = EnergyPolicy(load_run(RUN), table.spec)
     agent = Retrying(policy, Calibration.load(RUN / "calibration.json").monitor(), table.spec, RetryRules())
@@ -46,6 +46,6 @@ def test_a_cube_knocked_out_of_the_grip_is_noticed_and_tried_again_in_one_file(t
     before = energy["score"][: row["disturbance"]]
     assert np.nanmax(before) < energy["score"][row["rise"]]
     backing = sent[row["back_off"] : row["replan"]]
-    assert np.abs(np.diff(backing, axis=0)).max() < 0.15, "the way back is slow"
-    assert np.abs(position[row["replan"], :5] - position[0, :5]).max() < 0.1, "it leads to where the attempt began"
+    assert np.abs(np.diff(backing, axis=0)).max() < 0.15, "the back-off is slow"
+    assert np.abs(position[row["replan"], :5] - position[0, :5]).max() < 0.1, "it ends where the attempt started"
     assert list(np.unique(energy["attempt"]))[:2] == [1, 2]

@@ -19,7 +19,7 @@ def test_curves_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["hparams.yaml", "notes.txt"])
-def test_other_files_in_the_folder_are_passed_over(name: str, tmp_path: Path) -> None:
+def test_other_files_in_the_folder_are_ignored(name: str, tmp_path: Path) -> None:
     (tmp_path / "tensorboard").mkdir()
     (tmp_path / "tensorboard" / name).write_text("x")
     assert load_curves(tmp_path) == {}

@@ -1,4 +1,4 @@
-"""Rows of episodes as training sees them."""
+"""Rows of episodes as training batches."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_an_event_is_the_next_crossing_of_the_grippers_mid_range() -> None:
     assert events.tolist() == [3, 3, 3, 5, 5, 6, 6, 8, 8]
 
 
-def test_a_batch_holds_the_row_and_what_came_next(record_reach: Write) -> None:
+def test_a_batch_holds_the_row_and_the_following_actions(record_reach: Write) -> None:
     data = Dataset(make_recipe(), record_reach(2, rows=12))
     batch = data.batch(np.array([3, 11]))
     assert batch.observations.images["top"].shape == (2, 16, 16, 3)
@@ -36,7 +36,7 @@ def test_a_batch_holds_the_row_and_what_came_next(record_reach: Write) -> None:
     assert torch.equal(batch.event[0], torch.from_numpy(data.windows.qpos[data.events[3]]))
 
 
-def test_an_epoch_shows_every_row_once_in_an_order_that_the_seed_decides(record_reach: Write) -> None:
+def test_an_epoch_has_every_row_once_in_an_order_set_by_the_seed(record_reach: Write) -> None:
     data = Dataset(make_recipe(), record_reach(2, rows=12))
     epoch = np.concatenate([data.rows_of(step) for step in range(3)])
     assert sorted(epoch) == list(range(24))
@@ -56,18 +56,18 @@ def test_normalised_chunks_are_about_one(record_reach: Write) -> None:
 
 def test_privileged_state_is_only_read_when_the_recipe_names_it(record_reach: Write) -> None:
     paths = record_reach(1)
-    plain, cheat = Dataset(make_recipe(), paths), Dataset(make_recipe(observe={"privileged": ["cube"]}), paths)
+    plain, privileged = Dataset(make_recipe(), paths), Dataset(make_recipe(observe={"privileged": ["cube"]}), paths)
     assert plain.batch(np.array([0])).observations.privileged == {}
     assert "cube" not in plain.statistics().inputs
-    assert cheat.batch(np.array([0])).observations.privileged["cube"].shape == (1, 7)
+    assert privileged.batch(np.array([0])).observations.privileged["cube"].shape == (1, 7)
 
 
-def test_a_privileged_pose_that_was_not_recorded_is_refused(record_reach: Write) -> None:
+def test_a_privileged_pose_that_was_not_recorded_is_rejected(record_reach: Write) -> None:
     with pytest.raises(ConfigError, match="no privileged goal; they have cube"):
         Dataset(make_recipe(observe={"privileged": ["goal"]}), record_reach(1))
 
 
-def test_batches_come_in_order_and_their_failures_are_raised(record_reach: Write) -> None:
+def test_batches_arrive_in_order_and_errors_are_raised(record_reach: Write) -> None:
     data = Dataset(make_recipe(), record_reach(1))
 
     def make(step: int) -> Batch:
@@ -84,7 +84,7 @@ def test_batches_come_in_order_and_their_failures_are_raised(record_reach: Write
 
 def test_padding_does_not_count_as_error(record_reach: Write) -> None:
     batch = Dataset(make_recipe(), record_reach(1, rows=12)).batch(np.array([11]))
-    found = batch.chunk.clone()
-    found[:, 0] += 0.25
-    found[:, 1:] += 100
-    assert action_error(found, batch, ticks=4) == pytest.approx(0.25, rel=1e-3)
+    planned = batch.chunk.clone()
+    planned[:, 0] += 0.25
+    planned[:, 1:] += 100
+    assert action_error(planned, batch, ticks=4) == pytest.approx(0.25, rel=1e-3)

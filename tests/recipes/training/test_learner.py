@@ -1,4 +1,4 @@
-"""An update from parts of a batch, learnt side by side."""
+"""An update from parts of a batch, differentiated in parallel."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from ebt_recipes.model.batch import Batch, Observations
 from ebt_recipes.model.energy import EnergyModel
-from ebt_recipes.model.normalization import Spread, Statistics
+from ebt_recipes.model.normalization import MeanStd, Statistics
 from ebt_recipes.recipe import parse_recipe
 from ebt_recipes.training.dataset import seeded
 from ebt_recipes.training.learner import FIRST_SHARD_STREAM, Learner
@@ -18,8 +18,8 @@ def make(shards: int, *cameras: str) -> Learner:
     sections = {"model": {"width": 16, "layers": 1, "heads": 2}, "act": {"horizon": HORIZON}}
     sections["encoder"] = {"image_size": 16, "channels": (4, 4, 4)}
     recipe = parse_recipe({"name": "tiny", **sections, "training": {"shards": shards, "clip": 1e9}}, "test")
-    unit = Spread(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
-    chunk = Spread(np.zeros((HORIZON, JOINTS), np.float32), np.ones((HORIZON, JOINTS), np.float32))
+    unit = MeanStd(np.zeros(JOINTS, np.float32), np.ones(JOINTS, np.float32))
+    chunk = MeanStd(np.zeros((HORIZON, JOINTS), np.float32), np.ones((HORIZON, JOINTS), np.float32))
     torch.manual_seed(0)
     return Learner(recipe, EnergyModel(recipe, cameras, JOINTS, Statistics({"position": unit}, chunk)))
 
@@ -27,39 +27,39 @@ def make(shards: int, *cameras: str) -> Learner:
 def batch_of(rows: int, *cameras: str) -> Batch:
     generator = torch.Generator().manual_seed(1)
     images = {name: torch.randint(0, 256, (rows, 16, 16, 3), generator=generator) for name in cameras}
-    seen = Observations(
+    observations = Observations(
         {name: image.to(torch.uint8) for name, image in images.items()},
         {"position": torch.randn(rows, JOINTS, generator=generator)},
         {},
     )
     chunk = torch.randn(rows, HORIZON, JOINTS, generator=generator)
-    return Batch(seen, chunk, torch.ones(rows, HORIZON), torch.zeros(rows, JOINTS))
+    return Batch(observations, chunk, torch.ones(rows, HORIZON), torch.zeros(rows, JOINTS))
 
 
 @pytest.mark.parametrize(("rows", "sizes"), [(8, [4, 4]), (7, [4, 3]), (1, [1])])
-def test_a_batch_falls_into_nearly_equal_parts_in_order(rows: int, sizes: list[int]) -> None:
+def test_a_batch_splits_into_nearly_equal_parts_in_order(rows: int, sizes: list[int]) -> None:
     batch = batch_of(rows)
     parts = batch.split(2)
     assert [len(part) for part in parts] == sizes
     assert torch.equal(torch.cat([part.chunk for part in parts]), batch.chunk)
-    assert torch.equal(torch.cat([part.observations.joints["position"] for part in parts]), seen_position(batch))
+    assert torch.equal(torch.cat([part.observations.joints["position"] for part in parts]), position_of(batch))
 
 
-def seen_position(batch: Batch) -> torch.Tensor:
+def position_of(batch: Batch) -> torch.Tensor:
     return batch.observations.joints["position"]
 
 
-def test_an_update_follows_the_mean_slope_of_its_parts_by_their_rows() -> None:
+def test_an_update_uses_the_mean_gradient_of_its_parts_weighted_by_rows() -> None:
     learner, batch = make(shards=2), batch_of(7)
-    wanted = [torch.zeros_like(weight) for weight in learner.model.parameters()]
+    expected = [torch.zeros_like(weight) for weight in learner.model.parameters()]
     for index, shard in enumerate(batch.split(2)):
         loss = learner.objective(learner.model, shard, seeded(0, 0, FIRST_SHARD_STREAM + index)).total
-        slopes = torch.autograd.grad(loss, list(learner.model.parameters()), materialize_grads=True)
-        for total, slope in zip(wanted, slopes, strict=True):
-            total += slope * len(shard) / 7
+        gradients = torch.autograd.grad(loss, list(learner.model.parameters()), materialize_grads=True)
+        for total, gradient in zip(expected, gradients, strict=True):
+            total += gradient * len(shard) / 7
     learner.update(batch, 0.0)
-    for weight, slope in zip(learner.model.parameters(), wanted, strict=True):
-        torch.testing.assert_close(weight.grad, slope)
+    for weight, gradient in zip(learner.model.parameters(), expected, strict=True):
+        torch.testing.assert_close(weight.grad, gradient)
 
 
 def test_the_same_updates_whichever_part_is_ready_first() -> None:
@@ -71,7 +71,7 @@ def test_the_same_updates_whichever_part_is_ready_first() -> None:
 
 
 def test_the_fused_update_is_the_plain_one_for_channels_last_weights_too() -> None:
-    """Against plain Adam, which unlike the fused one does not mind how slopes lie in memory."""
+    """Against plain Adam, which unlike the fused one does not depend on the memory format of gradients."""
     fused, plain = make(2, "top"), make(2, "top")
     plain.optimiser = torch.optim.AdamW(
         plain.model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=1e-6, foreach=False

@@ -1,4 +1,4 @@
-"""Training from start to end, cut off, and taken up again."""
+"""Training from start to end, interrupted, and resumed."""
 
 import signal
 from collections.abc import Callable, Mapping
@@ -34,13 +34,13 @@ def quietly(progress: Progress) -> None:
     pass
 
 
-def test_training_leaves_a_run_that_fits_its_bench(tmp_path: Path, record_reach: Write, reach_spec: object) -> None:
-    seen: list[Progress] = []
-    run = load_run(train(make_recipe(), record_reach(3), tmp_path / "run", seen.append))
+def test_training_writes_a_run_that_fits_its_bench(tmp_path: Path, record_reach: Write, reach_spec: object) -> None:
+    reports: list[Progress] = []
+    run = load_run(train(make_recipe(), record_reach(3), tmp_path / "run", reports.append))
     run.check(reach_spec)  # type: ignore[arg-type]
     assert run.step == 12 and len(run.contract.episodes) == 2
-    assert seen[-1].done == 1 and {"loss", "match", "level", "forecast"} <= set(seen[-1].losses)
-    assert seen[-1].validation["action_error_rad"] > 0 and 0 <= seen[-1].data_wait <= 1
+    assert reports[-1].done == 1 and {"loss", "match", "level", "forecast"} <= set(reports[-1].losses)
+    assert reports[-1].validation["action_error_rad"] > 0 and 0 <= reports[-1].data_wait <= 1
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
@@ -63,7 +63,9 @@ def test_a_resumed_run_continues_exactly(tmp_path: Path, record_reach: Write, mo
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_waits_for_the_end_of_an_update(tmp_path: Path, record_reach: Write, stop: signal.Signals) -> None:
+def test_a_signal_is_deferred_to_the_end_of_an_update(
+    tmp_path: Path, record_reach: Write, stop: signal.Signals
+) -> None:
     update, updates = Learner.update, count(1)
 
     def stopped_half_way(learner: Learner, batch: Batch, done: float) -> dict[str, Tensor]:
@@ -80,7 +82,7 @@ def test_a_signal_waits_for_the_end_of_an_update(tmp_path: Path, record_reach: W
     assert is_trained(tmp_path / "run")
 
 
-def test_an_update_that_is_cut_in_two_is_not_kept(tmp_path: Path, record_reach: Write) -> None:
+def test_an_interrupted_update_is_not_saved(tmp_path: Path, record_reach: Write) -> None:
     average, updates = AveragedModel.update_parameters, count(1)
 
     def stopped_twice(averaged: AveragedModel, model: Module) -> None:
@@ -100,7 +102,9 @@ def test_an_update_that_is_cut_in_two_is_not_kept(tmp_path: Path, record_reach: 
     assert all((ends[0][name] == ends[1][name]).all() for name in ends[0])
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_again(tmp_path: Path, record_reach: Write) -> None:
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_started_again(
+    tmp_path: Path, record_reach: Write
+) -> None:
     paths, run = record_reach(2), tmp_path / "run"
     train(make_recipe(), paths, run, quietly)
     for weights in run.glob("*.safetensors"):
@@ -108,10 +112,10 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_again(tmp_pa
     assert load_run(train(make_recipe(), paths, run, quietly)).step == 12
 
 
-def test_a_checkpoint_is_made_every_half_minute(
+def test_a_checkpoint_is_saved_every_half_minute(
     tmp_path: Path, record_reach: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readings = count(step=5.0)  # a clock that goes on by 5 s each time it is read
+    readings = count(step=5.0)  # a clock that advances by 5 s each time it is read
     monkeypatch.setattr("ebt_recipes.training.train.perf_counter", lambda: next(readings))
     steps: list[int] = []
     save = Learner.save
@@ -128,22 +132,22 @@ def test_a_checkpoint_is_made_every_half_minute(
 def test_a_time_limit_ends_training_with_the_learning_rate_near_zero(
     tmp_path: Path, record_reach: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readings = count(step=0.01)  # a clock that goes on by 10 ms each time it is read
+    readings = count(step=0.01)  # a clock that advances by 10 ms each time it is read
     monkeypatch.setattr("ebt_recipes.training.train.perf_counter", lambda: next(readings))
-    seen: list[Progress] = []
-    train(make_recipe(max_steps=100_000), record_reach(2), tmp_path / "run", seen.append, time_limit_s=2.0)
-    assert 10 < seen[-1].step < 100 and seen[-1].done == 1
-    assert seen[-1].learning_rate < 2e-5
+    reports: list[Progress] = []
+    train(make_recipe(max_steps=100_000), record_reach(2), tmp_path / "run", reports.append, time_limit_s=2.0)
+    assert 10 < reports[-1].step < 100 and reports[-1].done == 1
+    assert reports[-1].learning_rate < 2e-5
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path: Path, record_reach: Write) -> None:
     paths = record_reach(2)
     train(make_recipe(), paths, tmp_path / "run", quietly)
-    with pytest.raises(MisuseError, match="already holds a run"):
+    with pytest.raises(MisuseError, match="already contains a run"):
         train(make_recipe(), paths, tmp_path / "run", quietly)
 
 
-def test_nothing_to_resume_is_said(tmp_path: Path, record_reach: Write) -> None:
+def test_nothing_to_resume_is_reported(tmp_path: Path, record_reach: Write) -> None:
     with pytest.raises(MisuseError, match="nothing to resume"):
         train(make_recipe(), record_reach(2), tmp_path / "run", quietly, resume=True)
 

@@ -8,6 +8,7 @@ import importlib
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 
 import mujoco
@@ -104,10 +105,22 @@ class Renderer:
             self._drawer.close()
 
 
+@cache
+def _load_triton() -> None:
+    """Import Triton, where it is installed, before the first OpenGL context.
+
+    It comes with the CUDA build of PyTorch, which imports it to compile. Its library holds an LLVM of its own and crashes
+    the process when it is loaded after the LLVM of Mesa's software renderer; in the other order both work.
+    """
+    with suppress(ImportError):
+        importlib.import_module("triton")
+
+
 class _OpenGL:
     """MuJoCo's own renderer in an off-screen context."""
 
     def __init__(self, model: mujoco.MjModel, backend: str, smooth: bool) -> None:
+        _load_triton()
         os.environ["MUJOCO_GL"] = backend  # MuJoCo's C side looks here for its GL loader when it makes a context
         self._context = importlib.import_module(f"mujoco.{backend}").GLContext(64, 64)
         self._context.make_current()

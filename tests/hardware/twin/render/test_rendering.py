@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -116,7 +117,7 @@ def test_mujoco_gl_can_ask_for_rays(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rendering_does_not_mind_when_mujoco_was_imported(opengl: str) -> None:
     code = f"import mujoco; from ebt_hardware.twin.render.rendering import _probe; _probe({opengl!r})"
     environment = {name: value for name, value in os.environ.items() if name != "MUJOCO_GL"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code, SCENE], env=environment, check=True, timeout=120)
 
 
 def test_an_unknown_backend_is_named_with_the_known_ones(scene: tuple[mujoco.MjModel, mujoco.MjData]) -> None:
@@ -127,3 +128,20 @@ def test_an_unknown_backend_is_named_with_the_known_ones(scene: tuple[mujoco.MjM
 def test_every_backend_has_its_sentence() -> None:
     assert all(explain(backend).startswith("The twin's cameras are drawn") for backend in BACKENDS)
     assert rendering.BACKENDS[-1] == "rays"
+
+
+def test_triton_is_loaded_before_the_first_opengl_context(tmp_path: Path) -> None:
+    """A stand-in for Triton reports what was loaded before it; the real one crashes where that is Mesa's LLVM."""
+    if choose_renderer() == "rays":
+        pytest.skip("no OpenGL on this machine")
+    (tmp_path / "triton.py").write_text("print('LLVM' in open('/proc/self/maps').read())")
+    code = (
+        "import sys, mujoco; from ebt_hardware.twin.render.rendering import Renderer\n"
+        "model = mujoco.MjModel.from_xml_string(sys.argv[1]); data = mujoco.MjData(model); mujoco.mj_forward(model, data)\n"
+        "print(Renderer(model).image(data, 'above', 24, 32).shape); print('LLVM' in open('/proc/self/maps').read())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, SCENE], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["False", "(24, 32, 3)"]

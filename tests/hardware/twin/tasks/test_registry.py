@@ -137,6 +137,6 @@ def test_objects_that_mujoco_cannot_read(tmp_path: Path) -> None:
 
 
 def test_a_disturbance_that_the_task_does_not_know() -> None:
-    with pytest.raises(MisuseError, match="peg_insert knows no disturbance 'earthquake'") as caught:
+    with pytest.raises(MisuseError, match="peg_insert has no disturbance 'earthquake'") as caught:
         TwinWorld("peg_insert").disturb("earthquake")
     assert caught.value.hint == "choose knock or nudge or move_goal"
