@@ -94,8 +94,8 @@ def _show(message: str, hint: str, notes: Sequence[str] = ()) -> None:
     for head, style, text in lines:
         if text:
             # A message may take several lines, as the list of what a file gets wrong does.
-            told = "\n".join(map(plain, text.split("\n")))
-            console.print(Text.assemble((head, style), told), soft_wrap=True)
+            text = "\n".join(map(plain, text.split("\n")))
+            console.print(Text.assemble((head, style), text), soft_wrap=True)
 
 
 def _path(misuse: typer.TyperException) -> str:

@@ -1,4 +1,4 @@
-"""`ebt convert`: write episodes as other tools read them."""
+"""`ebt convert`: export episodes in the formats of other tools."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,9 +24,9 @@ def convert(
         typer.Option(help="New folder (aloha) or file (robomimic).", show_default="beside the data"),
     ] = None,
 ) -> None:
-    """Write episodes as other tools read them: those that are learnt from, without the rows that are not.
+    """Export episodes in the formats of other tools: those that training uses, without trimmed rows.
 
-    The recordings stay as they are. What the other layout has no place for is said.
+    The recordings are not changed. What the other format cannot hold is listed.
     Example: ebt convert data/episodes --to robomimic --out data/episodes.hdf5
     """
     from ebt_data.convert import aloha, robomimic

@@ -167,9 +167,9 @@ class _Demo:
             self._calibration.unlink(missing_ok=True)
             return
         streams = [ScoreSeries(f"seed {line['seed']}", tuple(line["times_s"]), tuple(line["scores"])) for line in good]
-        band = calibrate(streams)
-        band.save(self._calibration)
-        say(band.warning, "yellow")
+        calibration = calibrate(streams)
+        calibration.save(self._calibration)
+        say(calibration.warning, "yellow")
 
     def _controls(self) -> list[tuple[str, str, str]]:
         """What the policy is worth without its eyes, without its energy, and against a blind replay."""

@@ -30,10 +30,10 @@ def inspect(
     ] = Path("data/episodes"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
     plot: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Draw an episode: energy, joints, what the cameras saw.")
+        Path | None, typer.Option(metavar="PNG", help="Plot an episode: energy, joints, camera images.")
     ] = None,
     sync: Annotated[
-        bool, typer.Option("--sync", help="How far what the cameras see move is behind what the joints say.")
+        bool, typer.Option("--sync", help="Estimate how far camera images lag behind joint positions.")
     ] = False,
     listed: Annotated[bool, typer.Option("--list", help="List a folder's episodes, one a line.")] = False,
     only: Annotated[

@@ -1,4 +1,4 @@
-"""Is it good to learn from: what `ebt inspect` says of one demonstration and of a folder of them."""
+"""What `ebt inspect` reports of one demonstration and of a folder of them: whether they are good training data."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,17 +26,17 @@ LATE, VERY_LATE = 0.01, 0.05
 LOST, MANY_LOST = 0.01, 0.05
 """Of the frames, dropped by the writer; our choice."""
 OLD_S, VERY_OLD_S = 0.1, 0.25
-"""Median age of a picture: with older ones the policy is shown where things were two ticks of 20 Hz ago; our choice."""
+"""Median age of a picture: with older ones the policy observes the scene two ticks of 20 Hz late; our choice."""
 IDLE, MOSTLY_IDLE = 0.2, 0.5
 """Of the ticks; our choice."""
 WAIT_S, LONG_WAIT_S = 1.0, 3.0
 """Before the first and after the last motion of a demonstration; our choice."""
 HELD_BACK, OFTEN_HELD_BACK = 0.1, 0.3
-"""Of the ticks, in which a limit of the bench changed what was asked; our choice. The twin's script stays under 0.05."""
+"""Of the ticks, in which a limit of the bench changed the requested action; our choice. The twin's scripted operator stays under 0.05."""
 DARK, BRIGHT, FLAT = 25.0, 230.0, 4.0
 """Mean of a picture in 0..255, and the spread below which it shows nothing, as behind a lens cap; our choice."""
 TRACKING_RAD = 0.15
-"""95th percentile of measured less sent, without grippers: further, and the arm does not do what it is told. The twin's
+"""95th percentile of measured less sent, without grippers: above it, the arm does not follow its goals. The twin's
 arms stay within 0.04; the bench itself stops at 0.4 (`tracking_rad`)."""
 VARIETY_RAD = 0.05
 """Spread of where the gripper first acts, of the joint that varies most: less, and replaying the mean would do as well.
@@ -48,11 +48,11 @@ ODD, MANY_ODD = 0.1, 0.3
 
 
 def reasons(found: Sequence[Mapping[str, Any]], folder: Path) -> list[Reason]:
-    """What every episode is asked, over all of `found`, which lie in `folder`, together."""
+    """Checks that every episode gets, over all of `found` in `folder` together."""
     rows = sum(one["rows"] for one in found)
     late = sum(one["late_ticks"] for one in found)
     part = late / max(1, rows + late)
-    told = [
+    checks = [
         Reason(
             "late_ticks",
             graded(part, LATE, VERY_LATE),
@@ -61,23 +61,23 @@ def reasons(found: Sequence[Mapping[str, Any]], folder: Path) -> list[Reason]:
             f"<= {LATE:.0%}",
         )
     ]
-    told += _camera_reasons(found, rows)
+    checks += _camera_reasons(found, rows)
     still = float(np.average([one["idle"] or 0.0 for one in found], weights=[max(1, one["rows"]) for one in found]))
-    told.append(
+    checks.append(
         Reason(
             "idle",
             graded(still, IDLE, MOSTLY_IDLE),
-            f"no joint is told to move in {still:.0%} of the ticks",
+            f"no joint moves in {still:.0%} of the ticks",
             still,
             f"<= {IDLE:.0%}",
         )
     )
-    told += [*_ends(found, folder), *_held_back(found)]
+    checks += [*_ends(found, folder), *_held_back(found)]
     tracked = [one["tracking_rad"] for one in found if one["tracking_rad"] is not None]
     if tracked:
         usual, off = float(np.median(tracked)), sum(one > TRACKING_RAD for one in tracked)
         others = f"; {off} of {len(tracked)} only within {max(tracked):.3f}" if len(tracked) > 1 and off else ""
-        told.append(
+        checks.append(
             Reason(
                 "tracking_rad",
                 Grade(off / len(tracked) > ODD),
@@ -86,11 +86,11 @@ def reasons(found: Sequence[Mapping[str, Any]], folder: Path) -> list[Reason]:
                 f"<= {TRACKING_RAD} in {1 - ODD:.0%} of the episodes",
             )
         )
-    return told
+    return checks
 
 
 def _ends(found: Sequence[Mapping[str, Any]], folder: Path) -> list[Reason]:
-    """Standing still at either end: what is learnt from it is to wait."""
+    """Standing still at either end: a policy trained on it learns to wait."""
     waits = [max(one["idle_head_s"], one["idle_tail_s"]) for one in found]
     over = [one for one, wait in zip(found, waits, strict=True) if wait > WAIT_S]
     if not over:
@@ -99,14 +99,14 @@ def _ends(found: Sequence[Mapping[str, Any]], folder: Path) -> list[Reason]:
     one, trim = next(((one, trim) for one, trim in zip(over, trims, strict=True) if trim), (over[0], ""))
     name = one["episode"] if len(found) == 1 else f"{len(over)} of {len(found)}, as {one['episode']},"
     still = f"for {one['idle_head_s']:.1f} s before and {one['idle_tail_s']:.1f} s after: {trim}"
-    text = f"{name} stands still {still if trim else 'from beginning to end'}"
+    text = f"{name} stands still {still if trim else 'from start to end'}"
     part = len(over) / len(found)
     grade = graded(max(waits), WAIT_S, LONG_WAIT_S) if len(found) == 1 else graded(part, 0.0, MANY_ODD)
     return [Reason("ends", grade, text, round(max(waits), 2), f"<= {WAIT_S:g} s")]
 
 
 def _trim(one: Mapping[str, Any], folder: Path) -> str:
-    """The command that leaves both ends out, in the seconds of the whole recording; nothing where nothing moves."""
+    """The command that trims both ends, in seconds of the whole recording; empty where nothing moves."""
     first_s = one["first_s"] + one["idle_head_s"]
     last_s = one["first_s"] + one["seconds"] + one["paused_s"] - one["idle_tail_s"]
     if round(last_s, 1) <= round(first_s, 1):
@@ -130,13 +130,13 @@ def advice(path: Path) -> tuple[Grade, str]:
 
     with Measured(path.parent) as measured:
         found, on = measured.of(path)
-    told = [
+    checks = [
         reason
         for reason in (*reasons([found], path.parent), *_gripper([found], on.joints))
         if reason.grade is not Grade.GOOD
     ]
-    worst = max((reason.grade for reason in told), default=Grade.GOOD)
-    why = "; ".join(reason.text for reason in told if reason.grade is worst)
+    worst = max((reason.grade for reason in checks), default=Grade.GOOD)
+    why = "; ".join(reason.text for reason in checks if reason.grade is worst)
     return worst, {Grade.GOOD: "keep", Grade.DOUBTFUL: f"keep, but {why}", Grade.BAD: f"redo: {why}"}[worst]
 
 
@@ -150,7 +150,7 @@ def _camera_reasons(found: Sequence[Mapping[str, Any]], rows: int) -> list[Reaso
     age_s = float(np.median([camera["age_s"] for _, camera in cameras]))
     odd = [name for name, camera in cameras if not DARK <= camera["brightness"] <= BRIGHT or camera["spread"] < FLAT]
     levels = [camera["brightness"] for _, camera in cameras]
-    seen = f"pictures of {names} are {np.nanmin(levels):.0f}-{np.nanmax(levels):.0f} of 255 bright"
+    seen = f"images of {names} have a mean brightness of {np.nanmin(levels):.0f}-{np.nanmax(levels):.0f} of 255"
     unseen = f"; {len(odd)} dark, glaring or empty ({', '.join(sorted(set(odd)))})" if odd else ""
     worst = max(graded(lost, LOST, MANY_LOST), graded(stale, LOST, MANY_LOST), graded(age_s, OLD_S, VERY_OLD_S))
     text = f"frames: {lost:.1%} dropped, {stale:.1%} repeated, {1000 * age_s:.0f} ms old"
@@ -170,11 +170,11 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
     """One demonstration."""
     found = measure(episode)
     good = found["outcome"] == "success"
-    told = [
+    checks = [
         Reason(
             "outcome",
             Grade.GOOD if good else Grade.BAD,
-            f"it ended in {found['outcome']}{'' if good else ': nothing is learnt from it'}",
+            f"it ended in {found['outcome']}{'' if good else ': it is not used for training'}",
             found["outcome"],
             "success",
         ),
@@ -197,7 +197,7 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
     cameras = [f"{name} {c['height']}x{c['width']}, {c['new_frames']} frames" for name, c in facts["cameras"].items()]
     ticks = f"ticks within {_or_none(found['jitter_ms'])} ms of their time (99 %)"
     rows = [
-        ("recorded", f"{facts['created']} by {found['operator'] or 'somebody'} on {bench}"),
+        ("recorded", f"{facts['created']} by {found['operator'] or 'an unknown operator'} on {bench}"),
         ("task", episode.meta.task),
         ("length", f"{found['seconds']:.1f} s{paused}, {rate}"),
         ("cameras", ", ".join(cameras)),
@@ -213,16 +213,16 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
     return Report(
         "episode",
         title,
-        told,
+        checks,
         rows,
-        _advised(told, found, episode),
+        _advised(checks, found, episode),
         facts | {"measures": found},
     )
 
 
-def _advised(told: Sequence[Reason], found: Mapping[str, Any], episode: "Episode") -> str:
+def _advised(checks: Sequence[Reason], found: Mapping[str, Any], episode: "Episode") -> str:
     """What to do with one demonstration: trim it where that is advised, or look at it."""
-    trim = _trim(found, episode.path.parent) if any(reason.name == "ends" for reason in told) else ""
+    trim = _trim(found, episode.path.parent) if any(reason.name == "ends" for reason in checks) else ""
     return trim or draw(episode, "episode.png")
 
 
@@ -237,9 +237,9 @@ def _sum(intact: bool | None) -> str:
 def report_folder(
     folder: Path, found: Sequence[Mapping[str, Any]], joints: Sequence[str], damaged: Sequence[Reason]
 ) -> Report:
-    """A folder of demonstrations: are there enough, do they differ, and are they clean?"""
+    """A folder of demonstrations: how many, how varied, and how clean."""
     usable = [one for one in found if one["outcome"] == "success" and one["rows"]]
-    told = [
+    checks = [
         _count(len(usable), len(found)),
         *damaged,
         *(reasons(usable, folder) if usable else []),
@@ -265,7 +265,7 @@ def report_folder(
     return Report(
         "demonstrations",
         f"{len(found)} demonstrations in {near(folder)}",
-        told,
+        checks,
         rows,
         _next(folder, found, len(usable)),
         facts,
@@ -273,7 +273,7 @@ def report_folder(
 
 
 def _next(folder: Path, found: Sequence[Mapping[str, Any]], usable: int) -> str:
-    """More of what most of them show, or training on it where there are enough."""
+    """Collect more of the most frequent task, or train where there are enough."""
     if usable >= ENOUGH:
         return join(["ebt", "train", _recipe(found), "--data", near(folder)])
     how = Counter((one["bench"], one["task"], one["operator"]) for one in found).most_common(1)
@@ -292,8 +292,8 @@ def _recipe(found: Sequence[Mapping[str, Any]]) -> str:
 
 def _count(usable: int, number: int) -> Reason:
     grade = graded(usable, ENOUGH, FEW)
-    more = "" if grade is Grade.GOOD else f"; {ENOUGH} are usual for a task"
-    text = f"{usable} of {number} are whole successes{more}"
+    more = "" if grade is Grade.GOOD else f"; {ENOUGH} are common for a task"
+    text = f"{usable} of {number} are complete and successful{more}"
     return Reason("usable", grade, text, usable, f">= {ENOUGH}")
 
 
@@ -316,18 +316,18 @@ def _variety(found: Sequence[Mapping[str, Any]], joints: Sequence[str]) -> list[
         text = f"the gripper always acts at the same place: {joints[place]} varies most, by {spread:.3f} rad (sd)"
     seeds = Counter(one["seed"] for one in found if one["seed"] is not None)
     twice = sum(count - 1 for count in seeds.values())
-    told = [Reason("variety_rad", Grade(spread < VARIETY_RAD), text, round(spread, 4), f">= {VARIETY_RAD}")]
+    checks = [Reason("variety_rad", Grade(spread < VARIETY_RAD), text, round(spread, 4), f">= {VARIETY_RAD}")]
     if twice:
-        told.append(
+        checks.append(
             Reason(
                 "repeats",
                 Grade.DOUBTFUL,
-                f"{twice} of {len(found)} show a scene (seed) that another shows too",
+                f"{twice} of {len(found)} repeat a scene (seed) of another",
                 twice,
                 "0",
             )
         )
-    return told
+    return checks
 
 
 def _lengths(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
@@ -336,7 +336,7 @@ def _lengths(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
         return []
     middle = float(np.median(seconds))
     odd = int(((seconds > OUTLIER * middle) | (seconds < middle / OUTLIER)).sum())
-    text = f"{odd} of {len(seconds)} are of odd length: over twice, or under half, the usual {middle:.1f} s"
+    text = f"{odd} of {len(seconds)} have an unusual length: over twice, or under half, the median {middle:.1f} s"
     return [Reason("lengths", graded(odd / len(seconds), ODD, MANY_ODD), text, odd, f"<= {ODD:.0%}")]
 
 

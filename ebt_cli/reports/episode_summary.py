@@ -1,4 +1,4 @@
-"""What there is to say about an episode: plain numbers and words, ready for table or JSON."""
+"""An episode's summary: numbers and text for a table or JSON."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ def _camera(episode: "Episode", name: str) -> dict[str, Any]:
 
 
 def _motors(episode: "Episode") -> dict[str, Any] | None:
-    """The hottest motor, the lowest supply and whatever reported an error; None where no motor was asked."""
+    """The hottest motor, the lowest supply and whatever reported an error; None where no motor status was read."""
     said, joints = episode.motors, episode.spec.joints
     known = (said["joint"] >= 0) & (said["joint"] < len(joints))
     known &= np.isfinite(said["temperature"]) & np.isfinite(said["voltage"])
@@ -84,7 +84,7 @@ def motors_in_words(facts: dict[str, Any]) -> str:
     """The same for people."""
     found = facts["motors"]
     if found is None:
-        return "none was asked how it is"
+        return "no motor status was read"
     faults = f"; {', '.join(found['errors'])} reported a fault" if found["errors"] else ""
     return (
         f"{found['hottest']} the hottest with {found['temperature_c_max']:g} °C, "

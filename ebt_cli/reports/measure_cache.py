@@ -1,4 +1,4 @@
-"""What was measured of a folder's episodes, kept in `<folder>/.measures.jsonl`, so that a large folder opens at once.
+"""Measures of a folder's episodes, cached in `<folder>/.measures.jsonl`, so that a large folder opens at once.
 
 A line holds for an episode and its labels as they were then. It is only a shortcut: what does not fit is measured anew.
 
@@ -66,8 +66,8 @@ class Measured:
         with suppress(OSError, ValueError):
             if self._path.stat().st_size <= _LARGEST:
                 for line in self._path.read_text().splitlines():
-                    name, _, told = line.partition("\t")
-                    self._lines[name] = told
+                    name, _, content = line.partition("\t")
+                    self._lines[name] = content
 
     def of(self, path: Path) -> tuple[Mapping[str, Any], Hardware]:
         """What one episode is judged by, and on what it was recorded.
@@ -84,9 +84,9 @@ class Measured:
         return known.found, known.on
 
     def _known(self, name: str, stamp: tuple[int, ...]) -> Known | None:
-        told = self._lines.get(name, "")
+        content = self._lines.get(name, "")
         with suppress(ValidationError, ValueError, RecursionError):
-            known = _KNOWN.validate_python(json.loads(told))
+            known = _KNOWN.validate_python(json.loads(content))
             if known.stamp == stamp and known.found["episode"] == name and _fits(known):
                 return known
         return None
@@ -98,9 +98,9 @@ class Measured:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._fresh:
-            there = {name: told for name, told in self._lines.items() if (self._path.parent / name).exists()}
+            there = {name: content for name, content in self._lines.items() if (self._path.parent / name).exists()}
             with suppress(DataError):  # a folder that cannot be written, or is full, is measured each time
-                write_whole(self._path, "".join(f"{name}\t{told}\n" for name, told in there.items()))
+                write_whole(self._path, "".join(f"{name}\t{content}\n" for name, content in there.items()))
 
 
 def _fits(known: Known) -> bool:

@@ -1,4 +1,4 @@
-"""What a demonstration is judged by, in figures: its timing, its pictures, and what the arm did.
+"""Measures of a demonstration: timing, images, and motion of the arm.
 
 Shapes: T rows, J joints. Only the rows that are learnt from count: of a trimmed episode what is left.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float32]
 IDLE_RAD_S = 0.1
-"""No joint is told to move faster: nothing is demonstrated, and what is learnt from it is to stand still."""
+"""Below this speed of every joint nothing is demonstrated, and a policy trained on it learns to stand still."""
 GRIPPER_RAD = 0.2
 """A gripper whose goal stays within so much does nothing."""
 HELD_BACK_RAD = 0.01
@@ -24,7 +24,7 @@ LOOKED_AT = 5
 
 
 class Said(TypedDict):
-    """What an episode is, and how it ended by whoever looked at it last."""
+    """What an episode is, and its outcome by the latest label."""
 
     episode: str
     kind: str
@@ -39,7 +39,7 @@ class Said(TypedDict):
 
 
 class Seen(TypedDict):
-    """What a camera showed."""
+    """Measures of one camera."""
 
     repeated: float
     dropped: int
@@ -49,7 +49,7 @@ class Seen(TypedDict):
 
 
 class Measures(Said):
-    """What a demonstration is judged by; figures that it cannot have are None."""
+    """Measures of a demonstration; None where one does not apply."""
 
     operator: str
     rows: int
@@ -106,7 +106,7 @@ def measure(episode: "Episode") -> Measures:
 
 
 def said(episode: "Episode") -> Said:
-    """What any episode says of itself, or people of it."""
+    """Measures that every episode has."""
     labels = episode.labels
     cut = not episode.complete and labels.outcome is None
     ended = (episode.judged.value, "cut off" if cut else "", "excluded" if labels.excluded else "")
@@ -132,7 +132,7 @@ def jitter_ms(
 
 
 def idle(action: Values, rate_hz: float) -> NDArray[np.bool_]:
-    """[T - 1] ticks in which no joint is told to move."""
+    """[T - 1] ticks in which no joint's goal moves."""
     return np.asarray((np.abs(np.diff(action, axis=0)) * rate_hz < IDLE_RAD_S).all(axis=1))
 
 

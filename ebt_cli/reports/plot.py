@@ -1,4 +1,4 @@
-"""An episode as one picture: energy against its threshold, joints asked and measured, and what the cameras saw."""
+"""An episode as one figure: energy and threshold, joints requested and measured, and camera images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +64,7 @@ def _energy(axes: Axes, episode: "Episode", time_s: NDArray[np.float64]) -> None
     score, limit = np.asarray(energy["score"]), np.asarray(energy["threshold"])
     axes.plot(time_s, score, color=ENERGY, lw=1.3, label="energy")
     if np.isfinite(limit).any():
-        axes.plot(time_s, limit, color=LIMIT, lw=1, ls="--", label="normal up to here")
+        axes.plot(time_s, limit, color=LIMIT, lw=1, ls="--", label="threshold")
         axes.fill_between(time_s, limit, score, where=score > limit, color=LIMIT, alpha=0.25, lw=0)
     retrying = np.asarray(energy["actor"]) == Actor.RETRY
     if retrying.any():

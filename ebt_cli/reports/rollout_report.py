@@ -1,4 +1,4 @@
-"""Did it work, and what did its energy do: what `ebt inspect` says of one rollout."""
+"""What `ebt inspect` reports of one rollout: outcome, energy, alarms and retries."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,29 +25,29 @@ OLD_PLAN_S = 0.5
 WIDTH, STRIP = 80 - LABEL, 5
 """Columns and lines of the energy strip."""
 QUIET = ("limit", "late", "engage")
-"""Events that say nothing of what was done about the energy."""
+"""Events that are unrelated to alarms and retries."""
 
 
 def report(episode: "Episode", facts: dict[str, Any]) -> Report:
-    """One rollout: how it ended, what its energy did, and what was done about it."""
+    """One rollout: outcome, energy, alarms and retries."""
     found, energy = measure(episode), facts.get("energy", {})
     late = found["late_ticks"] / max(1, found["rows"])
     text = f"{found['late_ticks']} late ticks in {found['rows']}"
-    told = [
+    checks = [
         _outcome(found),
         _energy(episode, found, energy),
         *_pace(energy),
         Reason("late_ticks", graded(late, LATE, VERY_LATE), text, found["late_ticks"], f"<= {LATE:.0%}"),
     ]
     if facts["intact"] is False:
-        told.append(
+        checks.append(
             Reason("sum", Grade.BAD, "the file is not what was recorded: its sha256 differs", False, "the same")
         )
     policy = Path(episode.meta.policy).name or "a policy"
     return Report(
         "episode",
         f"{episode.path.name}: a rollout of {policy}",
-        told,
+        checks,
         [*_strip(episode), *_story(episode), *_rows(episode, found, facts, energy)],
         draw(episode, "rollout.png"),
         facts | {"measures": shown(found)},
@@ -63,19 +63,19 @@ def _outcome(found: Measures) -> Reason:
 
 
 def _energy(episode: "Episode", found: Measures, energy: dict[str, Any]) -> Reason:
-    won, limit = found["outcome"] == "success", "no rise in a success, a rise in a failure"
+    won, limit = found["outcome"] == "success", "no alarm in a success, an alarm in a failure"
     if not energy:
         return Reason("energy", Grade.DOUBTFUL, "it holds no energy: nothing was planned", None, limit)
     if not energy["calibrated"]:
-        text = "no band of normal energies was known: nothing could be noticed or retried"
+        text = "there was no threshold: alarms and retries were off"
         return Reason("energy", Grade.DOUBTFUL, text, None, limit)
     rise = next((event for event in episode.events if event.kind == "rise"), None)
     if rise is None:
-        text = f"its energy stayed normal, at most {energy['score_peak']:.3g}{'' if won else ': nothing was noticed'}"
+        text = f"the energy stayed below its threshold, at most {energy['score_peak']:.3g}{'' if won else ': no alarm'}"
         return Reason("energy", Grade.GOOD if won else Grade.DOUBTFUL, text, 0, limit)
     retried = found["attempts"] > 1
-    after = "it was tried again" if retried else "nothing was done about it"
-    text = f"its energy first rose at {rise.time_s:.1f} s ({rise.text}), and {after}"
+    after = "a retry followed" if retried else "nothing followed"
+    text = f"the first alarm came at {rise.time_s:.1f} s ({rise.text}), and {after}"
     return Reason("energy", Grade(int(won and not retried)), text, found["rises"], limit)
 
 
@@ -102,17 +102,17 @@ def _strip(episode: "Episode") -> list[tuple[str, str | Text]]:
 
 
 def _story(episode: "Episode") -> list[tuple[str, str | Text]]:
-    """What was done about the energy, in at most three lines."""
-    told = [event for event in episode.events if event.kind not in QUIET]
+    """Alarms and retries, in at most three lines."""
+    checks = [event for event in episode.events if event.kind not in QUIET]
     lines = [""]
-    for event in told:
+    for event in checks:
         text = f" ({event.text})" if event.kind in ("disturbance", "give_up") else ""
         word = f"{event.time_s:.1f} s {event.kind}{text}"
         if len(lines[-1]) + len(word) > WIDTH - 2:
             lines.append(word)
         else:
             lines[-1] += f", {word}" if lines[-1] else word
-    return [("happened" if not index else "", line) for index, line in enumerate(lines[:3]) if line]
+    return [("events" if not index else "", line) for index, line in enumerate(lines[:3]) if line]
 
 
 def _rows(

@@ -1,4 +1,4 @@
-"""How often does it work, and which ones failed: what `ebt inspect` says of a folder of rollouts, and of a tally."""
+"""What `ebt inspect` reports of a folder of rollouts, and of a tally: success rate, failures, and how well energy separates them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -64,17 +64,17 @@ def measure(episode: "Episode") -> Measures:
 
 def _why(episode: "Episode", kinds: Counter[str], seconds: float) -> str:
     if episode.labels.outcome is not None:
-        return "a person says so"
+        return "the operator judged it"
     if episode.outcome == "success":
         return "the success test held"
     if episode.outcome == "aborted":
-        return "a person or a fault cut it short"
+        return "the operator or a fault ended it early"
     if kinds["give_up"]:
         return "it gave up: " + next(e.text for e in episode.events if e.kind == "give_up")
     if episode.energy is None or not np.isfinite(episode.energy["threshold"]).any():
-        noticed = "no band was known"
+        noticed = "there was no threshold"
     else:
-        noticed = "its energy rose" if kinds["rise"] else "its energy stayed normal"
+        noticed = "alarm raised" if kinds["rise"] else "no alarm"
     return f"no success in {seconds:.1f} s; {noticed}"
 
 
@@ -96,7 +96,7 @@ def peak(energies: Sequence[float] | None) -> float | None:
 
 
 def shown(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What is told of a rollout: all but the energies of its plans, which are only compared."""
+    """What is reported of a rollout: all but the energies of its plans, which are only compared."""
     return {name: value for name, value in found.items() if name != ENERGIES}
 
 
@@ -115,17 +115,17 @@ def separation(failures: Sequence[Sequence[float]], successes: Sequence[Sequence
 
 
 def reasons(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
-    """Of a folder or a tally: the rate, what retrying was worth, whether energy tells failures from successes."""
+    """Of a folder or a tally: the success rate, what retries gained, and whether energy separates failures from successes."""
     judged = [one for one in found if one["outcome"] in ("success", "failure")]
     good = [one for one in judged if one["outcome"] == "success"]
-    told = [rate_reason("success_rate", len(good), len(judged))]
+    checks = [rate_reason("success_rate", len(good), len(judged))]
     aborted = len(found) - len(judged)
     if aborted:
-        told.append(
+        checks.append(
             Reason(
                 "aborted",
                 Grade.DOUBTFUL,
-                f"{aborted} of {len(found)} were cut short or excluded and judge nothing",
+                f"{aborted} of {len(found)} were aborted or excluded and do not count",
                 aborted,
                 "0",
             )
@@ -134,10 +134,10 @@ def reasons(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
     if retried:
         helped = sum(one["outcome"] == "success" for one in retried)
         text = f"{helped} of {len(retried)} that were retried succeeded after all"
-        told.append(
+        checks.append(
             Reason("retried", Grade.GOOD if helped * 2 >= len(retried) else Grade.DOUBTFUL, text, helped, ">= half")
         )
-    return [*told, *_energies(judged)]
+    return [*checks, *_energies(judged)]
 
 
 def _energies(judged: Sequence[Mapping[str, Any]]) -> list[Reason]:
@@ -145,7 +145,9 @@ def _energies(judged: Sequence[Mapping[str, Any]]) -> list[Reason]:
     if min(len(bad), len(good)) < TOO_FEW:
         return []
     area = separation(bad, good)
-    text = f"energy tells {len(bad)} failures from {len(good)} successes in equal time: AUROC {area:.2f} (coin: 0.5)"
+    text = (
+        f"energy separates {len(bad)} failures from {len(good)} successes at equal time: AUROC {area:.2f} (coin: 0.5)"
+    )
     return [Reason("separation", Grade(int(area < SEPARATES)), text, round(area, 3), f">= {SEPARATES}")]
 
 
@@ -158,9 +160,9 @@ def report_folder(name: str, found: Sequence[Mapping[str, Any]], damaged: Sequen
     judged = [one for one in found if one["outcome"] in ("success", "failure")]
     rows = [*_failures(judged), *_energy_rows(judged), *_circumstances(found)]
     facts = {"folder": name, "judged": len(judged), "successes": sum(one["outcome"] == "success" for one in judged)}
-    told = [*reasons(found), *damaged]
+    checks = [*reasons(found), *damaged]
     return Report(
-        "rollouts", f"{len(found)} rollouts in {name}", told, rows, then, facts | {"episodes": [*map(shown, found)]}
+        "rollouts", f"{len(found)} rollouts in {name}", checks, rows, then, facts | {"episodes": [*map(shown, found)]}
     )
 
 
@@ -178,7 +180,7 @@ def _energy_rows(judged: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     sides = [(what, each) for what, each in (("successes", good), ("failures", bad)) if each]
     rows = [("peak energy", f"{_ladder([*map(max, each)])} in {len(each)} {what}") for what, each in sides]
     if min(len(bad), len(good)) < TOO_FEW:
-        text = f"{len(bad)} failures, {len(good)} successes: too few to say if energy tells them apart"
+        text = f"{len(bad)} failures, {len(good)} successes: too few to say whether energy separates them"
         rows.append(("", text))
     unknown = sum(one["attempts"] > 1 and not one[ENERGIES] for one in judged)
     if unknown:
@@ -191,7 +193,7 @@ def _circumstances(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     tries = sorted(Counter(one["attempts"] for one in found).items())
     return [
         ("attempts", ", ".join(f"{count} took {number}" for number, count in tries)),
-        ("energy rose", f"in {sum(one['rises'] > 0 for one in found)} of {len(found)}"),
+        ("alarms", f"in {sum(one['rises'] > 0 for one in found)} of {len(found)}"),
         ("disturbed", f"{sum(one['disturbed'] for one in found)} of {len(found)}"),
         ("lasted", f"{_ladder([one['seconds'] for one in found] or [0.0])} s"),
         ("late ticks", str(sum(one["late_ticks"] or 0 for one in found))),

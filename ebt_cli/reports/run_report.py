@@ -1,4 +1,4 @@
-"""Is it trained, does it work, can its energy be trusted: what `ebt inspect` says of a run."""
+"""What `ebt inspect` reports of a run: training, success rate, and calibration of its energy."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ LAST = 0.25
 FALLING = 0.05
 """A validation error that fell by more in that last part was still falling; our choice."""
 RISEN = 1.15
-"""Times its lowest: a validation error that ends higher has over-fitted or come apart; our choice."""
+"""Times its lowest: a validation error that ends higher has over-fitted or diverged; our choice."""
 MOSTLY = 0.8
 """Of the undisturbed rollouts that must succeed for retries among them to count as false alarms: where more fail, a
 retry that led to success may well have been needed. Our choice."""
@@ -44,21 +44,23 @@ def report(path: Path) -> Report:
 
     run, curves = load_run(path), load_curves(path)
     minutes, finished = _spent(path)
-    band = Calibration.load(path / CALIBRATION) if (path / CALIBRATION).is_file() else None
+    calibration = Calibration.load(path / CALIBRATION) if (path / CALIBRATION).is_file() else None
     tallies = {name: lines for name, lines in _tallies(path).items() if lines}
-    told = [_success(tallies), *_training(run, curves, finished), *_energy(band, tallies), _bench(run)]
+    checks = [_success(tallies), *_training(run, curves, finished), *_energy(calibration, tallies), _bench(run)]
     if run.contract.privileged:
-        text = f"it sees {', '.join(run.contract.privileged)}, which no real bench can tell it"
-        told.append(Reason("privileged", Grade.DOUBTFUL, text, ", ".join(run.contract.privileged), "none"))
+        text = f"it needs {', '.join(run.contract.privileged)}, which only simulation provides"
+        checks.append(Reason("privileged", Grade.DOUBTFUL, text, ", ".join(run.contract.privileged), "none"))
     title = f"{path.name}: {run.recipe.name}, {run.step} updates on {len(run.contract.episodes)} demonstrations"
-    more = ["--calibrate", "100"] if band is None else ["-n", "20"]
+    more = ["--calibrate", "100"] if calibration is None else ["-n", "20"]
     then = deploy(near(path), run.contract.bench, run.contract.task, run.contract.sim, more)
-    rows = _rows(run, curves, minutes, band, path)
+    rows = _rows(run, curves, minutes, calibration, path)
     clean = tallies.get("clean_with_retry", [])
     if successes(clean) < MOSTLY * len(clean):
-        rows.insert(0, ("retried", f"{_retried_words(clean)}; too many of {len(clean)} failed to blame the monitor"))
-    facts = _facts(run, minutes, finished, curves, tallies) | _band(band)
-    return Report("run", title, told, rows, then, facts)
+        rows.insert(
+            0, ("retried", f"{_retried_words(clean)}; too many of {len(clean)} failed to call these false alarms")
+        )
+    facts = _facts(run, minutes, finished, curves, tallies) | _calibration(calibration)
+    return Report("run", title, checks, rows, then, facts)
 
 
 def _spent(path: Path) -> tuple[float | None, bool | None]:
@@ -84,7 +86,7 @@ def _success(tallies: dict[str, list[Line]]) -> Reason:
     return Reason(
         "success_rate",
         Grade.DOUBTFUL,
-        "how often it works is not known here",
+        "its success rate is unknown here",
         None,
         "known",
     )
@@ -92,64 +94,70 @@ def _success(tallies: dict[str, list[Line]]) -> Reason:
 
 def _training(run: "Run", curves: "dict[str, Curve]", finished: bool | None) -> list[Reason]:
     number = len(run.contract.episodes)
-    told = [
+    checks = [
         Reason(
             "demonstrations",
             graded(number, ENOUGH, FEW),
-            f"it learnt from {number} demonstrations",
+            f"it was trained on {number} demonstrations",
             number,
             f">= {ENOUGH}",
         )
     ]
     if finished is False:
-        told.append(
-            Reason("finished", Grade.DOUBTFUL, "its training was cut off; ebt train ... --resume goes on", False, "yes")
+        checks.append(
+            Reason(
+                "finished",
+                Grade.DOUBTFUL,
+                "its training was interrupted; ebt train ... --resume continues it",
+                False,
+                "yes",
+            )
         )
     curve = curves.get(ERROR, [])
     if len(curve) < 2:
         text = "whether it had converged is not known: fewer than two validations are kept"
-        return [*told, Reason("converged", Grade.DOUBTFUL, text, None, "two validations or more")]
+        return [*checks, Reason("converged", Grade.DOUBTFUL, text, None, "two validations or more")]
     last_step, last = curve[-1]
     if not isfinite(last):
-        text = "its training came apart: the validation error is not a number"
-        return [*told, Reason("converged", Grade.BAD, text, None, "a number")]
+        text = "its training diverged: the validation error is not a number"
+        return [*checks, Reason("converged", Grade.BAD, text, None, "a number")]
     known = [(step, value) for step, value in curve if isfinite(value)]
     before = [value for step, value in known if step <= (1 - LAST) * last_step] or [known[0][1]]
     fell, lowest = 1 - last / before[-1], min(value for _, value in known)
     if last > RISEN * lowest:
         text = f"its validation error ended at {last:.4f} rad, {last / lowest:.2f} times its lowest: over-fitted"
-        return [*told, Reason("converged", Grade.DOUBTFUL, text, round(last / lowest, 3), f"<= {RISEN}")]
-    state = "it was still learning" if fell > FALLING else "it had converged"
+        return [*checks, Reason("converged", Grade.DOUBTFUL, text, round(last / lowest, 3), f"<= {RISEN}")]
+    state = "it was still improving" if fell > FALLING else "it had converged"
     text = f"{state}: validation error {last:.4f} rad, {abs(fell):.0%} {'less' if fell >= 0 else 'more'} over the last quarter"
-    return [*told, Reason("converged", Grade(int(fell > FALLING)), text, round(fell, 4), f"<= {FALLING:.0%}")]
+    return [*checks, Reason("converged", Grade(int(fell > FALLING)), text, round(fell, 4), f"<= {FALLING:.0%}")]
 
 
-def _energy(band: "Calibration | None", tallies: dict[str, list[Line]]) -> list[Reason]:
+def _energy(calibration: "Calibration | None", tallies: dict[str, list[Line]]) -> list[Reason]:
     from ebt_recipes.uncertainty.conformal import needed
 
-    if band is None:
-        text = "its normal energies are not known: nothing is noticed or retried"
+    if calibration is None:
+        text = "its energy is not calibrated: there are no alarms and no retries"
         return [Reason("calibration", Grade.DOUBTFUL, text, 0, "calibrated")]
-    text = f"its normal energies are known from {band.n} successful rollouts: at most {band.rate} false alarms"
-    enough = f">= {needed(band.alpha)} counted"
-    told = [Reason("calibration", Grade.GOOD, text, band.counted, enough)]
-    if not band.enough:
-        told = [Reason("calibration", Grade.DOUBTFUL, band.warning, band.counted, enough)]
+    text = f"its energy is calibrated on {calibration.n} successful rollouts: at most {calibration.rate} false alarms"
+    enough = f">= {needed(calibration.alpha)} counted"
+    checks = [Reason("calibration", Grade.GOOD, text, calibration.counted, enough)]
+    if not calibration.enough:
+        checks = [Reason("calibration", Grade.DOUBTFUL, calibration.warning, calibration.counted, enough)]
     clean = tallies.get("clean_with_retry", [])
     if clean and successes(clean) >= MOSTLY * len(clean):
         from ebt_recipes.loop.interval import wilson
 
         false = _retried_successes(clean)
         low, high = wilson(false, successes(clean))
-        grade = Grade(int(low > band.alpha))
-        text = f"{_retried_words(clean)} ({interval(low, high)}); {band.rate} were promised"
-        told.append(Reason("false_alarms", grade, text, false, f"<= {band.rate}"))
-    return told
+        grade = Grade(int(low > calibration.alpha))
+        text = f"{_retried_words(clean)} ({interval(low, high)}); {calibration.rate} are guaranteed"
+        checks.append(Reason("false_alarms", grade, text, false, f"<= {calibration.rate}"))
+    return checks
 
 
 def _retried_successes(clean: list[Line]) -> int:
     """Undisturbed rollouts that were retried and succeeded. Whether one that failed was retried needlessly is not known:
-    the promise is about rollouts like the successful ones, and a monitor is not to be blamed for what it noticed."""
+    the promise is about rollouts like the successful ones, and an alarm in a failure is correct."""
     return sum(line["attempts"] > 1 and line["outcome"] == "success" for line in clean)
 
 
@@ -158,7 +166,7 @@ def _retried_words(clean: list[Line]) -> str:
 
 
 def _bench(run: "Run") -> Reason:
-    """Does the bench that it was trained for stand here, unchanged?"""
+    """Whether the bench that it was trained for is here, unchanged."""
     from ebt_hardware.config.benches import load_bench
 
     name = run.contract.bench
@@ -168,7 +176,7 @@ def _bench(run: "Run") -> Reason:
         return Reason("bench", Grade.DOUBTFUL, f"its bench {name!r} is not known here", name, "known")
     if not differs:
         return Reason(
-            "bench", Grade.GOOD, f"it fits the bench {name} as that stands here", name, "joints, cameras and rate alike"
+            "bench", Grade.GOOD, f"it fits the bench {name} as it is here", name, "joints, cameras and rate alike"
         )
     words = ", ".join(f"{what} {there} there, {here} here" for what, there, here in differs)
     return Reason(
@@ -177,7 +185,7 @@ def _bench(run: "Run") -> Reason:
 
 
 def _rows(
-    run: "Run", curves: "dict[str, Curve]", minutes: float | None, band: "Calibration | None", path: Path
+    run: "Run", curves: "dict[str, Curve]", minutes: float | None, calibration: "Calibration | None", path: Path
 ) -> list[tuple[str, str]]:
     contract, recipe = run.contract, run.recipe
     cameras = ", ".join(f"{name} {height}x{width}" for name, (height, width) in contract.cameras.items())
@@ -191,12 +199,12 @@ def _rows(
     rows += [
         ("trained", f"{made}{'' if minutes is None else f', {minutes:.1f} minutes'}, seed {recipe.training.seed}"),
         ("task", f"{contract.task} on {contract.bench}{' (SIM)' if contract.sim else ''} at {contract.rate_hz:g} Hz"),
-        ("sees", f"{cameras}; joint {', '.join(recipe.observe.joints)}"),
+        ("observes", f"{cameras}; joint {', '.join(recipe.observe.joints)}"),
         (
             "acts",
             f"{len(contract.joints)} joints, chunks of {recipe.act.horizon} ticks, {recipe.act.execute} of them run before the next plan",
         ),
-        ("learnt", f"{recipe.objective.kind}, {recipe.objective.default_steps} steps a plan"),
+        ("objective", f"{recipe.objective.kind}, {recipe.objective.default_steps} steps a plan"),
         (
             "network",
             f"{sum(w.numel() for w in run.model.parameters())} weights, {recipe.model.layers} layers of {recipe.model.width}",
@@ -206,11 +214,11 @@ def _rows(
             f"{weights.stat().st_size / 1e6:.1f} MB, sha256 {hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}",
         ),
     ]
-    if band is not None:
+    if calibration is not None:
         rows.append(
             (
                 "band",
-                f"{band.k:.1f} spreads above the mean of {band.n - band.counted} rollouts, counted on {band.counted} others",
+                f"{calibration.k:.1f} spreads above the mean of {calibration.n - calibration.counted} rollouts, counted on {calibration.counted} others",
             )
         )
     return rows
@@ -257,14 +265,14 @@ def _facts(
     return found
 
 
-def _band(band: "Calibration | None") -> dict[str, Any]:
-    if band is None:
+def _calibration(calibration: "Calibration | None") -> dict[str, Any]:
+    if calibration is None:
         return {}
-    told = {
-        "rollouts": band.n,
-        "counted": band.counted,
-        "false_alarms_per_episode": band.alpha,
-        "spreads_allowed": round(band.k, 3),
-        "trusted": band.enough,
+    checks = {
+        "rollouts": calibration.n,
+        "counted": calibration.counted,
+        "false_alarms_per_episode": calibration.alpha,
+        "spreads_allowed": round(calibration.k, 3),
+        "trusted": calibration.enough,
     }
-    return {"calibration": told}
+    return {"calibration": checks}

@@ -1,4 +1,4 @@
-"""Commands that a report recommends, with the options without which they would mean another bench or another task."""
+"""Commands that a report recommends, with the options that select its bench and task."""
 
 from collections.abc import Sequence
 from shlex import join
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from ebt_data.reading.episode import Episode
 
 USUAL = "twin"
-"""The bench of every verb that is not told another."""
+"""The default bench of every verb."""
 
 
 def collect(out: str, bench: str, task: str, count: int | None = None, operator: str = "") -> str:
-    """`ebt collect`, to go on with what lies in `out`; a bench or task that is not known is "" and left out."""
+    """`ebt collect`, to continue the dataset in `out`; an unknown bench or task is "" and left out."""
     number = [] if count is None else ["-n", str(count)]
     hand = ["--operator", operator] if operator == "keyboard" else []
     return join(["ebt", "collect", *_bench(bench), *_task(bench, task), *hand, *number, "--out", out])
 
 
 def deploy(run: str, bench: str, task: str, sim: bool, more: Sequence[str]) -> str:
-    """`ebt deploy`, on the bench that a run was trained for; on the twin the verb itself lays out what it was trained on."""
+    """`ebt deploy`, on the bench that a run was trained for; on the twin the verb selects the run's task itself."""
     return join(["ebt", "deploy", run, *_bench(bench), *([] if sim else _task(bench, task)), *more])
 
 
@@ -38,7 +38,7 @@ def _bench(bench: str) -> list[str]:
 
 
 def _task(bench: str, task: str) -> list[str]:
-    """Nothing where the bench file says this task itself."""
+    """Nothing where the bench file names this task."""
     from ebt_data.errors import ConfigError
     from ebt_hardware.config.benches import load_bench
 

@@ -1,4 +1,4 @@
-"""Do pictures and joints belong to the same instant: how far what a camera sees move is behind what the joints say.
+"""Estimates how far a camera's images lag behind the joint positions, from how both move.
 
 How much a picture differs from the one before is explained, by linear regression, by how far each joint went between the
 two moments at which the file says that they were taken, both moved by a lag. The lag that explains most is what the
@@ -34,7 +34,7 @@ TRIED_S: Values = np.arange(-WIDEST_S, WIDEST_S + STEP_S / 2, STEP_S)
 
 @dataclass(frozen=True)
 class Lag:
-    """Of one camera: positive where its pictures are older than they say."""
+    """Of one camera: positive where its images are older than their stamps."""
 
     lag_s: float
     low_s: float
@@ -46,7 +46,7 @@ class Lag:
 
 
 class Moves(NamedTuple):
-    """What moved between pictures, as the joints and as the pictures have it."""
+    """Motion between images, by the joints and by the images."""
 
     ways: Values
     """[L, F - 1, K] how far each joint went, and 1."""

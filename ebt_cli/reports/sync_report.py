@@ -1,4 +1,4 @@
-"""Are the stamps true: what `ebt inspect --sync` says of the cameras of an episode, or of a folder of them."""
+"""What `ebt inspect --sync` reports of the cameras of an episode, or of a folder: whether their time stamps are true."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -39,8 +39,8 @@ def report(path: Path, paths: Sequence[Path]) -> Report:
     usual = Counter(on for on, _ in seen).most_common(1)[0][0]
     alike = [cameras for on, cameras in seen if on == usual]
     found = {name: lag(cameras[name] for cameras in alike) for name, *_ in usual.cameras}
-    told = [_reason(camera, each) for camera, each in found.items()]
-    told += _left_out(damaged, len(seen) - len(alike))
+    checks = [_reason(camera, each) for camera, each in found.items()]
+    checks += _left_out(damaged, len(seen) - len(alike))
     facts = {
         "path": str(path),
         "episodes_looked_at": len(alike),
@@ -50,7 +50,7 @@ def report(path: Path, paths: Sequence[Path]) -> Report:
     return Report(
         "sync",
         f"pictures against joints in {len(alike)} of {near(path)}",
-        told if found else [Reason("cameras", Grade.DOUBTFUL, "no camera was recorded"), *told],
+        checks if found else [Reason("cameras", Grade.DOUBTFUL, "no camera was recorded"), *checks],
         rows,
         f"ebt inspect {near(path)}",
         facts,
@@ -59,24 +59,24 @@ def report(path: Path, paths: Sequence[Path]) -> Report:
 
 def _left_out(damaged: Sequence[DataError], others: int) -> list[Reason]:
     """What of a folder was not looked at."""
-    told = []
+    checks = []
     if damaged:
         text = f"{len(damaged)} cannot be read: {damaged[0]}"
-        told.append(Reason("unreadable", Grade.DOUBTFUL, text, len(damaged), "0"))
+        checks.append(Reason("unreadable", Grade.DOUBTFUL, text, len(damaged), "0"))
     if others:
         text = f"{others} are of another bench (joints, cameras, rate or SIM): left out"
-        told.append(Reason("mixed_benches", Grade.DOUBTFUL, text, others, "0"))
-    return told
+        checks.append(Reason("mixed_benches", Grade.DOUBTFUL, text, others, "0"))
+    return checks
 
 
 def _reason(camera: str, found: Lag | None) -> Reason:
     limit = f"<= {1000 * OFF_S:.0f} ms"
     if found is None:
-        text = f"{camera}: nothing to go by: fewer than {FEWEST} pictures, or what moves in them is not the arm"
+        text = f"{camera}: no estimate: fewer than {FEWEST} pictures, or what moves in them is not the arm"
         return Reason(f"lag_{camera}", Grade.DOUBTFUL, text, None, limit)
     surely_s = max(0.0, found.low_s, -found.high_s)
     older = "older" if found.lag_s > 0 else "younger"
-    text = f"{camera}: pictures are {abs(1000 * found.lag_s):.0f} ms {older} than they say ({_interval(found)})"
+    text = f"{camera}: pictures are {abs(1000 * found.lag_s):.0f} ms {older} than their stamps ({_interval(found)})"
     return Reason(f"lag_{camera}", graded(surely_s, OFF_S, FAR_OFF_S), text, round(1000 * found.lag_s, 1), limit)
 
 

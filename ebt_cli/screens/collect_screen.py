@@ -1,4 +1,4 @@
-"""What is seen while the bench moves: what the collect and the deploy screen share, and the collect screen."""
+"""The collect screen, and what it shares with the deploy screen."""
 
 from abc import ABC, abstractmethod
 from collections import deque

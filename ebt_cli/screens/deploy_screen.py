@@ -1,4 +1,4 @@
-"""What is seen while a policy acts: its energy over time with the band that is normal, and what is done about a rise."""
+"""The deploy screen: the energy over time under its threshold, alarms and retries."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ AROUND = 4
 """Lines of the body besides the strip: energy, marks, times, plan."""
 TALLEST = 12
 """Of the strip; a higher one shows no more."""
-MARKED = {"disturbance": "{text}", "rise": "rise", "resume": "again", "give_up": "gave up"}
+MARKED = {"disturbance": "{text}", "rise": "alarm", "resume": "again", "give_up": "gave up"}
 """Events that are marked under the strip; what comes between them stands in the list of events."""
 
 
@@ -88,13 +88,13 @@ class DeployView(BenchView):
     def _energy(self, tick: "Tick") -> Text:
         decision = tick.step.decision
         above = decision.score > decision.threshold
-        # Of several, the worst is shown against its band; without one, the first.
+        # Of several, the worst is shown against its threshold; without one, the first.
         name = self._score if np.isfinite(decision.threshold) else self._score.split("+")[0]
-        band = f"normal up to {widgets.number(decision.threshold)}"
+        limit = f"threshold {widgets.number(decision.threshold)}"
         return Text.assemble(
             (f"{name} ", "bold"),
             (widgets.number(decision.score), widgets.ALARM if above else widgets.CALM),
-            f"  {band if np.isfinite(decision.threshold) else 'no band yet: see --calibrate'}",
+            f"  {limit if np.isfinite(decision.threshold) else 'no threshold yet: see --calibrate'}",
             f"  attempt {decision.attempt}",
         )
 

@@ -68,7 +68,7 @@ class Painter:
             self._paint()
             self._live.stop()
         if isinstance(error, EbtError):
-            bell()  # a fault: whoever looks at the arm must look here
+            bell()  # a fault: the operator must look at the screen
 
     def _run(self) -> None:
         while not self._stop.wait(PAINT_EVERY_S if self._shows else LINE_EVERY_S):

@@ -38,8 +38,8 @@ def _tell(report: Report) -> None:
     """For a program: every fact; episodes of a folder as a table of their own, the verdict as talk."""
     episodes = report.facts.get("episodes")
     if not isinstance(episodes, list):
-        told = [("verdict", report.grade.word), *(("reason", f"{r.grade.word}: {r.text}") for r in report.reasons)]
-        result_table(("what", "value"), [*told, *flat(report.facts)])
+        summary = [("verdict", report.grade.word), *(("reason", f"{r.grade.word}: {r.text}") for r in report.reasons)]
+        result_table(("what", "value"), [*summary, *flat(report.facts)])
         return
     columns = list(episodes[0]) if episodes else ["episode"]
     result_table(columns, ([_word(row[column]) for column in columns] for row in episodes))
@@ -72,8 +72,8 @@ def screen(report: Report, width: int, height: int) -> "list[Text]":
     lines += [Text.assemble((f"  {MARKS[r.grade]} ", STYLES[r.grade]), plain(r.text)) for r in reasons]
     lines.append(Text())
     for label, value in report.rows[: max(0, room - len(reasons))]:
-        told = plain(value) if isinstance(value, str) else value
-        lines.append(Text.assemble((f"{label:<{LABEL}}", "dim"), told))
+        text = plain(value) if isinstance(value, str) else value
+        lines.append(Text.assemble((f"{label:<{LABEL}}", "dim"), text))
     return [*(clip(line, width) for line in [*lines, Text()]), following]
 
 

@@ -1,4 +1,4 @@
-"""What is seen while a policy trains: loss and validation over time, the wait for data, and how long it still takes."""
+"""The train screen: training and validation loss, wait for data, and time left."""
 
 from collections.abc import Mapping
 from math import log

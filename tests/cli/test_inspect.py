@@ -93,12 +93,12 @@ def test_the_screen_of_a_rollout_says_why_it_failed(rollout: Path) -> None:
     text = "\n".join(shown)
     for words in (
         "failure on attempt 2 after",
-        "first rose at 1.0 s (score 3 over 2), and it was tr",
-        "▲rise",
+        "first alarm came at 1.0 s (score 3 over 2), and a",
+        "▲alarm",
         "20 ms",
     ):
         assert words in text
-    assert "────" in text, "the band"
+    assert "────" in text, "the threshold"
 
 
 def test_text_from_a_file_has_no_power_over_the_terminal(spec: BenchSpec, ticks: Any, tmp_path: Path) -> None:
@@ -335,10 +335,10 @@ def test_a_run_for_another_bench_is_bad(tmp_path: Path, capsys: pytest.CaptureFi
     ("errors", "grade", "words"),
     [
         ([0.1, 0.06, 0.051, 0.05, 0.05], "good", "it had converged: validation error 0.0500 rad, 0% less"),
-        ([0.1, 0.09, 0.08, 0.07, 0.05], "doubtful", "still learning: validation error 0.0500 rad, 29% less"),
+        ([0.1, 0.09, 0.08, 0.07, 0.05], "doubtful", "still improving: validation error 0.0500 rad, 29% less"),
         ([0.1, 0.05, 0.04, 0.05, 0.06], "doubtful", "ended at 0.0600 rad, 1.50 times its lowest"),
-        ([0.1, 0.05, np.nan, np.nan], "bad", "came apart: the validation error is not a number"),
-        ([np.nan, np.nan], "bad", "came apart"),
+        ([0.1, 0.05, np.nan, np.nan], "bad", "diverged: the validation error is not a number"),
+        ([np.nan, np.nan], "bad", "diverged"),
         ([0.1, 0.05, 0.05, np.nan, 0.05], "good", "it had converged: validation error 0.0500 rad, 0% less"),
     ],
 )
@@ -459,7 +459,7 @@ def test_a_tally_tells_energies_apart(demo: Path, capsys: pytest.CaptureFixture[
     found = told(demo / "knocked_without.jsonl", capsys)
     assert found["schema"] == "ebt.tally/1"
     separation = next(r for r in found["reasons"] if r["name"] == "separation")
-    assert separation["value"] == 1.0 and "tells 11 failures from 9 successes in equal time" in separation["text"]
+    assert separation["value"] == 1.0 and "separates 11 failures from 9 successes at equal time" in separation["text"]
     assert "trial" in found
 
 

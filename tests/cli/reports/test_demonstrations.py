@@ -188,4 +188,4 @@ def test_a_trim_is_advised_in_the_seconds_of_the_whole_recording(slow: Path) -> 
 
 
 def test_nothing_is_said_of_a_trim_where_nothing_moves(record: Any) -> None:
-    assert ends(judged(record(still=True))).endswith("stands still from beginning to end")
+    assert ends(judged(record(still=True))).endswith("stands still from start to end")

@@ -70,12 +70,12 @@ def test_the_deploy_screen_shows_what_matters(size: tuple[int, int], spec: Bench
     shown = "\n".join(screen(view, size))
     for words in (
         "energy 3.90",
-        "normal up to 2.90",
+        "threshold 2.90",
         "attempt 2",
         "retrying",
         "descent steps 3",
         "plan latency 20 ms",
-        "▲rise~~~",
+        "▲alarm~~",
         "rise  score 3 over 2",
         "camera age  top 4 ms  wrist 4 ms",
         "late ticks 0",
@@ -92,7 +92,7 @@ def test_the_deploy_screen_says_when_no_energy_is_known_to_be_normal(
     for tick in bare_ticks(10):
         view.watch(tick)
     shown = "\n".join(screen(view))
-    assert "no band yet: see --calibrate" in shown
+    assert "no threshold yet: see --calibrate" in shown
     assert "following its plan" in shown
 
 
