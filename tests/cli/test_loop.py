@@ -169,6 +169,23 @@ finally:
     print(len(rows))
 """
 
+STOPPED_AT_A_START = """
+import os, signal, sys
+from ebt_cli.__main__ import main
+from ebt_data.recording import ipc
+handed, rows = ipc.send, []
+def send(to, message, file):
+    handed(to, message, file)
+    if message[0] == "start":
+        os.kill(os.getpid(), signal.SIGINT)
+ipc.send = send
+sys.argv = ["ebt", "collect", "--bench", "twin_state", "-n", "1", "--out", "demos"]
+try:
+    main()
+finally:
+    print(len(rows))
+"""
+
 
 @pytest.mark.slow
 def test_a_ctrl_c_while_a_row_is_handed_over_is_no_bug_and_keeps_every_row(tmp_path: Path) -> None:
@@ -179,6 +196,15 @@ def test_a_ctrl_c_while_a_row_is_handed_over_is_no_bug_and_keeps_every_row(tmp_p
     assert "Traceback" not in ran.stderr
     with Episode(list_episodes(tmp_path / "demos")[0]) as episode:
         assert len(episode) == int(ran.stdout) >= 5
+
+
+@pytest.mark.slow
+def test_a_ctrl_c_while_an_episode_starts_leaves_no_part_behind(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", STOPPED_AT_A_START], cwd=tmp_path, env=FAST, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 130, ran.stderr
+    assert not list((tmp_path / "demos").glob("*.part"))
 
 
 @pytest.mark.slow

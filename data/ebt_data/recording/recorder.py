@@ -96,6 +96,7 @@ class Recorder:
         """Process id of the writer, None before it was started."""
         return None if self._process is None else self._process.pid
 
+    @defer_signals  # interrupted before the answer, a file would be left that nothing here refers to
     def start(self, meta: EpisodeMeta) -> Path:
         """Begin an episode and return the path that it will have; until then it is named `.part`.
 
