@@ -160,7 +160,7 @@ def _move(path: Path, *, back: bool) -> Path:
 def _show(paths: list[Path]) -> None:
     """What holds now, an episode a line; of a single one also everything that was ever said."""
     from ebt_data.reading.episode import Episode
-    from ebt_data.reading.labels import read_lines, standing
+    from ebt_data.reading.labels import labels_in_force, read_lines
 
     rows = []
     for path in paths:
@@ -175,7 +175,7 @@ def _show(paths: list[Path]) -> None:
     result_table(("episode", "outcome", "learnt_from_s", "tags", "notes"), rows)
     if len(paths) == 1:
         lines = read_lines(paths[0])
-        stand = standing(lines)
+        stand = labels_in_force(lines)
         for line in lines:
             say(f"{line.time}  {line.by}  {_words(line)}", "" if line in stand else "dim")
 

@@ -1,4 +1,4 @@
-"""Whoever decides: a person at the leader arm, a policy, or a decorator around one."""
+"""The agent interface: an operator at the leader arm, a policy, or a wrapper around one."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from ebt_data.step import Decision, Observation
 class Agent(Protocol):
     """Maps an observation to a decision, without ever blocking the loop.
 
-    Planning runs elsewhere: a decision is what is known now.
+    Planning runs in another thread: a decision uses the newest result.
     """
 
     def reset(self, observation: Observation) -> None:

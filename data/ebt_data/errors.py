@@ -1,8 +1,8 @@
-"""The errors a person is meant to read. Anything else that is raised is a bug and keeps its traceback.
+"""The errors that are shown to the user. Any other exception is a bug and keeps its traceback.
 
 EbtError            base; never raised itself
 ├── TaskFailed      1   the check or the task failed          `ebt doctor` found a fault
-├── MisuseError     2   the command line asks for nonsense    `--episodes -3`
+├── MisuseError     2   the command line makes no sense      `--episodes -3`
 ├── ConfigError     3   a bench or recipe file is wrong       unknown key in koch.toml
 ├── HardwareError   4   a device is missing or denied         motor 3 is silent
 └── DataError       5   an episode or a run is not readable   a truncated file
@@ -10,7 +10,7 @@ EbtError            base; never raised itself
 
 
 class EbtError(Exception):
-    """Something that a person at the bench can put right.
+    """A fault that the user can fix.
 
     `ebt` prints the message and the hint on stderr and exits with `exit_code`.
     """
@@ -27,13 +27,13 @@ class TaskFailed(EbtError):
 
 
 class MisuseError(EbtError):
-    """The command line asks for something that makes no sense."""
+    """The command line makes no sense."""
 
     exit_code = 2
 
 
 class ConfigError(EbtError):
-    """A bench file, recipe file or calibration says something it cannot mean."""
+    """A bench file, recipe file or calibration has an invalid value."""
 
     exit_code = 3
 

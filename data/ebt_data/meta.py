@@ -1,4 +1,4 @@
-"""What is known about an episode before its first row."""
+"""An episode's metadata, known before its first row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ class EpisodeMeta:
     """Who records what, where and with which settings; kept as attributes of the file."""
 
     kind: str
-    """`demo` where a person or a script acts, `rollout` where a policy does; only a rollout has `/energy`."""
+    """`demo` where an operator or a script acts, `rollout` where a policy does; only a rollout has `/energy`."""
     task: str
     """In a few words, or the twin's task name."""
     seed: int | None = None
-    """What the scene was laid out from; None where nobody can lay it out again."""
+    """Seed of the scene; None where it cannot be reproduced."""
     operator: str = ""
     calibration: Mapping[str, Any] = field(default_factory=dict)
     """Snapshot of the bench's calibration, as JSON can hold it."""

@@ -1,4 +1,4 @@
-"""One tick of the bench: what was seen, what was asked, what was sent, and how sure the policy was.
+"""One tick of the bench: observation, requested action, sent action, and the policy's energy.
 
 Shapes: J joints, H x W pixels. Units: radians, seconds, RGB. Times are on the bench clock, 0 at `Bench.reset`.
 """
@@ -29,12 +29,12 @@ class Outcome(StrEnum):
 
     SUCCESS = "success"
     FAILURE = "failure"
-    ABORTED = "aborted"  # cut short by a person or a fault; everything up to there is kept
+    ABORTED = "aborted"  # ended early by the operator or a fault; everything up to there is kept
 
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """What a camera gives, known before it is opened."""
+    """A camera's output, known before it is opened."""
 
     height: int
     """Pixels."""
@@ -42,12 +42,12 @@ class CameraSpec:
     """Pixels."""
     rate_hz: float
     depth_unit_m: float | None = None
-    """Metres a depth count stands for; None where the camera records no depth."""
+    """Metres per depth count; None where the camera records no depth."""
 
 
 @dataclass(frozen=True)
 class BenchSpec:
-    """What a bench reads and takes, known before it is opened."""
+    """A bench's observations and actions, known before it is opened."""
 
     name: str
     joints: tuple[str, ...]
@@ -60,7 +60,7 @@ class BenchSpec:
     task: str = ""
     """What is being done, in a few words or as the twin's task name."""
     lockstep: bool = False
-    """True where time is simulated and waits for whoever is slow."""
+    """True where time is simulated and waits for slow parts."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class MotorReading:
-    """What one motor said of its own state; each is asked once in a while, in turn."""
+    """The status of one motor; motors are read in turn."""
 
     joint: int
     """Its place in `BenchSpec.joints`."""
@@ -111,13 +111,13 @@ class Observation:
     """[J] motor current in A; on models without a current sensor the load as a fraction of stall."""
     frames: Mapping[str, Frame]
     privileged: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    """State that only the twin knows (object poses); never fed to a policy unless its recipe says so."""
+    """Privileged state of the twin (object poses); fed to a policy only if its recipe lists it."""
     motors: tuple[MotorReading, ...] = ()
     """What was read since the observation before."""
 
 
 PAUSE = "pause"
-"""The event of the first row after somebody had stopped the recording for a while."""
+"""The event of the first row after a pause of the recording."""
 
 
 @dataclass(frozen=True)
@@ -131,14 +131,14 @@ class Event:
 
 @dataclass(frozen=True)
 class Decision:
-    """What an agent wants done now, and what it knows about it."""
+    """An agent's action for this tick, and its energy."""
 
     action: Joints
     actor: Actor
     energy: float = np.nan
-    """Of the plan in use given the observation it was made for; lower is surer. NaN where a person decides."""
+    """Of the plan in use given the observation it was made for; lower is more confident. NaN where the operator acts."""
     score: float = np.nan
-    """What is held against `threshold`; the energy itself, or the energy less what is normal here."""
+    """The score compared with `threshold`; the energy itself, or another score."""
     threshold: float = np.nan
     """Above it the score counts as risen; NaN while none is calibrated."""
     scores: tuple[float, ...] = ()
@@ -163,9 +163,9 @@ class Step:
 
     observation: Observation
     decision: Decision
-    """`decision.action` is what was asked for."""
+    """`decision.action` is the requested action."""
     sent: Joints
-    """What the motors were told, after limits."""
+    """The action sent to the motors, after limits."""
     sent_s: float
     """When."""
     skipped: int = 0

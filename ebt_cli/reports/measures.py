@@ -73,7 +73,7 @@ class Measures(Said):
 
 def measure(episode: "Episode") -> Measures:
     """Judge one demonstration."""
-    kept = episode.learnt
+    kept = episode.training_rows
     ticks, action, qpos = episode.time["tick"][kept], episode.action[kept], episode.qpos[kept]
     joints, rate_hz = episode.spec.joints, episode.spec.rate_hz
     arm = np.array(["gripper" not in name for name in joints])
@@ -179,7 +179,7 @@ def share(which: NDArray[np.bool_]) -> float | None:
 def _camera(episode: "Episode", name: str) -> Seen:
     from ebt_data.errors import DataError
 
-    kept = episode.learnt
+    kept = episode.training_rows
     times = {what: column[kept] for what, column in episode.camera_time(name).items()}
     expected = min(1.0, episode.spec.cameras[name].rate_hz / episode.spec.rate_hz)
     means, spreads = [], []

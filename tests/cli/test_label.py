@@ -54,7 +54,7 @@ def test_without_an_option_it_tells_what_was_said_and_undo_takes_it_back(
     assert "outcome success" in err
     assert "undo" in err
     assert run(["label", one, "--undo"]) == 2
-    assert "nothing is said" in capsys.readouterr().err
+    assert "has no label to undo" in capsys.readouterr().err
 
 
 def test_trash_and_back_takes_the_labels_along(episodes: list[Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ def pixel_bytes(paths: Sequence[Path], *, depth: bool) -> int:
 
 @contextmanager
 def staging(target: Path, needed: int) -> Iterator[Path]:
-    """A folder beside the target for what is not whole yet, on a disk with room for it; gone afterwards.
+    """A staging folder beside the target, on a disk with enough space; removed afterwards.
 
     The room is looked at before, as HDF5 may crash when it closes a file that the disk did not take.
     """

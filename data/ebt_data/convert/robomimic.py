@@ -82,7 +82,7 @@ def _demonstration(episode: Episode, kept: slice, group: h5py.Group, middle: NDA
 
 
 def _bounds(paths: Sequence[Path]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[str, ...]]:
-    """Least and largest action [J] of all rows that are learnt from, and the joints."""
+    """Minimum and maximum action [J] over all rows used for training, and the joints."""
     low = high = None
     first = None
     for path in paths:

@@ -21,7 +21,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     part = path.with_name(f"{path.name}.{uuid4().hex[:8]}.new")
     try:
-        # A name that nobody could lay a link at before.
+        # An unpredictable name, so that no link can be placed there first.
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -48,10 +48,10 @@ def make_folder(path: Path) -> None:
 
 
 def make_ready(folder: Path, needed_mb: float, what: str) -> None:
-    """Make a folder and see that it can be written and has room, before `what` begins: a session must not fail later.
+    """Make a folder and check that it is writable and has space before `what` starts, so that a session does not fail later.
 
     Raises:
-        DataError: it is not so; the message says what is missing.
+        DataError: it is not; the message names what is missing.
     """
     make_folder(folder)
     if not os.access(folder, os.W_OK | os.X_OK):

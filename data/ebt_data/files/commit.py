@@ -22,7 +22,7 @@ def sync(path: Path) -> None:
 def commit(part: Path) -> Path:
     """Record the sha256 of a closed, complete `.part` file, make it read-only and name it `.h5`.
 
-    The name comes last: what cuts this off, a kill or a full disk, leaves a `.part`, with which `repair` goes on.
+    The rename comes last: if a kill or a full disk interrupts this, a `.part` remains, which `repair` completes.
     """
     final = part.with_suffix(SUFFIX)
     sync(part)
@@ -49,7 +49,7 @@ def discard(file: Path) -> Path:
 
 
 def restore(trashed: Path) -> Path:
-    """Move a file out of the trash, where it lies in one, to its own name, or to the next free one if that is taken."""
+    """Move a file out of the trash to its own name, or to the next free one if that is taken."""
     folder = trashed.parent.parent
     digest, recorded = checksums.sha256(trashed), checksums.recorded(folder)
     for stem in (trashed.stem, trashed.stem.rpartition(".")[0]):  # a second one of its name got a number
@@ -58,7 +58,7 @@ def restore(trashed: Path) -> Path:
             trashed.rename(own)
             sync(folder)
             return own
-    part, handle = reserve(folder)  # it was thrown away before it had a name of its own
+    part, handle = reserve(folder)  # it was discarded before it was committed
     os.close(handle)
     trashed.rename(part)
     return commit(part)

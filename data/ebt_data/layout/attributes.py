@@ -1,4 +1,4 @@
-"""What an episode file says about itself as a whole: its root attributes, written and read."""
+"""Writes and reads the root attributes of an episode file."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _PIXEL_LIMIT = 1 << 26  # pixels in one frame
 
 
 def create(file: h5py.File, spec: BenchSpec, meta: EpisodeMeta, encoding: str) -> None:
-    """Write everything that is known before the first row; outcome and completeness are overwritten at commit."""
+    """Write every attribute that is known before the first row; outcome and completeness are overwritten at commit."""
     file.attrs["ebt_format"] = FORMAT
     file.attrs["sim"] = spec.sim
     file.attrs["lockstep"] = spec.lockstep
@@ -66,7 +66,7 @@ def read(file: h5py.File) -> dict[str, Any]:
     """Every root attribute as text of limited length, number or list of texts.
 
     Raises:
-        DataError: the file is no episode, or of a format that this version does not know.
+        DataError: the file is no episode, or of a format that this version does not support.
     """
     version = file.attrs.get("ebt_format")
     if version is None:
@@ -118,7 +118,7 @@ def _mapping(text: str) -> dict[str, Any]:
 
 
 def spec(attrs: Mapping[str, Any]) -> BenchSpec:
-    """The bench that the episode was recorded on. Raises KeyError, TypeError, ValueError where they do not say."""
+    """The bench that the episode was recorded on. Raises KeyError, TypeError, ValueError where attributes are invalid."""
     cameras = {name: _camera(CameraSpec(**camera)) for name, camera in _mapping(attrs["cameras"]).items()}
     if not isinstance(attrs["joints"], list):
         raise TypeError("joints are no list")
@@ -139,7 +139,7 @@ def spec(attrs: Mapping[str, Any]) -> BenchSpec:
 
 
 def meta(attrs: Mapping[str, Any]) -> EpisodeMeta:
-    """What was known before the first row. Raises KeyError, TypeError, ValueError where they do not say."""
+    """The episode's metadata. Raises KeyError, TypeError, ValueError where attributes are invalid."""
     seed = attrs.get("seed")
     if seed is not None and type(seed) is not int:
         raise TypeError(f"{seed!r:.80} is no seed")

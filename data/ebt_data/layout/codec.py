@@ -25,7 +25,7 @@ _JPEG_ENDS = (b"\xff\xd8", b"\xff\xd9")
 _QOI_ENDS = (b"qoif", b"\0" * 7 + b"\1")
 _QOI_HEAD = struct.Struct(">4sIIBB")  # magic, width, height, channels, colour space
 LONGEST_END = 8
-"""Bytes of a blob's either end that tell whether it is whole."""
+"""Bytes at either end of a blob that show whether it is complete."""
 
 
 def encode(image: Image, quality: int | None = QUALITY) -> bytes:

@@ -26,7 +26,7 @@ TEXT_BYTES = 256
 LIBVER = ("v110", "v110")
 
 LISTS = ("/events", "/motors")
-"""Groups of datasets with one entry for whatever happened in a row; `row` in each says which."""
+"""Groups of datasets with one entry per event; `row` in each is its row."""
 STATES = "/privileged/"
 """Begins the path of an object's state, which has any name."""
 _ROWS = 128  # rows a chunk: a flush rewrites the last chunk, so that it should stay a few kB
@@ -112,7 +112,7 @@ def event_columns() -> list[Column]:
 
 
 def motor_columns() -> list[Column]:
-    """One entry for each motor that was asked how it is: in which row, which joint, and what it said."""
+    """One entry per motor status that was read: row, joint, and values."""
     return [
         Column("/motors/row", np.int64),
         Column("/motors/joint", np.int16),
@@ -123,7 +123,7 @@ def motor_columns() -> list[Column]:
 
 
 def readable(data: h5py.Dataset) -> int:
-    """How many of its first entries HDF5 finds: a power cut may have torn what says where a chunk lies."""
+    """How many of the first entries HDF5 can read: a power cut may have damaged a chunk's index."""
     length = len(data)
     chunk = data.chunks[0] if data.chunks else max(length, 1)
     ends: list[int] = [length, *range(length - length % chunk, 0, -chunk)]

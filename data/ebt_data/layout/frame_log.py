@@ -1,4 +1,4 @@
-"""One camera's pictures in an episode file: each is encoded once, however many rows show it."""
+"""One camera's images in an episode file: each is encoded once, however many rows refer to it."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ebt_data.step import CameraSpec, Frame
 
 
 class FrameLog:
-    """Stores new frames of one camera and says what a row should hold about the frame it shows."""
+    """Stores new frames of one camera and returns the row's entries for the frame it refers to."""
 
     def __init__(self, file: h5py.File, camera: str, spec: CameraSpec, quality: int | None) -> None:
         self._camera, self._spec, self._quality = camera, spec, quality
@@ -21,11 +21,11 @@ class FrameLog:
             column.path.rsplit("/", 1)[-1]: Growing(file[column.path]) for column in frame_columns(camera, spec)
         }
         self._kept: Frame | None = None
-        self._kept_tick_s = np.nan  # when the last kept frame was first shown
+        self._kept_tick_s = np.nan  # when the last stored frame was first referred to
         self._offset, self._length, self._depth_index = 0, 0, -1
         self.fresh: list[bytes | memoryview] = []
         """What was stored for the last row: nothing, a picture, or a picture and its depth."""
-        if len(file[f"/images/{camera}/length"]):  # going on with an episode
+        if len(file[f"/images/{camera}/length"]):  # continuing an episode
             self._offset, self._length = (int(file[f"/images/{camera}/{name}"][-1]) for name in ("offset", "length"))
             if "frames" in self._growing:
                 self._depth_index = int(file[f"/depth/{camera}/index"][-1])
@@ -47,9 +47,11 @@ class FrameLog:
         expected = (self._spec.height, self._spec.width, 3)
         if frame.image.shape != expected or frame.image.dtype != np.uint8:
             found = f"{frame.image.shape} {frame.image.dtype}"
-            raise DataError(f"camera {self._camera} gave {found}, but its bench says {expected} uint8")
+            raise DataError(f"camera {self._camera} gave {found}, expected {expected} uint8 from the bench file")
         if frame.depth is not None and frame.depth.shape != expected[:2]:
-            raise DataError(f"camera {self._camera} gave depth {frame.depth.shape}, but its bench says {expected[:2]}")
+            raise DataError(
+                f"camera {self._camera} gave depth {frame.depth.shape}, expected {expected[:2]} from the bench file"
+            )
         blob = codec.encode(frame.image, self._quality)
         pixels = self._growing["bytes"]
         self._offset, self._length = pixels.length, len(blob)

@@ -12,7 +12,7 @@ from ebt_data.errors import DataError
 BITSHUFFLE = 32008  # the filter's registered number: https://github.com/HDFGroup/hdf5_plugins
 _DEPTH_LIMIT = 6  # groups within groups
 _COUNT_LIMIT = 2000  # links in one file
-_UNPACKED = 1000  # bytes that a byte in the file stands for at most; a black depth picture packs 1:250
+_UNPACKED = 1000  # largest compression ratio accepted; a black depth image compresses 1:250
 _CHUNK_LIMIT = 1 << 27  # bytes that one read unpacks; a depth picture of 8 megapixels takes 16 MiB
 
 
@@ -44,7 +44,7 @@ def tree(file: h5py.File) -> dict[str, h5py.Dataset]:
 
 
 def check_claims(path: Path, datasets: Mapping[str, h5py.Dataset]) -> None:
-    """Refuse what takes more memory to read than a file of this size can ask for.
+    """Refuse a dataset that takes more memory to read than a file of this size can contain.
 
     Raises:
         DataError: a dataset does.

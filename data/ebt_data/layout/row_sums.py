@@ -1,4 +1,4 @@
-"""A sum of each row, which tells what was recorded from what a power cut left half written.
+"""A checksum of each row, which separates recorded rows from rows that a power cut left half written.
 
 CRC-32 over, one behind the other as they are stored (little-endian, texts padded):
 
@@ -36,7 +36,7 @@ def of_row(entries: Mapping[str, Values], lists: Iterable[Mapping[str, Values]],
 
 
 def first_wrong(datasets: Mapping[str, h5py.Dataset], spec: BenchSpec, kind: str, first: int, after: int) -> int | None:
-    """The first row in `first:after` that is not what was recorded; None where all are, or nobody kept sums.
+    """The first row in `first:after` whose checksum does not match; None where all match, or the file has no checksums.
 
     Every dataset with one entry a row has so many at least.
     """
@@ -78,7 +78,7 @@ class _List:
 
 
 class _Fresh:
-    """What a camera's rows show that the row before did not."""
+    """The frames that a camera's rows refer to and the previous row did not."""
 
     def __init__(self, datasets: Mapping[str, h5py.Dataset], camera: str, rows: int) -> None:
         self._pixels = datasets[f"/images/{camera}/bytes"]

@@ -45,14 +45,14 @@ class Episode:
     """One recorded episode, read lazily; T rows, J joints.
 
     It can be pickled (the file is opened again on the other side) and used in a `with` block. Texts come as the file
-    has them, of limited length: whoever prints them must escape them.
+    has them, of limited length: escape them before printing.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open and check the frame of the file; data are read when asked for.
+        """Open and check the frame of the file; data are read on access.
 
         Raises:
-            DataError: missing, not HDF5, cut off, not an episode, or of a format that this version does not know.
+            DataError: missing, not HDF5, cut off, not an episode, or of a format that this version does not support.
         """
         self.path = Path(path)
         self._file = open_file(self.path)
@@ -85,7 +85,7 @@ class Episode:
         expected = layout.row_columns(self.spec, self.meta.kind, {})
         expected += layout.event_columns()
         motors = layout.motor_columns()
-        if any(column.path in found for column in motors):  # a recorder that asks them
+        if any(column.path in found for column in motors):  # a recorder that reads them
             expected += motors
         for name, camera in self.spec.cameras.items():
             expected += layout.frame_columns(name, camera)
@@ -109,27 +109,27 @@ class Episode:
 
     @cached_property
     def labels(self) -> Labels:
-        """What people said of it since."""
+        """Labels added after recording."""
         return read_labels(self.path)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What was typed while it was recorded, then what people added since."""
+        """Notes typed while recording, then those added later."""
         return (*(event.text for event in self.events if event.kind == "note"), *self.labels.notes)
 
     @property
     def judged(self) -> Outcome:
-        """How it ended, by whoever looked at it last: a person's label, else the recording."""
+        """Its outcome: the newest label, else the recorded one."""
         return self.labels.outcome or self.outcome
 
     def counts(self, outcomes: Collection[Outcome] = (Outcome.SUCCESS,), *, incomplete: bool = False) -> bool:
-        """True where it is judged so and not excluded; one that was cut off counts if a person judged it, or `incomplete`."""
+        """True where its outcome is one of these and it is not excluded; a truncated one counts if it was labelled, or `incomplete`."""
         whole = self.complete or incomplete or self.labels.outcome is not None
         return whole and not self.labels.excluded and self.judged in outcomes
 
     @property
     def trimmed(self) -> slice:
-        """The rows that are learnt from.
+        """The rows used for training.
 
         Raises:
             DataError: the trim lies outside of the episode.
@@ -166,7 +166,7 @@ class Episode:
 
     @cached_property
     def action_asked(self) -> NDArray[np.float32]:
-        """[T, J] rad, as the agent asked before limits."""
+        """[T, J] rad, as the agent requested, before limits."""
         return self._rows_of("/action_asked")
 
     @cached_property
@@ -196,7 +196,7 @@ class Episode:
 
     @cached_property
     def privileged(self) -> dict[str, NDArray[np.float32]]:
-        """[T, ...] by name: state that only the twin knows."""
+        """[T, ...] by name: privileged state of the twin."""
         return self._group(layout.STATES)
 
     @cached_property
@@ -212,7 +212,7 @@ class Episode:
 
     @cached_property
     def pauses(self) -> list[int]:
-        """The rows before which somebody had paused: time stands between them and the row before, and nothing else."""
+        """The rows that follow a pause: nothing was recorded between them and the previous row."""
         with self._reading():
             kinds, rows = (self._data[f"/events/{name}"][:] for name in ("kind", "row"))
         rows = rows[: len(kinds)][kinds[: len(rows)] == PAUSE.encode()]
@@ -220,23 +220,23 @@ class Episode:
 
     @cached_property
     def stretches(self) -> list[slice]:
-        """The rows that are learnt from, cut where somebody had paused: within each, time goes on tick by tick."""
+        """The rows used for training, split at pauses: within each stretch, rows are consecutive ticks."""
         kept = self.trimmed
         bounds = [kept.start, *(row for row in self.pauses if kept.start < row < kept.stop), kept.stop]
         first, *later = (slice(*pair) for pair in pairwise(bounds))
-        # A single row after a pause shows nothing but the arm held: it carries what was said meanwhile.
+        # A single row after a pause only carries notes; the arm is held.
         return [first, *(stretch for stretch in later if stretch.stop - stretch.start > 1)]
 
     @property
-    def learnt(self) -> NDArray[np.int64]:
+    def training_rows(self) -> NDArray[np.int64]:
         """[N] rows: those of all stretches."""
         return np.concatenate([np.arange(stretch.start, stretch.stop) for stretch in self.stretches])
 
     @cached_property
     def motors(self) -> dict[str, NDArray[Any]]:
-        """[M] each, each time a motor was asked how it is: `row`, `joint` (its place), `temperature` °C, `voltage` V, `error` bits.
+        """[M] each, one per motor status read: `row`, `joint` (its place), `temperature` °C, `voltage` V, `error` bits.
 
-        Empty where nobody asked, as in a file without the group.
+        Empty where no status was read, or the group is missing.
         """
         columns = layout.motor_columns()
         with self._reading():
@@ -332,7 +332,7 @@ class Episode:
                     data[first : first + step] if data.ndim else data[()]
 
     def _check_values(self) -> None:
-        """What is learnt from and what is timed is finite, time goes on, and every picture is there."""
+        """Check that training data and times are finite, time increases, and every image is present."""
         if not self._rows:
             return
         paths = [path for path in self._data if path.startswith(("/observations/", "/action", "/privileged/"))]

@@ -1,4 +1,4 @@
-"""What people say of an episode after it was recorded: lines appended to `<episode>.labels.jsonl` beside it.
+"""Labels added to an episode after recording: lines appended to `<episode>.labels.jsonl` beside it.
 
 The recording is never opened for writing again, and no line is ever rewritten: a mistake is taken back by a line that
 names it. A line is one JSON object, as `{"id": "9f0c...", "time": "2026-11-25T20:10:24+00:00", "by": "ada", "kind":
@@ -9,8 +9,8 @@ names it. A line is one JSON object, as `{"id": "9f0c...", "time": "2026-11-25T2
     note      text; all of them count
     tag       a word; all of them count
     untag     the word
-    trim      [first, after]: rows outside are not learnt from; null: all rows again
-    exclude   true: neither learnt from nor counted; false: again
+    trim      [first, after]: rows outside are not used for training; null: all rows again
+    exclude   true: not used for training and not counted; false: again
     undo      id of the line that is taken back
 
 read_labels(episode) -> Labels       add_label(episode, kind, value, by) -> Line
@@ -49,15 +49,15 @@ class Labels:
     notes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     trim: tuple[int, int] | None = None
-    """First row that is learnt from, and the one after the last; None: all."""
+    """First row used for training, and the one after the last; None: all."""
     excluded: bool = False
     damaged: int = 0
-    """Lines that a crash left torn; they say nothing."""
+    """Lines that a crash left incomplete; they are ignored."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that somebody said."""
+    """One label."""
 
     id: str
     time: str
@@ -68,21 +68,21 @@ class Line:
 
 
 def labels_path(episode: Path) -> Path:
-    """Where the labels of an episode lie, whether there are any or not."""
+    """The label file of an episode, whether it exists or not."""
     return episode.with_name(episode.stem + SUFFIX)
 
 
 def read_labels(episode: Path) -> Labels:
-    """What people said of an episode; nothing where nobody did.
+    """The labels of an episode; empty where there are none.
 
     Raises:
-        DataError: a line says what no version so far knows, or the file is absurdly large.
+        DataError: a line has an unknown kind, or the file is too large.
     """
     lines, damaged = _read(labels_path(episode))
     tags: dict[str, None] = {}
     found: dict[str, Any] = {"damaged": damaged}
     notes: list[str] = []
-    for line in standing(lines):
+    for line in labels_in_force(lines):
         if line.kind == "outcome":
             found["outcome"] = Outcome(line.value)
         elif line.kind == "note":
@@ -99,7 +99,7 @@ def read_labels(episode: Path) -> Labels:
 
 
 def read_lines(episode: Path) -> list[Line]:
-    """Everything that was ever said, oldest first, what was taken back as well.
+    """Every label ever added, oldest first, undone ones included.
 
     Raises:
         DataError: as `read_labels`.
@@ -107,14 +107,14 @@ def read_lines(episode: Path) -> list[Line]:
     return _read(labels_path(episode))[0]
 
 
-def standing(lines: Sequence[Line]) -> list[Line]:
+def labels_in_force(lines: Sequence[Line]) -> list[Line]:
     """Those that were not taken back, and that take nothing back themselves."""
     undone = {line.value for line in lines if line.kind == "undo"}
     return [line for line in lines if line.kind != "undo" and line.id not in undone]
 
 
 def add_label(episode: Path, kind: str, value: Any, by: str) -> Line:
-    """Say something, on the disk before this returns; whoever else says something meanwhile is not lost.
+    """Add a label; it is on disk when this returns, and concurrent additions are kept.
 
     Raises:
         MisuseError: the value is none of that kind.
@@ -125,7 +125,7 @@ def add_label(episode: Path, kind: str, value: Any, by: str) -> Line:
 
 
 def check_label(kind: str, value: Any) -> None:
-    """See that it could be said.
+    """Check that the label is valid.
 
     Raises:
         MisuseError: the value is none of that kind.
@@ -135,10 +135,10 @@ def check_label(kind: str, value: Any) -> None:
 
 
 def undo_label(episode: Path, by: str) -> Line:
-    """Take back the newest line that stands; returns it.
+    """Undo the newest label in force; returns it.
 
     Raises:
-        MisuseError: nothing stands.
+        MisuseError: there is none.
         DataError: as `add_label`.
     """
     with _locked(labels_path(episode)) as handle:
@@ -148,15 +148,15 @@ def undo_label(episode: Path, by: str) -> Line:
 
 
 def check_undo(episode: Path) -> Line:
-    """The newest line that stands, which could be taken back.
+    """The newest label in force, which can be undone.
 
     Raises:
-        MisuseError: nothing stands.
+        MisuseError: there is none.
         DataError: as `read_labels`.
     """
-    lines = standing(read_lines(episode))
+    lines = labels_in_force(read_lines(episode))
     if not lines:
-        raise MisuseError(f"nothing is said of {episode.name} that could be undone", f"ebt label {episode}")
+        raise MisuseError(f"{episode.name} has no label to undo", f"ebt label {episode}")
     return lines[-1]
 
 
@@ -171,14 +171,14 @@ def _append(handle: int, kind: str, value: Any, by: str) -> Line:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(handle)
     except OSError:
-        os.ftruncate(handle, size)  # what is not on the disk was not said
+        os.ftruncate(handle, size)  # a label that is not on disk does not count
         raise
     return line
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
-    """The file, open to append to, and nobody else's meanwhile."""
+    """The file, open for appending and locked."""
     try:
         fresh = not path.exists()
         handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)

@@ -1,4 +1,4 @@
-"""Opens an episode file to read: one that nobody knows is tried by a child first, one under way is followed.
+"""Opens an episode file for reading: an unknown file is tried in a child process first, one being recorded is followed.
 
 open_file(path) -> h5py.File      one_line(error) -> str
 """
@@ -40,7 +40,7 @@ def open_file(path: Path) -> h5py.File:
 
 
 def one_line(error: Exception) -> str:
-    """What HDF5 says, which is often a page."""
+    """HDF5's message, shortened to its first line."""
     return " ".join(str(error).split())[:200]
 
 

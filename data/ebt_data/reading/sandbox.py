@@ -1,4 +1,4 @@
-"""Reads files from elsewhere in a process of its own first, so that what crashes HDF5 crashes nothing else.
+"""Reads files from elsewhere in a child process first, so that a file that crashes HDF5 crashes nothing else.
 
 A file that this user has neither recorded nor read before is read through by a child with bounded memory and time that
 can write no file. What the child survives is remembered by inode, size and time of change, so that each file pays once.
@@ -24,11 +24,11 @@ from ebt_data.files import checksums
 
 LONGEST_S, SLOWEST_BYTES_S = 20.0, 20e6
 """A file may take so long to read, and so much longer for what it holds: a slow disk gives several times as much."""
-_LARGEST = 1 << 23  # bytes of the list of known files; then it begins anew
+_LARGEST = 1 << 23  # bytes of the list of known files; then it is started anew
 FINE, DAMAGED, TOO_MUCH, BUG = "fine", "damaged", "too much", "bug"
-"""What the child says after a file's path: nothing more, a sentence and a hint, the same, or its own traceback."""
+"""The child's replies after a file's path: nothing more, a sentence and a hint, the same, or its traceback."""
 READY = b"ready\n"
-"""What the child says first."""
+"""The child's first reply."""
 _INSIDE = "EBT_READING"
 """Set in the child, which reads without asking."""
 
@@ -45,11 +45,11 @@ _child: tuple[int, subprocess.Popen[bytes]] | None = None
 
 
 def check(path: Path) -> None:
-    """Pass a file that is safe to read, after trying it in a child where nobody has yet.
+    """Accept a file that is safe to read; an unknown one is tried in a child process first.
 
     Raises:
         DataError: it was changed since it was recorded, is no whole episode, or reading it takes too long, too much
-            memory, or kills whoever tries.
+            memory, or kills the child.
     """
     if inside():
         return
@@ -61,22 +61,22 @@ def check(path: Path) -> None:
         if digest is not None and digest != checksums.sha256(path):
             raise DataError(
                 f"{path} is not what was recorded: its sha256 is not the one in {path.parent / checksums.NAME}",
-                "bring it back from a copy, or move it to another folder to look at what is left",
+                "bring it back from a copy, or move it to another folder to inspect what remains",
             )
         _try(path)
         _remember(mark)
 
 
 def inside() -> bool:
-    """True in the child; the lock on what it reads is then that of whoever asked."""
+    """True in the child; the lock on the file is then held by its parent."""
     return _INSIDE in os.environ
 
 
 def endure(path: Path) -> None:
-    """Try a cut-off recording in a child; what the child finds wrong is for `repair` to put right.
+    """Try a cut-off recording in a child; damage that the child finds is left to `repair`.
 
     Raises:
-        DataError: reading it takes too long, too much memory, or kills whoever tries.
+        DataError: reading it takes too long, too much memory, or kills the child.
     """
     with _lock:
         kind, *words = _ask(path)
@@ -100,7 +100,7 @@ def _list() -> Path:
 
 
 def _load() -> set[str]:
-    """What is known by now, also to other processes."""
+    """The files known to be safe, shared with other processes."""
     global _loaded_bytes
     with suppress(OSError, RuntimeError):
         size = _list().stat().st_size
@@ -130,13 +130,13 @@ def _try(path: Path) -> None:
 
 
 def _ask(path: Path) -> list[str]:
-    """What the child says of a file, once it has survived it: a kind, and words."""
+    """The child's reply about a file that it survived: a kind, and text."""
     child = _reader()
     assert child.stdin is not None and child.stdout is not None, "both are pipes"
     limit_s = LONGEST_S + path.stat().st_size / SLOWEST_BYTES_S
     try:
         asked = str(path.absolute())  # the child stays in the folder where it was started
-        with suppress(BrokenPipeError):  # it died since the last file; no answer says so, too
+        with suppress(BrokenPipeError):  # it died since the last file; a missing reply shows it too
             child.stdin.write(json.dumps([asked, limit_s]).encode() + b"\n")
             child.stdin.flush()
         if not select.select([child.stdout], [], [], limit_s)[0]:
@@ -151,7 +151,7 @@ def _ask(path: Path) -> list[str]:
             raise ReaderBug(said[1])
         if about != asked:
             raise ReaderBug(f"asked about {asked}, the reader answers about {about}")
-    except BaseException:  # whoever is asked next must not be given this answer
+    except BaseException:  # the next request must not receive this reply
         child.kill()
         _stop()
         raise
@@ -165,7 +165,7 @@ def _reader() -> "subprocess.Popen[bytes]":
         _stop()
         command = [sys.executable, "-P", "-m", "ebt_data.reading.sandbox_main"]
         environment = {**os.environ, _INSIDE: "1"}
-        # A session of its own: Ctrl-C is for whoever asked.
+        # A session of its own: Ctrl-C is for the parent.
         child = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

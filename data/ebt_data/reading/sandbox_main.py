@@ -19,7 +19,7 @@ MEMORY_BYTES = 6 << 30
 
 
 def main() -> None:
-    """Answer until nobody asks any more."""
+    """Reply until the parent closes stdin."""
     memory = _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
@@ -29,17 +29,17 @@ def main() -> None:
         path: str | None = None
         try:
             path, limit_s = json.loads(line)
-            signal.alarm(int(limit_s) + 2)  # ends it where whoever asked is gone and HDF5 goes round in circles
+            signal.alarm(int(limit_s) + 2)  # ends the child where the parent is gone and HDF5 loops
             said = _read(Path(path), memory)
             signal.alarm(0)
-        except Exception:  # noqa: BLE001  a bug of ours, for whoever asked to raise
+        except Exception:  # noqa: BLE001  a bug of ours, which the parent raises
             said = [BUG, traceback.format_exc()]
         sys.stdout.write(json.dumps([path, *said]) + "\n")
         sys.stdout.flush()
 
 
 def _limit(what: int, most: int) -> int:
-    """Set a limit to `most`, or to less where whoever started this has less; returns it."""
+    """Set a limit to `most`, or to less where the parent has less; returns it."""
     hard = resource.getrlimit(what)[1]
     least = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(what, (least, least))

@@ -12,7 +12,7 @@ _NO_IMAGE = np.empty((0, 0, 3), np.uint8)
 
 @dataclass(frozen=True)
 class Passed:
-    """What of one row's frames goes on."""
+    """The frames of one row that are passed on."""
 
     frames: dict[str, Frame]
     """Every camera; without pixels where the writer has the picture already or shall do without it."""
@@ -21,7 +21,7 @@ class Passed:
     size: int
     """Bytes of pixels."""
     events: tuple[Event, ...]
-    """Where a gap begins and where it ends."""
+    """Where a gap starts and where it ends."""
 
 
 class FrameGate:
@@ -29,7 +29,7 @@ class FrameGate:
 
     def __init__(self) -> None:
         self._sent: dict[str, tuple[int, float]] = {}  # frame number and device stamp
-        self._gap: dict[str, int] = {}  # frames dropped in the gap under way
+        self._gap: dict[str, int] = {}  # frames dropped in the current gap
         self.dropped: dict[str, int] = {}
         """Frames left out, by camera."""
 

@@ -28,9 +28,9 @@ def scratch() -> IO[bytes]:
 
 
 def send(to: socket.socket, message: tuple[Any, ...], file: IO[bytes]) -> None:
-    """Hand one message over in `file`, which is written anew and must be nobody's until the message was taken.
+    """Send one message in `file`, which is overwritten and must not be reused until the message was received.
 
-    Waits while a few hundred are under way, as long as the socket's timeout says. Raises ConnectionError where nobody is
+    Waits while a few hundred are queued, up to the socket's timeout. Raises ConnectionError where nobody is
     there.
     """
     large: list[memoryview] = []
@@ -45,7 +45,7 @@ def send(to: socket.socket, message: tuple[Any, ...], file: IO[bytes]) -> None:
     body = pickle.dumps(message, protocol=5, buffer_callback=inside)
     head = _HEAD.pack(len(body), len(large)) + b"".join(_SIZE.pack(view.nbytes) for view in large)
     parts: list[bytes | memoryview] = [head, body, *large]
-    place = 0  # said at each write, as both ends share the place where the last one left off
+    place = 0  # set at each write, as both ends share the file position
     for part in parts:
         left = memoryview(part)
         while left:
@@ -55,9 +55,9 @@ def send(to: socket.socket, message: tuple[Any, ...], file: IO[bytes]) -> None:
 
 
 def receive(at: socket.socket) -> tuple[Any, ...]:
-    """Take one message. Raises EOFError where the sender is gone and all of its messages were taken.
+    """Receive one message. Raises EOFError where the sender is gone and all of its messages were received.
 
-    Only between a process and its own child: unpickling runs what the sender says.
+    Only between a process and its own child: unpickling executes what the sender sends.
     """
     mark, handles, _, _ = socket.recv_fds(at, len(_MARK), 1)
     if not mark:

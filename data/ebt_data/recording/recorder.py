@@ -21,9 +21,9 @@ from ebt_data.step import BenchSpec, Outcome, Step
 
 __all__ = ["EpisodeMeta", "Recorder"]
 
-FRAME_BYTES = 64 << 20  # frames under way; about 1.2 s of two 640x480 cameras at 30 Hz
-LOCKSTEP_ROWS = 64  # rows under way before a simulated loop waits
-STALL_S = 3.0  # a live loop goes on this long without hearing from the writer
+FRAME_BYTES = 64 << 20  # frames in the queue; about 1.2 s of two 640x480 cameras at 30 Hz
+LOCKSTEP_ROWS = 64  # rows in the queue before a simulated loop waits
+STALL_S = 3.0  # a live loop continues this long without a reply of the writer
 ANSWER_S = 60.0  # to start, to commit: a disk may have to write out all that it holds back
 
 
@@ -70,7 +70,7 @@ class Recorder:
         self._options = (quality, reserve_bytes)
         self._frame_bytes, self._stall_s = frame_bytes, stall_s
         self._process: WriterProcess | None = None
-        self._part: Path | None = None  # the episode under way
+        self._part: Path | None = None  # the current episode
         self._meta: EpisodeMeta | None = None
         self._sealing: set[Path] = set()
         self._unsealed: list[str] = []
@@ -79,12 +79,12 @@ class Recorder:
     def _reset(self) -> None:
         self._gate = FrameGate()
         self._under_way: deque[_Row] = deque()  # not yet answered for
-        self._bytes = 0  # of frames under way
+        self._bytes = 0  # of queued frames
         self._fault: DataError | None = None
         self.appended = 0
         """Rows of this episode given to `append`."""
         self.kept = 0
-        """Rows of this episode that the operating system has, as far as heard: safe from the death of any process."""
+        """Rows of this episode that the writer confirmed: the operating system has them, so no process's death loses them."""
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -122,7 +122,7 @@ class Recorder:
             DataError: the writer has died, cannot write on or has stalled; `finish` keeps the rows before.
         """
         self._post(self._recording(), step)
-        self._hear(0.0)
+        self._read_replies(0.0)
         if self._spec.lockstep:
             self._wait_for_room()
         elif len(self._under_way) > 1 and time.monotonic() - self._under_way[0].posted_s > self._stall_s:
@@ -131,7 +131,7 @@ class Recorder:
     def finish(self, outcome: Outcome, wait_s: float | None = None) -> Path:
         """Commit the episode: on the disk, named `.h5`, its sha256 recorded, read-only; returns its path.
 
-        Syncing and hashing take as long as the file is large. After `wait_s` they go on beside the next episode, and the
+        Syncing and hashing take as long as the file is large. After `wait_s` they continue in parallel to the next episode, and the
         path is not there yet; by default all of it is waited for. After a fault the outcome is `aborted`;
         where the writer has died, what it wrote is repaired first, and where it was killed the rows that it had not
         written are added.
@@ -169,7 +169,7 @@ class Recorder:
                 self._seal_ourselves()
                 break
             if not replies and wait_s is None:
-                raise DataError(f"the writer has said nothing for {ANSWER_S:g} s")
+                raise DataError(f"the writer has not replied for {ANSWER_S:g} s")
             if not replies:
                 break
         if self._unsealed:
@@ -182,7 +182,7 @@ class Recorder:
         from ebt_data.recording.repair import repair_part
 
         for part in sorted(self._sealing):
-            with suppress(FileNotFoundError, BlockingIOError):  # named already, or somebody else is at it
+            with suppress(FileNotFoundError, BlockingIOError):  # committed already, or another process repairs it
                 repair_part(part)
         self._sealing.clear()
 
@@ -254,8 +254,8 @@ class Recorder:
 
     def _wait_for_room(self) -> None:
         while len(self._under_way) >= LOCKSTEP_ROWS or self._bytes >= self._frame_bytes:
-            if not self._hear(ANSWER_S):
-                self._fail(DataError(f"the writer has said nothing for {ANSWER_S:g} s"))
+            if not self._read_replies(ANSWER_S):
+                self._fail(DataError(f"the writer has not replied for {ANSWER_S:g} s"))
 
     def _answer(self, key: str) -> str:
         """Wait for the reply to a message that is not a row."""
@@ -267,9 +267,9 @@ class Recorder:
                 if "refused" in reply:
                     raise DataError(reply["refused"], reply["hint"])
             if not replies:
-                raise DataError(f"the writer has said nothing for {ANSWER_S:g} s")
+                raise DataError(f"the writer has not replied for {ANSWER_S:g} s")
 
-    def _hear(self, timeout_s: float) -> bool:
+    def _read_replies(self, timeout_s: float) -> bool:
         """Take in replies; False where none came."""
         try:
             replies = self._replies(timeout_s)

@@ -21,7 +21,7 @@ from ebt_data.recording.rebuild import rebuild
 from ebt_data.step import BenchSpec, Outcome
 
 UNSYNCED_S = 5.0
-"""So much at the end of a recording may not have reached the disk: a sync is asked for each second."""
+"""How much at the end of a recording may not have reached the disk: it is synced every second."""
 _UNSYNCED_ROWS = 5000
 """The same in rows where time is simulated and runs as fast as the machine."""
 
@@ -39,13 +39,13 @@ class Repaired:
 def repair(folder: Path) -> list[str]:
     """Repair every cut-off recording in a folder; returns a sentence for the user about each.
 
-    A recording that a live process is writing is left alone. One that cannot be repaired is left as it is and said.
+    A recording that a live process is writing is left alone. One that cannot be repaired is left unchanged and reported.
     """
     said = []
     for part in sorted(folder.glob(f"*{commit.PART}")):
         try:
             repaired = repair_part(part, foreign=True)
-        except (BlockingIOError, FileNotFoundError):  # somebody writes it, or has just repaired it
+        except (BlockingIOError, FileNotFoundError):  # another process writes it, or has just repaired it
             continue
         except DataError as error:
             said.append(str(error))
@@ -60,9 +60,9 @@ def repair(folder: Path) -> list[str]:
 
 
 def repair_part(part: Path, *, foreign: bool = False) -> Repaired | None:
-    """Repair one `.part` in place and commit it; None where it held no row and is gone.
+    """Repair one `.part` in place and commit it; None where it held no row and was removed.
 
-    `foreign`: nobody knows who wrote it, so that a child tries it first.
+    `foreign`: its origin is unknown, so a child process tries it first.
 
     Raises:
         BlockingIOError: a live process is writing it.
@@ -129,7 +129,7 @@ def _whole_rows(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec, 
     while rows and not _is_whole(datasets, spec.cameras, rows - 1):
         rows -= 1
     claimed = min(map(len, columns))
-    if claimed - rows > _unsynced_rows(spec) or (rows == 0 and claimed > 1):  # one may be the first, under way
+    if claimed - rows > _unsynced_rows(spec) or (rows == 0 and claimed > 1):  # one may be the first, being written
         raise DataError(f"{part} is damaged: only {rows} of its {claimed} rows are whole; it is left as it is")
     return rows
 
@@ -146,7 +146,7 @@ def _lengths(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str, rows
     for group in layout.LISTS:
         entries = layout.entries(datasets, group)
         found |= dict.fromkeys(entries, int(np.searchsorted(layout.entry_rows(entries, group), rows)))
-    for camera in spec.cameras:  # behind what the rows show may be a picture that is there in part
+    for camera in spec.cameras:  # after the last frame that rows refer to, an incomplete image may follow
         offsets, lengths = (datasets[f"/images/{camera}/{name}"][:rows] for name in ("offset", "length"))
         found[f"/images/{camera}/bytes"] = int((offsets + lengths).max(initial=0))
         if f"/depth/{camera}/frames" in datasets:
@@ -185,7 +185,7 @@ def _unsynced_rows(spec: BenchSpec) -> int:
 
 
 def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: int) -> bool:
-    """False where a failed write left zeros in the row: time stands still, or a picture is none or cannot be found."""
+    """False where a failed write left zeros in the row: time does not increase, or an image is missing or invalid."""
     ticks = datasets["/time/tick"]
     if row > 0 and not ticks[row] > ticks[row - 1]:
         return False

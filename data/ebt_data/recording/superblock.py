@@ -1,4 +1,4 @@
-"""Puts right the superblock of an HDF5 file whose writer was killed, so that HDF5 opens it again.
+"""Repairs the superblock of an HDF5 file whose writer was killed, so that HDF5 opens it again.
 
 Layout of superblock versions 2 and 3: https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html, "Disk
 Format: Level 0A". 48 bytes where offsets take 8 bytes: signature 8, version 1, sizes 2, consistency flags 1, four
@@ -12,7 +12,7 @@ from typing import BinaryIO
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LENGTH = 48
 _FLAGS = 11
-_END = 28  # where the end-of-file address lies
+_END = 28  # offset of the end-of-file address
 _LAYOUT_LIMIT = 1 << 20  # bytes; far more than an episode without rows takes
 _MISSING_LIMIT = 64 << 20  # bytes; what one flush can leave out, and some
 _MASK = 0xFFFFFFFF
@@ -33,7 +33,7 @@ def settle(file: BinaryIO) -> bool:
     """Clear the "being written" flags in place; False where this is not a superblock that we write (version 3).
 
     A write that failed (a full disk) leaves a file shorter than its superblock says, which HDF5 refuses: such a file is
-    lengthened with zeros. SWMR's order of writes sees to it that no row in the file's extent lies there.
+    lengthened with zeros. SWMR's order of writes ensures that no row in the file's extent is there.
     """
     file.seek(0)
     block = bytearray(file.read(_LENGTH))

@@ -36,7 +36,7 @@ class DiskFull(DataError):
 class EpisodeWriter:
     """An episode being written: `<folder>/episode_NNNN.part` until `commit`.
 
-    The file is made at the first row, when the names of privileged state are known. While it is written it is
+    The file is created at the first row, when the names of privileged state are known. While it is written it is
     locked with `flock`, which is how `repair` tells a live recording from a cut-off one.
     """
 
@@ -49,7 +49,7 @@ class EpisodeWriter:
         reserve_bytes: int = RESERVE_BYTES,
         part: Path | None = None,
     ) -> None:
-        """Reserve a name in `folder`, or go on with `part`, which `repair.level` has made whole.
+        """Reserve a name in `folder`, or continue `part`, which `repair.level` has made consistent.
 
         Raises:
             DiskFull: less than `reserve_bytes` are free.
@@ -103,7 +103,7 @@ class EpisodeWriter:
         for motor in step.observation.motors:
             said = (self.rows, motor.joint, motor.temperature_c, motor.voltage_v, motor.error_bits)
             lists.append(_append(self._motors, said))
-        # /time/tick last: where it stands, all that is learnt from is whole.
+        # /time/tick last: where it is present, everything that training reads is complete.
         entries = _append(self._columns, [values[path] for path in self._columns])
         fresh = [pixels for camera in sorted(self._logs) for pixels in self._logs[camera].fresh]
         _append(self._sums, [row_sums.of_row(entries, lists, fresh)])
@@ -117,7 +117,7 @@ class EpisodeWriter:
         lists = [*layout.event_columns(), *layout.motor_columns()]
         frames = [c for camera, shape in spec.cameras.items() for c in layout.frame_columns(camera, shape)]
         # Built in memory and written as a whole: a kill leaves an empty file, a cut one or the whole layout, and each
-        # can be told from the others. HDF5's own writes before SWMR begins can leave anything.
+        # can be recognised. HDF5's own writes before SWMR starts can leave anything.
         encoding = codec.QOI if self._quality is None else codec.JPEG
         image = _empty_file([*rows, *lists, *frames, layout.SUMS], spec, self._meta, encoding)
         with open(self._handle, "wb", closefd=False) as raw:
@@ -182,7 +182,7 @@ class EpisodeWriter:
             return
         if self._sync is not None:
             self._sync.result()
-        # In a thread: a slow disk can take seconds, and rows go on into the page cache meanwhile.
+        # In a thread: a slow disk can take seconds, and rows continue into the page cache meanwhile.
         self._sync = self._syncer.submit(_to_disk, self._handle)
         self._synced_s = now_s
 
@@ -238,7 +238,7 @@ class EpisodeWriter:
             os.close(self._handle)
 
     def leave(self) -> None:
-        """Close the file as it is and leave the `.part` to `repair`, which says so to the next user."""
+        """Close the file unchanged and leave the `.part` to `repair`, which reports it to the next user."""
         try:
             self._close(Outcome.ABORTED, complete=False)
         finally:
@@ -278,7 +278,7 @@ def _empty_file(columns: list[layout.Column], spec: BenchSpec, meta: EpisodeMeta
 
 
 def clip(text: str, length: int) -> bytes:
-    """UTF-8 of at most `length` bytes; what was cut is said."""
+    """UTF-8 of at most `length` bytes; a cut is marked."""
     full = text.encode(errors="replace")
     if len(full) <= length:
         return full

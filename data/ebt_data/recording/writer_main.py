@@ -1,7 +1,7 @@
 """The writer process: `python -m ebt_data.recording.writer_main`, messages on stdin, a socket (`ipc.py`), one line of JSON a reply on stdout.
 
-It has its own session and ignores Ctrl-C, so that it outlives whoever records. Where the recorder dies, stdin ends: the
-rows that arrived are written, the file is closed, and the `.part` is left to `repair`, because only `repair` can tell
+It has its own session and ignores Ctrl-C, so that it outlives the recorder. Where the recorder dies, stdin ends: the
+rows that arrived are written, the file is closed, and the `.part` is left to `repair`, because only `repair` can inform
 the user that a recording was cut off.
 """
 
@@ -89,7 +89,7 @@ class Writing:
         part = str(writer.path)
         try:
             writer.seal()
-        except Exception as error:  # noqa: BLE001  the recorder has to hear of it, whatever it was
+        except Exception as error:  # noqa: BLE001  the recorder must be notified, whatever it was
             why = error.strerror if isinstance(error, OSError) else repr(error)
             self._reply(sealed=part, unsealed=f"{writer.path.stem} is whole, but cannot be named ({why})")
         else:
@@ -111,7 +111,7 @@ class Writing:
     def _end(self, error: Exception) -> NoReturn:
         """Say why and stop at once: HDF5 2.0 may crash when it closes a file that it failed to write."""
         name = "" if self._writer is None else self._writer.path.stem
-        # HDF5 wraps the system's words in a page of its own.
+        # HDF5 wraps the system's message in a long one of its own.
         found = re.search(r"error message = '([^']+)'", str(error))
         why = found[1] if found else " ".join(str(error).split())
         self._reply(fault=f"cannot write on {name} ({why})", hint="free some space on the disk, or record elsewhere")

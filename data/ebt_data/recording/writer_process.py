@@ -23,7 +23,7 @@ class WriterDied(DataError):
     """The writer process ended on its own; what it wrote is on disk."""
 
     killed = False
-    """By a signal; otherwise the disk failed it, and would fail anybody who wrote on."""
+    """By a signal; otherwise the disk failed, and would fail for another writer too."""
 
 
 class WriterProcess:
@@ -83,7 +83,7 @@ class WriterProcess:
 
     def _send(self, message: tuple[Any, ...], file: IO[bytes], wait_s: float) -> None:
         self._socket.settimeout(wait_s)
-        # Where the child is gone, the recorder hears of it from `replies`.
+        # Where the child is gone, the recorder notices in `replies`.
         with contextlib.suppress(ConnectionError):
             try:
                 ipc.send(self._socket, message, file)

@@ -1,9 +1,9 @@
-"""One camera's pictures of many episodes by row, each kept once however many rows show it. Numpy only.
+"""One camera's images of many episodes by row, each kept once however many rows refer to it. Numpy only.
 
     ways        what it costs
-    memory      decoded and shrunk when opened, by threads; then all of it lies in memory
+    memory      decoded and resized when opened, by threads; then all of it is in memory
     cache       the same once and for all, into `.shrunk` beside the episodes, from where the system's page cache takes it
-    files       nothing at first; every picture is decoded anew each time that it is asked for
+    files       nothing at first; every image is decoded on each access
 
 read(way, path, camera, size) -> Part      of one episode
 Pictures(parts)[rows] -> [*rows.shape, H, W, 3] uint8
@@ -36,7 +36,7 @@ SHRINKING = 1
 OPEN = 64
 """Episodes that `files` keeps open at once, in each process."""
 _BLOCK = 64
-"""Pictures decoded side by side; they lie in memory whole until they are shrunk."""
+"""Images decoded in parallel; they are in memory at full size until they are resized."""
 
 
 class Stack(Protocol):
@@ -69,7 +69,7 @@ class Pictures:
         return len(self._place)
 
     def __getitem__(self, rows: NDArray[np.int64] | slice | int) -> NDArray[np.uint8]:
-        """The pictures that rows [...] show: [..., H, W, 3]."""
+        """The images of rows [...]: [..., H, W, 3]."""
         wanted = np.arange(len(self))[rows]
         flat = wanted.ravel()
         found = np.empty((len(flat), *self.shape[1:]), np.uint8)
@@ -81,7 +81,7 @@ class Pictures:
 
 
 def read(way: Way, episode: Episode, camera: str, size: Size | None) -> Part:
-    """One camera of an open episode, trimmed as people said; `size` is (height, width) to shrink to, None as recorded.
+    """One camera of an open episode, trimmed as labelled; `size` is (height, width) to shrink to, None as recorded.
 
     Raises:
         DataError: a picture cannot be decoded, or a row shows none.
@@ -89,9 +89,9 @@ def read(way: Way, episode: Episode, camera: str, size: Size | None) -> Part:
     spec = episode.spec.cameras[camera]
     shape = size or (spec.height, spec.width)
     rows, place = episode.shown(camera)
-    kept = place[episode.learnt]
+    kept = place[episode.training_rows]
     if (kept < 0).any():
-        row = int(episode.learnt[np.argmin(kept)])
+        row = int(episode.training_rows[np.argmin(kept)])
         raise DataError(f"{episode.path} has no picture of {camera} in row {row}")
     stack: Stack
     if way == "files":
@@ -106,7 +106,7 @@ def read(way: Way, episode: Episode, camera: str, size: Size | None) -> Part:
 
 
 class Decoded:
-    """An episode's pictures as they are asked for."""
+    """An episode's images, read on access."""
 
     def __init__(self, path: Path, camera: str, rows: NDArray[np.int64], shape: Size) -> None:
         self._path, self._camera, self._rows, self._shape = path, camera, rows, shape
@@ -184,7 +184,7 @@ def _cached(episode: Episode, camera: str, rows: NDArray[np.int64], shape: Size)
 
 
 def _load(path: Path) -> NDArray[np.uint8] | None:
-    """The pictures, read as they are asked for; None where there is no whole file."""
+    """The images, read on access; None where there is no complete file."""
     try:
         return np.asarray(np.load(path, mmap_mode="r"))
     except (OSError, EOFError, ValueError):

@@ -1,4 +1,4 @@
-"""Episodes as training sees them: histories of observations and chunks of actions; numpy only.
+"""Episodes as training samples: histories of observations and chunks of actions; numpy only.
 
 N rows of all episodes together, E episodes, n history, H chunk horizon, J joints, B batch.
 """
@@ -34,7 +34,7 @@ class Windows:
     Arrays: `qpos`, `qvel`, `effort`, `actions` (as sent) [N, J] float32, `images[camera]` [N, H, W, 3] uint8,
     `privileged[name]` [N, ...] float32, `episode` and `row` [N] int64 (which one of `paths`, and the row in it),
     `starts` [E + 1] int64: episode e has the rows `starts[e]:starts[e + 1]`. `bounds` [S + 1] int64 is the same for
-    stretches, of which a pause makes two, and `stretch` [N] int64 says which one a row is in.
+    stretches, split at pauses, and `stretch` [N] int64 is each row's stretch.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Windows:
         outcomes: frozenset[Outcome] = frozenset({Outcome.SUCCESS}),
         incomplete: bool = False,
     ) -> None:
-        """Read the episodes that count as one of `outcomes`, trimmed as people said; cut-off ones, too, if `incomplete`.
+        """Read the episodes that count as one of `outcomes`, trimmed as labelled; truncated ones too if `incomplete`.
 
         `image_size` is (height, width) in pixels to shrink pictures to, `pictures` where they are kept (see `pictures.py`);
         `cameras` defaults to all.
@@ -60,7 +60,7 @@ class Windows:
         self.history, self.horizon = history, horizon
         self.paths: list[Path] = []
         self.skipped: list[Path] = []
-        """Episodes left out: for their outcome, because they were cut off, or because a person said so."""
+        """Episodes left out: for their outcome, because they were truncated, or because a label excludes them."""
         parts: list[dict[str, NDArray[Any]]] = []
         lengths: list[int] = []  # of stretches
         shown: dict[str, list[Part]] = {}
@@ -138,7 +138,7 @@ def _columns(episode: Episode) -> dict[str, NDArray[Any]]:
         "row": np.arange(len(episode)),
     }
     columns |= {f"privileged/{name}": values for name, values in episode.privileged.items()}
-    return {name: values[episode.learnt] for name, values in columns.items()}
+    return {name: values[episode.training_rows] for name, values in columns.items()}
 
 
 def split(paths: Sequence[Path], fraction: float, seed: int) -> tuple[list[Path], list[Path]]:
@@ -171,7 +171,7 @@ def _statistics(values: NDArray[np.float32]) -> Statistics:
 
 
 def check_same(spec: BenchSpec, episode: Episode, what: str) -> None:
-    """See that an episode can be learnt from together with those of `spec`, which `what` names.
+    """Check that an episode can be trained on together with those of `spec`, which `what` names.
 
     Raises:
         DataError: it has other joints, cameras or ticks a second.

@@ -56,7 +56,7 @@ def test_undoing_takes_back_the_newest_line_that_stands_and_keeps_it_on_record(t
     assert read_labels(episode) == Labels(Outcome.FAILURE)
     assert undo_label(episode, "bo").kind == "outcome"
     assert read_labels(episode) == Labels()
-    with pytest.raises(MisuseError, match="nothing is said"):
+    with pytest.raises(MisuseError, match="has no label to undo"):
         undo_label(episode, "bo")
     assert [line.kind for line in read_lines(episode)] == ["outcome", "trim", "undo", "undo"]
 

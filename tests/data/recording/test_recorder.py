@@ -163,7 +163,7 @@ def test_an_episode_that_is_sealed_before_anybody_listens_is_not_waited_for(
         part = str(recorder.start(meta).with_suffix(".part"))
         recorder.append(make_step(0, spec))
         while recorder.kept == 0:
-            recorder._hear(1.0)
+            recorder._read_replies(1.0)
         answer, process = recorder._answer, recorder._process
         assert process is not None
 
