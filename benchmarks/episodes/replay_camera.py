@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ebt_hardware.bench.realtime import realtime
 from ebt_hardware.config.bench_tables import CameraTable
-from ebt_hardware.twin.render.software_device import Shot, SoftwareCamera
+from ebt_hardware.twin.render.software_device import Exposure, SoftwareCamera
 
 Film = NDArray[np.uint8]  # [T, H, W, 3]
 DepthFilm = NDArray[np.uint16]  # [T, H, W]
@@ -35,6 +35,6 @@ class ReplayCamera:
                 place = self.pushed % len(self._film)
                 depth = None if self._depth is None else self._depth[place]
                 self.software_camera.push(
-                    Shot(self.pushed, time.time(), self._film[place], depth), arrival_s=time.time()
+                    Exposure(self.pushed, time.time(), self._film[place], depth), arrival_s=time.time()
                 )
                 due_s += self._period_s

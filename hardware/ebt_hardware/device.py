@@ -1,4 +1,4 @@
-"""The seams where a real device or its twin stands, and the little that both promise."""
+"""The interfaces that real devices and their simulations share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ class Scene(Protocol):
         """Physically disturb the scene.
 
         Raises:
-            MisuseError: the task knows no such disturbance; the message lists them.
+            MisuseError: the task has no such disturbance; the message lists them.
         """
         ...
 
@@ -93,5 +93,5 @@ class Scene(Protocol):
         ...
 
     def picture(self, height: int, width: int) -> Image:
-        """A third-person view for people, never for policies."""
+        """A third-person view for display, never for policies."""
         ...

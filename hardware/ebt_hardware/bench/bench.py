@@ -21,7 +21,7 @@ from ebt_hardware.motors.health import MotorHealth
 from ebt_hardware.safety.supervisor import Limits, MotorFault, Supervisor, ramp
 
 HEALTH_EVERY_S = 0.25  # one motor in turn, one short packet, so that no tick gets long
-SETTLE_S = 0.3  # after home: the arm stops swinging and every camera has seen the new scene
+SETTLE_S = 0.3  # after home: the arm stops swinging and every camera has a frame of the new scene
 # Ways out of `with` that are no trouble: the arm parks. A second Ctrl-C while it does releases it.
 CALM = (KeyboardInterrupt, GeneratorExit, SystemExit, TaskFailed)
 
@@ -39,7 +39,7 @@ class Sent:
 class Bench:
     """Reads everything once a tick and keeps every command inside the limits.
 
-    Torque goes on when `with` is entered, at the pose where the arm stands. Leaving it calmly parks the arm and lets
+    Torque goes on when `with` is entered, at the arm's current pose. Leaving it without a fault parks the arm and lets
     it go; leaving it on an error holds the last pose with torque on. See docs/safety.md.
     """
 
@@ -50,7 +50,7 @@ class Bench:
         self.motion = motion
         self.limits = limits
         self.health: dict[str, MotorHealth] = {}
-        """Joint to the last look at its motor; one every quarter second."""
+        """The latest motor status by joint; one is read every quarter second."""
         self._motors: list[MotorReading] = []
         self.held = ""
         """Why the bench holds; empty while it doesn't."""
@@ -75,7 +75,7 @@ class Bench:
         return {arm.name: arm.calibration.snapshot() for arm in self.rig.followers}
 
     def reset(self, seed: int | None = None) -> Observation:
-        """Go home, lay the scene out anew where there is one, restart the clock, and look around.
+        """Move home, reset the scene where there is one, restart the clock, and observe.
 
         Raises:
             HardwareError: a joint did not get home in time; the message names it.
@@ -91,7 +91,7 @@ class Bench:
         return self.observe()
 
     def engage(self, target: Joints) -> None:
-        """Move to `target` [J] rad smoothly from wherever the arm stands.
+        """Move to `target` [J] rad smoothly from the arm's current pose.
 
         Raises:
             HardwareError: a joint did not get there in time; the message names it.
@@ -118,7 +118,7 @@ class Bench:
         )
 
     def act(self, action: Joints) -> Sent:
-        """Send `action` [J] rad as far as the limits allow; return what was sent and what there is to say.
+        """Send `action` [J] rad as far as the limits allow; return the sent action and its events.
 
         Raises:
             HardwareError: the action is not finite, the bus is lost, or the bench already holds.
@@ -136,7 +136,7 @@ class Bench:
         return self._clock.wait()
 
     def succeeded(self) -> bool | None:
-        """Whether the task is done; None where only a person can judge."""
+        """Whether the task is done; None where only the operator can judge."""
         return None if self.scene is None else self.scene.succeeded()
 
     def release(self) -> None:
@@ -158,7 +158,7 @@ class Bench:
             self._match(state.position)
             try:
                 self._followers.set_torque(True)
-                self._match(state.position)  # a motor may take its own idea of a goal when torque goes on
+                self._match(state.position)  # a motor may set a goal of its own when torque goes on
                 self._followers.arm_watchdog(self.motion.watchdog_s)
             except HardwareError as error:
                 error.add_note(f"{self.spec.name}: some motors may hold; {self._release_hint}")
@@ -195,12 +195,12 @@ class Bench:
             raise
 
     def _hold(self, reason: str) -> None:
-        """Stay stiff, whatever still works. Never raises: it runs while something else is being raised."""
+        """Hold the pose with the parts that still work. Never raises: it runs while another error is being raised."""
         if self.held:
             return
         self.held = reason
         with suppress(HardwareError):
-            # A goal that stays needs no feeding, and no manual says that a tripped watchdog keeps torque on.
+            # A constant goal needs no feeding, and no manual states that a tripped watchdog keeps torque on.
             self._followers.arm_watchdog(None)
         with suppress(HardwareError):
             position = self._followers.read().position
@@ -232,7 +232,7 @@ class Bench:
         return state
 
     def _look_at_motor(self, place: int, now_s: float) -> None:
-        """Judge what one motor says about itself."""
+        """Check the status of one motor."""
         joint = self._followers.joints[place]
         try:
             health = self.health[joint] = self._followers.health(place)
@@ -244,14 +244,14 @@ class Bench:
         if not health.torque:
             raise MotorFault(
                 f"{joint} lost its torque: a power dip, or the motor shut itself down",
-                hint="support the arm, check the supply, then start again; torque is never given back by itself",
+                hint="support the arm, check the supply, then start again; torque is never enabled again automatically",
             )
         self._pending += self._supervisor.judge_temperature(joint, health.temperature_c, now_s)
         if health.watchdog_tripped:
             self._restart_watchdog("a motor's watchdog had stopped it")
 
     def _revive_watchdog(self) -> None:
-        """After a silence of ours the motors have stopped and take no goals: clear that, and begin where they are."""
+        """After a gap in our packets the motors have stopped and ignore goals: clear that, and continue from their pose."""
         silent_s = self._clock.now() - self._packet_s
         if self.motion.watchdog_s is not None and silent_s >= self.motion.watchdog_s:
             self._restart_watchdog(f"nothing was sent for {silent_s:.1f} s")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 NEAR_S = 1e-6  # not worth another sleep
-LATE = 0.25  # of a period; a tick that would begin later than this is skipped and counted
+LATE = 0.25  # of a period; a tick that would start later than this is skipped and counted
 
 
 class WallClock:
@@ -33,7 +33,7 @@ class WallClock:
         return self._monotonic_s() - self._origin_s
 
     def wait(self) -> int:
-        """Return at the next tick that can begin in time, with how many could not."""
+        """Return at the next tick that can start in time, with how many were skipped."""
         missed = self._skip_late()
         while (ahead_s := self._tick * self._period_s - self.now()) > NEAR_S:
             self._sleep_s(ahead_s)
@@ -49,7 +49,7 @@ class WallClock:
 
 
 class World(Protocol):
-    """Anything whose time passes only when told."""
+    """A world whose time advances only on request."""
 
     time_s: float
 

@@ -54,7 +54,7 @@ class Followers:
         self._each(lambda arm: arm.bus.arm_watchdog(timeout_s))
 
     def health(self, place: int) -> MotorHealth:
-        """What the motor of one joint says about itself: one short transaction."""
+        """The status of one joint's motor: one short transaction."""
         for arm, part in zip(self.arms, self._parts, strict=True):
             if place < part.stop:
                 motor = tuple(arm.calibration.motors)[place - part.start]
@@ -62,11 +62,11 @@ class Followers:
         raise IndexError(place)
 
     def explain(self, faulty: NDArray[np.bool_]) -> str:
-        """What the motors of these joints [J] say is wrong; slow."""
+        """The faults that the motors of these joints [J] report; slow."""
         said = []
         for place in np.flatnonzero(faulty):
             try:
-                faults = ", ".join(self.health(int(place)).errors) or "an alert that is gone again"
+                faults = ", ".join(self.health(int(place)).errors) or "an alert that has cleared"
             except MotorSilent:
                 faults = "an alert, and now no answer"
             said.append(f"{self.joints[place]}: {faults}")

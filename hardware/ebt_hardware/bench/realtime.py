@@ -12,7 +12,7 @@ PRIORITY = 10  # of 1 to 99: before every ordinary thread, behind the kernel's i
 def realtime() -> Iterator[bool]:
     """Run the calling thread before all ordinary ones while the `with` lasts (Linux `SCHED_FIFO`).
 
-    Gives False, and changes nothing, where the system forbids it; `ebt doctor` says what allows it. Threads and
+    Gives False, and changes nothing, where the system forbids it; `ebt doctor` reports how to allow it. Threads and
     processes that are started meanwhile are ordinary ones, so a planner can't starve the machine.
     """
     if not hasattr(os, "sched_setscheduler"):  # no Linux
@@ -22,7 +22,7 @@ def realtime() -> Iterator[bool]:
     try:
         policy, priority = os.sched_getscheduler(thread), os.sched_getparam(thread)
         os.sched_setscheduler(thread, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
-    except OSError:  # not permitted; or, in a sandbox, not known
+    except OSError:  # not permitted; or, in a sandbox, not implemented
         yield False
         return
     try:

@@ -1,4 +1,4 @@
-"""The devices behind a bench, and how it moves them by itself."""
+"""The devices of a bench, and the parameters of its own motions."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from ebt_hardware.motors.arm import Arm
 
 @dataclass(frozen=True)
 class Motion:
-    """How the bench moves by itself: home, park, engage."""
+    """Parameters of the bench's own motions: home, park, engage."""
 
     home: Joints
     park: Joints
@@ -32,7 +32,7 @@ class Rig:
     cameras: Mapping[str, Camera]
     clock: Clock
     leaders: Mapping[str, Arm] = field(default_factory=dict)
-    """By the follower they lead; not connected until somebody teleoperates."""
+    """By the follower they lead; not connected until teleoperation starts."""
     scene: Scene | None = None
     closers: ExitStack = field(default_factory=ExitStack)
     """Closes every device, all of them even when one raises."""

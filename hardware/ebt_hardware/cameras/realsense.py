@@ -18,7 +18,7 @@ from ebt_hardware.device import Clock
 FIRST_FRAME_S = 5.0  # what librealsense itself waits for a frame: https://dev.intelrealsense.com/docs/api-how-to
 LOCKSTEP_WAIT_S = 2.0  # real time; a pushed frame is there within a millisecond
 STALL_S = 2.0
-_FIND = "`ebt doctor` shows every camera that answers; look at the cable and at a USB 3 port"
+_FIND = "`ebt doctor` lists every connected camera; check the cable and use a USB 3 port"
 
 
 @cache
@@ -28,7 +28,7 @@ def import_realsense() -> Any:
     Raises:
         HardwareError: there is no wheel for this machine, or it does not load.
     """
-    os.environ.setdefault("RS2_RUM_CLOUD_ENABLED", "0")  # librealsense 2.59 asks nobody before it may upload usage data
+    os.environ.setdefault("RS2_RUM_CLOUD_ENABLED", "0")  # librealsense 2.59 may upload usage data without asking
     try:
         libusb = importlib.import_module("libusb_package")
         # The wheel links libusb-1.0.so.0 but does not bundle it.
@@ -76,7 +76,7 @@ class FrameSource:
 
 
 @dataclass(frozen=True)
-class _Shot:
+class _Exposure:
     """What was copied out of one frameset."""
 
     image: Image
@@ -111,7 +111,7 @@ class RealSenseCamera:
         self._source = source
         self._stall_s = stall_s
         self._rs = import_realsense()
-        self._shot: _Shot | None = None
+        self._shot: _Exposure | None = None
         self._given = -1
         self._offset_s = np.inf  # source time less device time, of the fastest frame so far
         self._prepare(device)
@@ -142,7 +142,7 @@ class RealSenseCamera:
     def close(self) -> None:
         self._pipeline.stop()
 
-    def _newest(self) -> _Shot:
+    def _newest(self) -> _Exposure:
         """Take what has come; wait where nothing ever has, or in lock-step until the expected frame is there."""
         expected = -1 if self._source.expected is None else self._source.expected()
         self._poll()
@@ -191,7 +191,7 @@ class RealSenseCamera:
         stamp_s = colour.get_timestamp() / 1000
         arrival_s = self._arrival(colour)
         self._offset_s = min(self._offset_s, arrival_s - stamp_s)
-        self._shot = _Shot(
+        self._shot = _Exposure(
             image=np.array(colour.get_data(), np.uint8),
             depth=None if depth is None else np.array(depth.get_data(), np.uint16),
             number=colour.get_frame_number(),
@@ -202,14 +202,14 @@ class RealSenseCamera:
         )
 
     def _arrival(self, frame: Any) -> float:
-        """When librealsense had the frame; now where it does not say."""
+        """When librealsense received the frame; now where the time is unknown."""
         stamp = self._rs.frame_metadata_value.time_of_arrival
         if frame.supports_frame_metadata(stamp):
             return float(frame.get_frame_metadata(stamp)) / 1000
         return self._source.now()
 
     def _prepare(self, device: Any) -> None:
-        """Hold the frame rate in the dark, and see that depth counts mean what the spec says."""
+        """Keep the frame rate in the dark, and check that the depth unit is that of the spec."""
         option = self._rs.option
         for sensor in device.query_sensors():
             if sensor.supports(option.auto_exposure_priority):
@@ -219,7 +219,7 @@ class RealSenseCamera:
         unit_m = device.first_depth_sensor().get_depth_scale()
         if not np.isclose(unit_m, self._spec.depth_unit_m, rtol=1e-3):
             raise HardwareError(
-                f"camera {self.name} counts depth in {unit_m:g} m, the bench file says {self._spec.depth_unit_m:g} m",
+                f"camera {self.name} has the depth unit {unit_m:g} m, the bench file {self._spec.depth_unit_m:g} m",
                 hint=f"set depth_unit_m = {unit_m:g} in the bench file",
             )
 

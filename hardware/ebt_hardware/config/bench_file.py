@@ -1,4 +1,4 @@
-"""What bench files say: which arms, cameras and limits stand behind a bench, as text or as typed tables."""
+"""Bench files as typed tables: the arms, cameras and limits of a bench."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ class FollowerTable(Table):
 
 
 class LeaderTable(Table):
-    """An arm that a person moves."""
+    """An arm that the operator moves."""
 
     leads: str
     """The follower's name."""
@@ -51,7 +51,7 @@ class RealCameraTable(CameraTable):
 
 
 class BenchFile(Table):
-    """What every bench file says, whatever stands behind it."""
+    """The keys that every bench file has."""
 
     rate_hz: PositiveFloat
     """Ticks a second."""
@@ -76,7 +76,7 @@ class BenchFile(Table):
 
     @property
     def longest_s(self) -> float:
-        """How long a demonstration or rollout may take where nobody says otherwise."""
+        """How long a demonstration or rollout may take by default."""
         return LONGEST_S
 
     @property
@@ -110,9 +110,9 @@ class TwinFile(BenchFile):
 
     kind: Literal["twin"]
     task: str = DEFAULT_TASK
-    """One of `tasks.TASKS`; only a flag may name a file of its own, since it is run."""
+    """One of `tasks.TASKS`; only a flag may name another file, since it is executed."""
     clock: Literal["lockstep", "wall"] = "lockstep"
-    """`lockstep`: simulated time that waits for whoever is slow. `wall`: live, behind ptys, in its own process."""
+    """`lockstep`: simulated time that waits for slow parts. `wall`: live, behind ptys, in its own process."""
     cameras: dict[str, CameraTable] = Field(default_factory=dict)
     followers: dict[str, FollowerTable] = Field(min_length=1, max_length=1)
     leaders: dict[str, LeaderTable] = Field(default_factory=dict)
@@ -124,12 +124,12 @@ class TwinFile(BenchFile):
 
     @property
     def longest_s(self) -> float:
-        """As the task says."""
+        """The task's own limit."""
         return find_task(self.task).longest_s
 
     @property
     def disturbances(self) -> tuple[str, ...]:
-        """Those that the task knows."""
+        """Those that the task has."""
         return find_task(self.task).disturbances
 
     def with_task(self, task: str) -> Self:

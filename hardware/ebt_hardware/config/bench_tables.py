@@ -1,4 +1,4 @@
-"""What a bench file says about arms, cameras and safety, as typed tables; shared by every kind of bench."""
+"""Typed tables of a bench file for arms, cameras and safety; shared by every kind of bench."""
 
 from collections.abc import Mapping
 from typing import Literal, Self
@@ -30,7 +30,7 @@ class CameraTable(Table):
     width: PositiveInt = 640
     rate_hz: PositiveFloat = 30.0
     depth_unit_m: PositiveFloat | None = None
-    """Metres a depth count stands for; left out, no depth is recorded."""
+    """Metres per depth count; if omitted, no depth is recorded."""
 
     @property
     def spec(self) -> CameraSpec:
@@ -70,7 +70,7 @@ class FollowerJoint(JointTable):
     home: float = 0.0
     """Where an episode begins."""
     park: float = 0.0
-    """Where it loses torque; the arm must rest there by itself."""
+    """Where torque is released; the arm must rest there unsupported."""
     velocity_rad_s: PositiveFloat | None = None
     """Instead of the bench's."""
     tracking_rad: PositiveFloat | None = None
@@ -85,14 +85,14 @@ class FollowerJoint(JointTable):
 
 
 class LeaderJoint(JointTable):
-    """A joint that a person moves."""
+    """A joint that the operator moves."""
 
     map: Literal["angle", "range"] = "angle"
     """`range` stretches its range over the follower's, for grippers and triggers."""
 
 
 class SafetyTable(Table):
-    """What the supervisor goes by; docs/safety.md says how each number was chosen."""
+    """The supervisor's limits; docs/safety.md explains how each number was chosen."""
 
     velocity_rad_s: PositiveFloat = 3.0
     """Fastest that any joint's goal may move."""
@@ -100,12 +100,12 @@ class SafetyTable(Table):
     tracking_s: PositiveFloat = 0.5
     """The bench stops when a joint is further than `tracking_rad` from its goal for longer than this."""
     range_margin_rad: PositiveFloat = 0.2
-    """Torque is refused when a joint stands further than this outside its range."""
+    """Torque is refused when a joint is further than this outside its range."""
     stale_ticks: PositiveInt = 3
     """Reads in a row that a motor may miss."""
     warm_c: PositiveFloat = 60.0
     hot_c: PositiveFloat = 68.0
-    """Motor temperatures that are said, and that stop the bench."""
+    """Motor temperatures that raise a warning, and that stop the bench."""
     watchdog_s: PositiveFloat = Field(default=0.5, le=2.54, ge=0.02)  # control table address 98: 1-127 times 20 ms
     """Motors stop by themselves after this long without a packet."""
     move_rad_s: PositiveFloat = 1.0
@@ -170,7 +170,7 @@ def uncalibrated(joints: Mapping[str, JointTable]) -> Calibration:
 
 
 def registers(joints: Mapping[str, JointTable]) -> dict[str, Mapping[str, int]]:
-    """By joint, what is to be set before torque goes on."""
+    """Registers to set before torque goes on, by joint."""
     return {name: joint.registers for name, joint in joints.items() if joint.registers}
 
 

@@ -50,7 +50,7 @@ class DynamixelBench(DynamixelFile):
         return real_bench(self)
 
     def release(self) -> tuple[str, ...]:
-        """Let go of arms that an earlier session left holding, whatever their pose; returns their names.
+        """Release arms that an earlier session left holding, in any pose; returns their names.
 
         Raises:
             HardwareError: a port does not open, or some motors did not answer; all others are limp.
@@ -77,7 +77,7 @@ def bench_folders() -> list[Path]:
 
 
 def list_benches() -> list[str]:
-    """Every name that `load_bench` knows."""
+    """Every name that `load_bench` accepts."""
     return sorted({path.stem for folder in bench_folders() for path in folder.glob("*.toml")})
 
 
@@ -85,7 +85,7 @@ def load_bench(name_or_path: str) -> TwinBench | DynamixelBench:
     """Read a bench file, by name or path.
 
     Raises:
-        ConfigError: there is none, or it says something it cannot mean; the message names file and key.
+        ConfigError: there is none, or it has an invalid value; the message names file and key.
     """
     path = _find(name_or_path)
     try:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class TwinScene:
-    """The lock-step twin's `Scene`: its world, seen by its renderer."""
+    """The lock-step twin's `Scene`: its world and renderer."""
 
     def __init__(self, world: "TwinWorld", cameras: "TwinCameras") -> None:
         self.world = world
@@ -65,7 +65,7 @@ class TwinScene:
         return self.world.demonstrating()
 
     def picture(self, height: int, width: int) -> Image:
-        """A third-person view for people, never for policies."""
+        """A third-person view for display, never for policies."""
         return self._cameras.picture(height, width)
 
 
@@ -121,7 +121,7 @@ def real_bench(file: DynamixelFile) -> Bench:
 
 
 def release(file: DynamixelFile) -> tuple[str, ...]:
-    """Cut the torque of every follower that still answers, whatever its pose; returns the arms' names.
+    """Cut the torque of every follower that still answers, in any pose; returns the arms' names.
 
     Raises:
         HardwareError: some motors did not answer; all others are limp.
@@ -144,7 +144,7 @@ def open_leader(bench: Bench, tables: Mapping[str, LeaderTable]) -> Agent:
 
     Raises:
         ConfigError: the bench file names no leader for a follower.
-        HardwareError: a motor is silent, or a joint stands far outside its range.
+        HardwareError: a motor is silent, or a joint is far outside its range.
     """
     by_follower = {table.leads: table for table in tables.values()}
     leads = []
@@ -218,5 +218,5 @@ def _wired_arm(file: DynamixelFile, name: str, table: WiredFollower | WiredLeade
 
 
 def _misses(safety: SafetyTable) -> int:
-    """One more than the supervisor's, which says it better."""
+    """One above the supervisor's limit, whose message is better."""
     return safety.stale_ticks + 2

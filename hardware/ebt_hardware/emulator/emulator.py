@@ -24,7 +24,7 @@ class GoalWrite:
 
 
 class Emulator:
-    """Motors on one wire. `handle` answers bytes with bytes; `update` lets time pass.
+    """Motors on one bus. `handle` maps request bytes to reply bytes; `update` advances time.
 
     One thread at a time.
     """
@@ -71,7 +71,7 @@ class Emulator:
             motor.update(dt_s)
 
     def handle(self, request: bytes) -> bytes:
-        """Everything that the motors put on the wire after these bytes."""
+        """Everything that the motors send on the bus after these bytes."""
         if not self.plugged:
             return b""
         replies: list[bytes] = []
@@ -103,7 +103,7 @@ class Emulator:
 
     @property
     def plugged(self) -> bool:
-        """False while the adapter is out of its socket. The motors keep their power and do what they were told."""
+        """False while the adapter is out of its socket. The motors keep their power and execute their last instructions."""
         return self._plugged
 
     @plugged.setter
@@ -143,7 +143,7 @@ class Emulator:
         return (self.motors[motor_id],) if motor_id in self.motors else ()
 
     def _status(self, motor_id: int, error: StatusError, data: bytes = b"", level: int = 2) -> Iterator[bytes]:
-        """A status packet, unless the motor is absent, muted or told not to answer such instructions."""
+        """A status packet, unless the motor is absent, muted or configured not to answer such instructions."""
         motor = self.motors.get(motor_id)
         if motor is None or motor_id in self._muted or motor.status_return_level < level:
             return

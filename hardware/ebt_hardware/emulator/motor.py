@@ -1,7 +1,7 @@
 """One emulated Dynamixel X-series motor: the motion and the faults behind its registers.
 
 Not emulated: the gains (the shaft decides how stiff it is), indirect addresses and the secondary id.
-The e-manual does not say whether Goal Position follows a horn that is moved with torque off. Here it does not, so that
+The e-manual does not state whether Goal Position follows a horn that is moved with torque off. Here it does not, so that
 a program which enables torque without setting the goal first is seen to jump.
 """
 
@@ -40,7 +40,7 @@ class EmulatedMotor:
     """A motor with a horn.
 
     Raises:
-        ConfigError: the model is not known.
+        ConfigError: the model is unknown.
     """
 
     def __init__(self, model: str, id: int, shaft: Shaft) -> None:  # noqa: A002  # what ROBOTIS calls it
@@ -79,7 +79,7 @@ class EmulatedMotor:
         self._start_mode()
 
     def read(self, address: int, length: int) -> bytes:
-        """Bytes of memory; shorter than asked where the table ends."""
+        """Bytes of memory; fewer than requested where the table ends."""
         if address + length > _PRESENT_START:
             self._refresh()
         return bytes(self._memory[address : address + length])
@@ -113,7 +113,7 @@ class EmulatedMotor:
         self._silent_s = 0.0
 
     def raise_error(self, bits: int) -> None:
-        """Detect a fault: Hardware Error Status keeps it until a reboot; torque goes where Shutdown says so."""
+        """Detect a fault: Hardware Error Status keeps it until a reboot; torque is released where Shutdown is set so."""
         self._memory[70] |= bits
         self.alert = self._memory[70] != 0
         if self._registers.tripped and self._torque:
@@ -196,7 +196,7 @@ class EmulatedMotor:
         homing = self._registers["homing_offset"]
         if self._mode != POSITION_MODE:
             self._offset += homing
-        elif abs(homing) <= 1024:  # others are ignored in position mode, says the e-manual
+        elif abs(homing) <= 1024:  # others are ignored in position mode (e-manual)
             self._offset += homing
             self._offset -= TICKS_PER_TURN * math.floor(self._present() / TICKS_PER_TURN)
 

@@ -1,4 +1,4 @@
-"""The motion that a motor makes out of a goal: a trapezoid of speed, as its profile registers ask."""
+"""The motion that a motor makes towards a goal: a trapezoid of speed, from its profile registers."""
 
 import math
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from ebt_hardware.emulator.emulator import Emulator
 
 _CHUNK = 256  # bytes answered at a time, several ticks of one arm: a busy client leaves time for the others
-_UNREAD = 65_536  # bytes kept for a client that does not read; the rest is lost, as on a wire
+_UNREAD = 65_536  # bytes kept for a client that does not read; the rest is lost, as on a real bus
 
 
 class Stop(Protocol):
@@ -24,7 +24,7 @@ class Stop(Protocol):
 class PtyPort:
     """One pseudo-terminal that only this user may open.
 
-    Put it into a `select` next to whatever else the loop does, and call `service` when it is readable or now and then.
+    Put it into a `select` next to the loop's other files, and call `service` when it is readable or periodically.
     Unplugging the emulator hangs up; plugging it in again makes a new pty, under the same `link` where there is one.
     """
 
@@ -82,7 +82,7 @@ class PtyPort:
         except BlockingIOError:
             return b""
         except OSError as error:
-            if error.errno != errno.EIO:  # EIO: nobody has it open
+            if error.errno != errno.EIO:  # EIO: no client has it open
                 raise
             return b""
 

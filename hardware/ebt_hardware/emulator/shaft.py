@@ -1,4 +1,4 @@
-"""What stands behind an emulated motor's horn: a joint of the twin's world, or a bare shaft."""
+"""The load of an emulated motor: a joint of the twin's world, or a free shaft."""
 
 from typing import Protocol
 

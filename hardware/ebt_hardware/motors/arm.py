@@ -30,11 +30,11 @@ class ArmState:
     fresh: NDArray[np.bool_]
     """[J] False where the motor did not answer and the values are from the read before."""
     alert: NDArray[np.bool_]
-    """[J] the motor asks for its hardware-error register to be read."""
+    """[J] the motor's alert bit: its hardware-error register should be read."""
 
 
 class Arm:
-    """Speaks radians upwards and ticks downwards; knows nothing of limits or time."""
+    """Converts between radians and ticks; independent of limits and time."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Arm:
         self.calibration = calibration
         self.joints = tuple(calibration.joints)
         self._registers = registers or {}
-        """Joint to register to value: what the bench file wants set before torque goes on."""
+        """Joint to register to value: the registers that the bench file sets before torque goes on."""
         self._branch = np.zeros(len(self.joints), np.int32)
 
     def connect(self) -> None:

@@ -31,7 +31,7 @@ _LONGEST_WATCHDOG = 127
 class DynamixelBus:
     """Motors by id, in the order given. Units are the motors' own; `Bench` turns them into radians.
 
-    Every method raises `BusLost` when the port is gone. Torque changes by `set_torque` only.
+    Every method raises `BusLost` when the port has disappeared. Torque changes by `set_torque` only.
     """
 
     def __init__(self, port: PortHandler, motors: Mapping[int, str], tolerated_misses: int = 5) -> None:
@@ -41,7 +41,7 @@ class DynamixelBus:
         self.firmware: dict[int, int] = {}
         """By id, known after `connect`."""
         self.missed = dict.fromkeys(self.ids, 0)
-        """Reads that a motor did not answer, even when asked twice, since the bus was made."""
+        """Reads that a motor did not answer, even when repeated, since the bus was created."""
         self.corrupted = 0
         """Damaged replies since the bus was made."""
         self._tolerated = tolerated_misses
@@ -72,10 +72,10 @@ class DynamixelBus:
     def read(self) -> MotorState:
         """Effort, velocity and position of all motors at once. Also feeds their watchdogs.
 
-        A motor that does not answer is asked once more, then keeps its last values and is not `fresh`.
+        A motor that does not answer is read once more, then keeps its last values and is not `fresh`.
 
         Raises:
-            BusLost: the port is gone.
+            BusLost: the port has disappeared.
             MotorSilent: a motor missed too many reads in a row (a `BusLost` too).
         """
         answers = self._ask(self._read, [motor_id for motor_id in self.ids if not self._misses[motor_id]])
@@ -175,7 +175,7 @@ class DynamixelBus:
         """Temperature, voltage, faults and whether torque is on, of all motors or those named. Not for every tick.
 
         Raises:
-            MotorSilent: motors do not answer, even when asked twice; lists all of them.
+            MotorSilent: motors do not answer, even when repeated; lists all of them.
         """
         wanted = self.ids if ids is None else tuple(ids)
         answers = self._ask(self._sync_read(_RAM_START, _RAM_LENGTH, wanted), wanted)
@@ -185,7 +185,7 @@ class DynamixelBus:
         return {motor_id: self._judge(motor_id, answers[motor_id][1]) for motor_id in wanted}
 
     def arm_watchdog(self, timeout_s: float | None) -> None:
-        """Let the motors stop by themselves when they hear nothing for so long; None lets them go on for ever.
+        """Let the motors stop after this long without a packet; None disables the watchdog.
 
         Any packet counts as hearing something. Clears a watchdog that has already stopped a motor, whose goals are
         then taken again; set them to where the motor is first.
@@ -258,7 +258,7 @@ class DynamixelBus:
         return SyncRead(self.port, self._handler, address, length, list(ids))
 
     def _ask(self, question: SyncRead, again: Sequence[int]) -> dict[int, tuple[int, bytes]]:
-        """Answers by id; motors in `again` are asked a second time if they miss the first."""
+        """Replies by id; motors in `again` are read a second time if they miss the first."""
         with self._on_the_wire():
             self._sent(question.txRxPacket())
             self.corrupted += question.corrupt
@@ -286,7 +286,7 @@ class DynamixelBus:
 
     @contextmanager
     def _on_the_wire(self) -> Iterator[None]:
-        """Turn what the operating system says about a vanished port into `BusLost`."""
+        """Turn the operating system's error about a vanished port into `BusLost`."""
         try:
             yield
         except (OSError, termios.error) as error:  # serial.SerialException is an OSError, termios.error is not

@@ -6,7 +6,7 @@ from ebt_data.errors import HardwareError
 
 _REFUSALS = {
     1: "it failed, as after a shutdown",
-    2: "the instruction is not known",
+    2: "the instruction is unknown",
     3: "the packet arrived damaged",
     4: "the value is out of range, or the bus watchdog has stopped the motor",
     5: "the length is wrong",

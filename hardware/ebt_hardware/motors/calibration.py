@@ -1,4 +1,4 @@
-"""Where each joint's zero lies, which way it turns and how far: the one place above the bus that knows ticks.
+"""Each joint's zero, direction and range: the only place above the bus that uses ticks.
 
 A calibration is a TOML file beside its bench file, `<bench>.calibration/<arm>.<version>.toml`. It is never written
 twice: calibrating again makes the next version, so that an episode's snapshot can always be found.
@@ -69,7 +69,7 @@ class Calibration:
         return (self._sign * units * RAD_S_PER_VELOCITY).astype(np.float32)
 
     def effort(self, units: Ticks) -> Joints:
-        """[J] A, or fraction of stall on models that only know their load."""
+        """[J] A, or fraction of stall on models that only report their load."""
         return (self._sign * units * self._effort_scale).astype(np.float32)
 
     @property
@@ -89,7 +89,7 @@ class Calibration:
 
     @cached_property
     def hash(self) -> str:
-        """The same for the same content, whatever file it came from."""
+        """Equal for equal content, in any file."""
         text = json.dumps([[name, *joint.model_dump().items()] for name, joint in self.joints.items()])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -129,7 +129,8 @@ def load_calibration(folder: Path, arm: str) -> Calibration:
     versions = _versions(folder, arm)
     if not versions:
         raise ConfigError(
-            f"arm {arm!r} has no calibration in {folder}", hint="write one as docs/safety.md says under Calibration"
+            f"arm {arm!r} has no calibration in {folder}",
+            hint="write one as described in docs/safety.md under Calibration",
         )
     path = versions[max(versions)]
     try:
@@ -142,7 +143,7 @@ def load_calibration(folder: Path, arm: str) -> Calibration:
     calibration = Calibration(file.joints)
     if calibration.hash != file.hash:
         raise ConfigError(
-            f"{path} was changed after it was written: its content hashes to {calibration.hash}, it says {file.hash}",
+            f"{path} was changed after it was written: its content hashes to {calibration.hash}, the file has {file.hash}",
             hint="undo the change, or calibrate again; a wrong zero moves an arm violently",
         )
     return calibration

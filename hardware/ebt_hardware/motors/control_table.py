@@ -1,4 +1,4 @@
-"""Where each register of a Dynamixel X-series motor lies, and what one count of it means.
+"""The address of each register of a Dynamixel X-series motor, and the unit of one count.
 
 Addresses, sizes and model numbers are read from the `.model` files that ROBOTIS ships inside the dynamixel-sdk wheel.
 Units and factory values are those of the e-manual, https://emanual.robotis.com/docs/en/dxl/x/.
@@ -166,7 +166,7 @@ def load_table(model: str) -> ControlTable:
     """The control table of a model named like `XL430-W250`; case does not matter.
 
     Raises:
-        ConfigError: a model that is not known here; the message lists those that are.
+        ConfigError: an unknown model; the message lists the known ones.
     """
     name = model.upper().replace("_", "-")
     if name not in _FACTS:

@@ -1,4 +1,4 @@
-"""What a motor says about its own state, in words."""
+"""A motor's status, with its error bits in words."""
 
 from dataclasses import dataclass
 

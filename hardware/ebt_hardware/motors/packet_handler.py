@@ -1,4 +1,4 @@
-"""The SDK's Protocol 2.0 with its defects mended.
+"""The SDK's Protocol 2.0 packet handler with its defects corrected.
 
 Defects of dynamixel-sdk 4.1.0 that are overridden here, each shown by a test:
 - a packet that needed byte stuffing is sent without it, because `addStuffing` rebinds its argument;
@@ -13,7 +13,7 @@ from dynamixel_sdk import COMM_RX_TIMEOUT, COMM_SUCCESS, GroupSyncRead, Protocol
 from ebt_hardware.motors.packets import crc16, stuff, unstuff
 
 _BARE_LENGTH = 4  # of a status packet without data: instruction, error, checksum
-_BODY = 7  # header, id and length lie before the instruction
+_BODY = 7  # header, id and length precede the instruction
 
 
 class PacketHandler(Protocol2PacketHandler):  # type: ignore[misc]  # the SDK ships no types
@@ -31,7 +31,7 @@ class PacketHandler(Protocol2PacketHandler):  # type: ignore[misc]  # the SDK sh
 
 
 class SyncRead(GroupSyncRead):  # type: ignore[misc]  # the SDK ships no types
-    """A sync read that keeps what each motor said, whoever else was silent."""
+    """A sync read that keeps each motor's reply even if others are silent."""
 
     def __init__(self, port: object, handler: PacketHandler, address: int, length: int, ids: list[int]) -> None:
         super().__init__(port, handler, address, length)

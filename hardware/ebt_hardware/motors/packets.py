@@ -1,4 +1,4 @@
-"""Protocol 2.0 on the wire: frames, CRC and byte stuffing.
+"""Protocol 2.0 packets: frames, CRC and byte stuffing.
 
 https://emanual.robotis.com/docs/en/dxl/protocol2/
 """
@@ -15,7 +15,7 @@ _TRIGGER = b"\xff\xff\xfd"  # would read as a header inside a packet, so a furth
 
 
 class Instruction(IntEnum):
-    """What a packet asks for."""
+    """The instruction of a packet."""
 
     PING = 0x01
     READ = 0x02
@@ -93,7 +93,7 @@ def frame(motor_id: int, body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One frame that came off the wire."""
+    """One received frame."""
 
     id: int
     instruction: int

@@ -11,7 +11,7 @@ from dynamixel_sdk import PortHandler
 from ebt_hardware.motors.bus_errors import PortError
 
 _CHUNK = 4096
-_WRITE_TIMEOUT_S = 0.5  # nobody takes the bytes: a pty whose server hangs
+_WRITE_TIMEOUT_S = 0.5  # the bytes are not read: a pty whose server hangs
 OPEN_HINTS = {
     errno.ENOENT: "is it plugged in? list the ports with: ebt doctor",
     errno.EACCES: "add yourself to the port's group, e.g. sudo usermod -aG dialout $USER, and log in again",
@@ -21,16 +21,16 @@ OPEN_HINTS = {
 
 
 class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
-    """A serial device or pty that nobody else may open, and that sleeps while it waits.
+    """A serial device or pty, opened exclusively, that sleeps while it waits.
 
-    The SDK's own handler asks again and again without pause, which holds the interpreter from the camera threads.
+    The SDK's own handler polls without pause, which keeps the interpreter from the camera threads.
     """
 
     def __init__(self, path: str, baudrate: int = 1_000_000) -> None:
         super().__init__(path)
         self.baudrate = baudrate
         self.low_latency = False
-        """True where the adapter took the 1 ms timer; at the usual 16 ms no baud rate exceeds 60 Hz."""
+        """True where the adapter accepted the 1 ms timer; at the usual 16 ms no baud rate exceeds 60 Hz."""
         self._buffer = bytearray()
 
     def setupPort(self, cflag_baud: int) -> bool:
@@ -74,7 +74,7 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         return len(self._buffer) + int(self._device().in_waiting)
 
     def getCFlagBaud(self, baudrate: int) -> int:
-        """Any rate: the SDK's list lacks 4.5 M, which X-series motors and pyserial know."""
+        """Any rate: the SDK's list lacks 4.5 M, which X-series motors and pyserial support."""
         return baudrate
 
     def readPort(self, length: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The supervisor: what may be sent and when to stop, apart from whoever decides. Pure arithmetic, no devices."""
+"""The supervisor: limits on actions and conditions to stop, independent of the agent. Pure arithmetic, no devices."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class UnsafeAction(HardwareError):
 
 
 class OutOfRange(HardwareError):
-    """A joint stands too far outside its calibrated range for torque to go on."""
+    """A joint is too far outside its calibrated range to enable torque."""
 
 
 class TrackingLost(HardwareError):
@@ -47,7 +47,7 @@ class Limits:
     tracking_s: float = 0.5
     """How long it may be that far."""
     range_margin_rad: float = 0.2
-    """How far outside `low`..`high` a joint may stand for torque to go on."""
+    """How far outside `low`..`high` a joint may be when torque is enabled."""
     stale_ticks: int = 3
     """Reads in a row that a motor may miss."""
     warm_c: float = 60.0
@@ -82,7 +82,7 @@ class Supervisor:
         self._sent = goal
 
     def limit(self, asked: Joints, now_s: float) -> tuple[Joints, tuple[Event, ...]]:
-        """The nearest goal to `asked` [J] that may be sent now.
+        """The nearest goal to the requested `asked` [J] that may be sent now.
 
         Raises:
             UnsafeAction: wrong shape, or not finite.
@@ -106,14 +106,14 @@ class Supervisor:
         return np.where(astray, position, self._sent).astype(np.float32)
 
     def refuse_far(self, position: Joints) -> None:
-        """Raise OutOfRange, naming every joint that stands too far outside its calibrated range."""
+        """Raise OutOfRange, naming every joint that is too far outside its calibrated range."""
         margin = self.limits.range_margin_rad
         far = (position < self.limits.low - margin) | (position > self.limits.high + margin)
         if far.any():
             raise OutOfRange(
                 "torque stays off: "
                 + ", ".join(
-                    f"{self._joints[j]} stands at {position[j]:.2f} rad, calibrated for"
+                    f"{self._joints[j]} is at {position[j]:.2f} rad, calibrated for"
                     f" {self.limits.low[j]:.2f} to {self.limits.high[j]:.2f}"
                     for j in np.flatnonzero(far)
                 ),
@@ -167,7 +167,7 @@ class Supervisor:
         if late.size:
             raise TrackingLost(
                 ", ".join(
-                    f"{self._joints[j]} was sent to {self._sent[j]:.2f} rad and stands at {state.position[j]:.2f}"
+                    f"{self._joints[j]} was sent to {self._sent[j]:.2f} rad and is at {state.position[j]:.2f}"
                     for j in late
                 )
                 + f" for more than {self.limits.tracking_s:g} s",

@@ -20,7 +20,7 @@ from ebt_data.errors import HardwareError
 PASTE_S = 1.0  # a paste whose end has not come then has none
 ESCAPE_S = 0.025  # an arrow's bytes come together; an Esc that stays alone so long is one
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;]*|O)([A-Za-z~])")
-_PASTE, _PASTED = "\x1b[200~", "\x1b[201~"  # what a terminal puts around text that was pasted, where it was asked to
+_PASTE, _PASTED = "\x1b[200~", "\x1b[201~"  # what a terminal puts around pasted text in bracketed-paste mode
 _PASTING, _NOT_PASTING = b"\x1b[?2004h", b"\x1b[?2004l"
 _ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 _NAMES = {
@@ -47,10 +47,10 @@ class Keys(Protocol):
 class TerminalKeys:
     """Key presses on the terminal, without echo and without waiting for Enter; Ctrl-C works as ever.
 
-    A terminal tells of no release: one press, one step. Ctrl-Z is off, since a stopped program feeds no watchdog.
+    A terminal reports no key release: one press, one step. Ctrl-Z is off, since a stopped program feeds no watchdog.
     Pasted text goes into a line that is being written, as one line, and nowhere else. Alt with a key is Esc, and
     nothing in a line.
-    Where stdin is not a terminal there are no keys: `active` is False and `notice` says so.
+    Where stdin is not a terminal there are no keys: `active` is False and `notice` explains it.
     """
 
     def __init__(self, file: int | None = None, monotonic_s: Callable[[], float] = time.monotonic) -> None:
@@ -73,11 +73,11 @@ class TerminalKeys:
 
     @property
     def notice(self) -> str:
-        """What to tell the person at the keyboard; empty when keys work."""
+        """A message for the operator; empty when keys work."""
         return "" if self.active else "stdin is not a terminal in the foreground: no keys; Ctrl-C still stops"
 
     def poll(self) -> str | None:
-        """The next key that nobody else reads, or None; never waits.
+        """The next key that is not shared with another reader, or None; never waits.
 
         `left`, `right`, `up`, `down`, `esc`, `space`, `tab`, `enter`, `backspace`, or the character itself.
         """
@@ -97,14 +97,14 @@ class TerminalKeys:
 
     @property
     def line(self) -> str | None:
-        """What has been typed of the line under way; None where none is."""
+        """The current line as typed so far; None where none is being typed."""
         return self._line
 
     def write(self) -> None:
         """From now on all keys make up a line: Enter ends it, Esc gives it up."""
         early, self._keys = self._keys, []
         self._line = ""
-        for key in early:  # typed before anybody heard of the one that began the line
+        for key in early:  # typed before the key that started the line was processed
             self._take(key)
 
     def written(self) -> str | None:
@@ -144,7 +144,7 @@ class TerminalKeys:
         termios.tcsetattr(self._file, termios.TCSANOW, settings)
 
     def _tell(self, said: bytes) -> None:
-        """Ask the terminal for something, if it is one that can be asked."""
+        """Send the terminal a control sequence, if it is a terminal."""
         if self._file is not None and os.environ.get("TERM", "dumb") != "dumb":
             with suppress(OSError):  # it may be open for reading only, or closed
                 os.write(self._file, said)
@@ -159,7 +159,7 @@ class TerminalKeys:
             return
         while select.select([self._file], [], [], 0)[0]:
             data = b""
-            with suppress(OSError):  # closed: no more keys; SIGHUP says the rest
+            with suppress(OSError):  # closed: no more keys; SIGHUP follows
                 data = os.read(self._file, 1024)
             if not data:
                 break
@@ -189,7 +189,7 @@ class TerminalKeys:
         if len(typed) > 2 and _PASTE.startswith(typed[: len(_PASTE)]):
             return self._paste()
         if typed[0] == "\x1b" and typed[1:2].isprintable() and typed[1:2] not in ("", "[", "O"):
-            self._typed = typed[2:]  # Alt with a key, or Esc and a key while nobody looked
+            self._typed = typed[2:]  # Alt with a key, or Esc and a key between two polls
             return "" if self._line is not None else "esc"
         if sequence := _SEQUENCE.match(typed):
             self._typed = typed[sequence.end() :]
@@ -212,10 +212,10 @@ class TerminalKeys:
 
 
 class HeldKeys:
-    """Keys of the desktop for as long as they are held, by pynput. It hears what is typed in other windows too.
+    """Keys of the desktop for as long as they are held, by pynput. It also receives keys typed in other windows.
 
     Raises:
-        HardwareError: there is no display that lets programs listen.
+        HardwareError: there is no display that lets programs read keys.
     """
 
     def __init__(self) -> None:
@@ -242,7 +242,7 @@ class HeldKeys:
             from pynput import keyboard
         except ImportError as error:
             raise HardwareError(
-                f"no desktop to listen to: {error}", hint="use the keyboard of the terminal: leave --hold away"
+                f"no desktop to read keys from: {error}", hint="use the keyboard of the terminal: leave --hold away"
             ) from error
         self._listener = keyboard.Listener(
             on_press=lambda key: self._held.update({_desktop_name(key): None}),
@@ -262,7 +262,7 @@ class HeldKeys:
         """A lost display ends the listener silently, and a key held then would be held for ever."""
         if not self._listener.is_alive():
             self._held.clear()
-            raise HardwareError("the desktop's keyboard is gone", hint="use the keyboard of the terminal")
+            raise HardwareError("the desktop's keyboard has disappeared", hint="use the keyboard of the terminal")
 
 
 def _desktop_name(key: Any) -> str:

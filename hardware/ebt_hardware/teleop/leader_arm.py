@@ -1,4 +1,4 @@
-"""Teleoperation with a leader arm: a person moves it by hand, the follower follows."""
+"""Teleoperation with a leader arm: the operator moves it by hand, the follower follows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class LeaderArm:
     Engages smoothly: after `reset` the follower is walked to where the leader is, and only then follows it directly.
 
     Raises:
-        HardwareError: a leader's motor is silent, or a joint stands far outside its range.
+        HardwareError: a leader's motor is silent, or a joint is far outside its range.
     """
 
     def __init__(self, leads: Sequence[Lead], speed_rad_s: float) -> None:
@@ -77,7 +77,7 @@ class LeaderArm:
             position, calibration = lead.leader.read().position, lead.leader.calibration
             outside = (position < calibration.low - MARGIN_RAD) | (position > calibration.high + MARGIN_RAD)
             far += [
-                f"{lead.leader.name}'s {lead.leader.joints[j]} stands at {position[j]:.2f} rad, calibrated for"
+                f"{lead.leader.name}'s {lead.leader.joints[j]} is at {position[j]:.2f} rad, calibrated for"
                 f" {calibration.low[j]:.2f} to {calibration.high[j]:.2f}"
                 for j in np.flatnonzero(outside)
             ]
@@ -89,14 +89,14 @@ class LeaderArm:
 
 
 class Demonstrated:
-    """An `Agent` whose arm the twin's scripted operator moves: begins at `reset`, done when the operator lets go."""
+    """An `Agent` whose arm the twin's scripted operator moves: starts at `reset`, done when the operator lets go."""
 
     def __init__(self, leader: Agent, scene: Scene) -> None:
         self._leader = leader
         self._scene = scene
 
     def reset(self, observation: Observation) -> None:
-        """Let the operator begin."""
+        """Start the operator."""
         self._leader.reset(observation)
         self._scene.demonstrate()
 

@@ -5,7 +5,7 @@ from ebt_hardware.twin.kinematics import FOREARM_M, HAND_M, SHOULDER_HEIGHT_M, U
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 FINGER_TRAVEL_M_PER_RAD = 0.025  # rack and pinion: both fingers move this far for a radian of the gripper motor
 GRIPPER_OPEN_RAD = 1.4
-LEADER_Y_M = -0.55  # the leader stands beside the follower, outside both cameras' view
+LEADER_Y_M = -0.55  # the leader is beside the follower, outside both cameras' view
 
 # rad; generous, the bench file's limits are tighter
 RANGES = {
@@ -69,7 +69,7 @@ def arm_xml(name: str, y: float, rgba: str, touch: bool) -> str:
 
 
 def wrist_camera_xml() -> str:
-    """A camera on the hand, looking past the finger tips; its z axis points away from what it sees."""
+    """A camera on the hand, looking past the finger tips; its z axis points away from the scene."""
     return '<camera name="wrist" pos="-0.055 0 0.03" xyaxes="0 -1 0 -0.9 0 0.44" fovy="75"/>'
 
 

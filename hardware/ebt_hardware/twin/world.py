@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ebt_data.errors import ConfigError, MisuseError
 from ebt_hardware.twin.scene import FINGER_TRAVEL_M_PER_RAD, JOINTS, bench_xml
 from ebt_hardware.twin.tasks.registry import DEFAULT_TASK, find_task, task_label
-from ebt_hardware.twin.tasks.relative_poses import seen_from_hand
+from ebt_hardware.twin.tasks.relative_poses import relative_to_hand
 from ebt_hardware.twin.tasks.scripted_operator import ScriptedOperator
 
 SLICE_S = 0.01  # physics between two looks of the motors at their registers
@@ -93,7 +93,7 @@ class TwinWorld:
         self._subscribers.append(subscriber)
 
     def reset(self, seed: int) -> None:
-        """Lay the objects out anew and let the operator begin again; the arms stay where they are."""
+        """Reset the scene and restart the operator; the arms stay where they are."""
         rng = np.random.default_rng(seed)
         self.task.reset(self.model, self.data, rng)
         mujoco.mj_forward(self.model, self.data)
@@ -118,10 +118,10 @@ class TwinWorld:
     def privileged(self) -> dict[str, NDArray[np.float32]]:
         """Poses by name: [7] = position m, quaternion wxyz.
 
-        Of the task's objects in the world frame, and what `seen_from_hand` tells of them.
+        Poses of the task's objects in the world frame, and relative to the hand.
         """
         poses = self.task.privileged(self.data)
-        return seen_from_hand(self.data, poses) | poses
+        return relative_to_hand(self.data, poses) | poses
 
     def lifted(self) -> bool:
         """True while the task's object is up in the grip."""
@@ -131,7 +131,7 @@ class TwinWorld:
         """Disturb the scene physically.
 
         Raises:
-            MisuseError: the task knows no such disturbance; the message lists them.
+            MisuseError: the task has no such disturbance; the message lists them.
         """
         if kind not in self.task.disturbances:
             known = " or ".join(self.task.disturbances)

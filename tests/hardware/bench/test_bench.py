@@ -149,7 +149,7 @@ def test_nothing_jumps_from_start_to_home(bench: Bench, motors: Emulator, arm: A
 
 def test_a_joint_far_out_of_range_refuses_torque(room: Room) -> None:
     bench = build(room, room.add("follower", start=(1.9, 0.5, 0.2)))
-    with pytest.raises(OutOfRange, match=r"torque stays off: lift stands at 1\.90 rad"), bench:
+    with pytest.raises(OutOfRange, match=r"torque stays off: lift is at 1\.90 rad"), bench:
         pass
     assert torque(room.emulators[0]) == [0, 0, 0]
     assert not room.emulators[0].log

@@ -7,7 +7,7 @@ from ebt_data.errors import HardwareError
 from ebt_data.step import CameraSpec
 from ebt_hardware.cameras import realsense
 from ebt_hardware.cameras.realsense import FrameSource, RealSenseCamera, find_device, import_realsense, list_serials
-from ebt_hardware.twin.render.software_device import Shot, SoftwareCamera
+from ebt_hardware.twin.render.software_device import Exposure, SoftwareCamera
 
 try:
     import_realsense()
@@ -33,8 +33,8 @@ class Time:
         return 0
 
 
-def shot(number: int, stamp_s: float, depth: int | None = None) -> Shot:
-    return Shot(
+def shot(number: int, stamp_s: float, depth: int | None = None) -> Exposure:
+    return Exposure(
         number,
         stamp_s,
         np.full((48, 64, 3), number % 256, np.uint8),
@@ -56,7 +56,7 @@ def test_a_frame_comes_through_the_pipeline_as_it_was_pushed(time: Time) -> None
     twin, camera = opened(COLOUR, time)
     pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     time.source_s = 100.5
-    twin.push(Shot(7, 100.48, pixels.copy()), arrival_s=100.49)
+    twin.push(Exposure(7, 100.48, pixels.copy()), arrival_s=100.49)
     frame = camera.latest(0.5)
     camera.close()
     np.testing.assert_array_equal(frame.image, pixels)
@@ -199,7 +199,7 @@ def test_a_mode_that_the_camera_lacks_is_refused_with_those_it_has(time: Time) -
 
 def test_a_depth_unit_that_the_camera_does_not_have_is_refused(time: Time) -> None:
     twin = SoftwareCamera("top", WITH_DEPTH)
-    with pytest.raises(HardwareError, match=r"counts depth in 0\.001 m, the bench file says 0\.0001 m"):
+    with pytest.raises(HardwareError, match=r"has the depth unit 0\.001 m, the bench file 0\.0001 m"):
         RealSenseCamera(twin.device, CameraSpec(48, 64, 30, depth_unit_m=0.0001), time, "top")
 
 

@@ -155,7 +155,7 @@ def test_the_lockstep_twin_gives_what_its_spec_says(twin: Bench) -> None:
 
 
 def test_the_twin_refuses_what_it_does_not_have(write: Write, twin_text: str) -> None:
-    with pytest.raises(ConfigError, match=r"mine\.toml: the twin knows no task 'pick_plaice'; did you mean pick_place"):
+    with pytest.raises(ConfigError, match=r"mine\.toml: the twin has no task 'pick_plaice'; did you mean pick_place"):
         load_bench(str(write(twin_text.replace('task = "pick_place"', 'task = "pick_plaice"'))))
     with pytest.raises(ConfigError, match="no camera 'side'"):
         load_bench(str(write(twin_text.replace("top = {", "side = {")))).open()

@@ -91,7 +91,7 @@ def test_a_lasting_clip_is_said_once_a_second(supervisor: Supervisor) -> None:
 
 def test_torque_is_refused_naming_every_joint_far_from_its_range(supervisor: Supervisor) -> None:
     supervisor.refuse_far(row(1.1, 2.1, 0))
-    with pytest.raises(OutOfRange, match=r"lift stands at 1\.30.*flex stands at -1\.50"):
+    with pytest.raises(OutOfRange, match=r"lift is at 1\.30.*flex is at -1\.50"):
         supervisor.refuse_far(row(1.3, -1.5, 0))
 
 
@@ -99,7 +99,7 @@ def test_a_joint_that_stays_away_from_its_goal_stops_the_bench(supervisor: Super
     stuck = state(row(0.5, 0, 0))
     for tick in range(11):
         supervisor.check(stuck, tick * PERIOD_S)
-    with pytest.raises(TrackingLost, match=r"lift was sent to 0\.00 rad and stands at 0\.50"):
+    with pytest.raises(TrackingLost, match=r"lift was sent to 0\.00 rad and is at 0\.50"):
         supervisor.check(stuck, 11 * PERIOD_S)
 
 

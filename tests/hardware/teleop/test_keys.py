@@ -275,6 +275,6 @@ def test_more_joints_than_keys_are_refused(typist: Typist) -> None:
 
 @pytest.mark.skipif("DISPLAY" in os.environ, reason="there is a display here")
 def test_held_keys_without_a_display_explain_themselves() -> None:
-    with pytest.raises(HardwareError, match="no desktop to listen to") as caught, HeldKeys():
+    with pytest.raises(HardwareError, match="no desktop to read keys from") as caught, HeldKeys():
         pass
     assert "terminal" in caught.value.hint

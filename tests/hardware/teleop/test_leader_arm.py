@@ -126,7 +126,7 @@ def test_a_new_episode_engages_anew(agent: LeaderArm) -> None:
 
 def test_a_leader_far_out_of_its_range_is_refused(hand: Hand, follower: Arm) -> None:
     hand.horns["lift"].turn(2.5)
-    with pytest.raises(HardwareError, match=r"leader's lift stands at 2\.50 rad, calibrated for -1\.50 to 1\.50"):
+    with pytest.raises(HardwareError, match=r"leader's lift is at 2\.50 rad, calibrated for -1\.50 to 1\.50"):
         LeaderArm([Lead(hand.leader, follower)], SPEED_RAD_S)
 
 

@@ -16,9 +16,9 @@ from ebt_data.step import CameraSpec
 from ebt_hardware.bench.realtime import realtime
 from ebt_hardware.emulator.emulator import Emulator, GoalWrite
 from ebt_hardware.emulator.pty_port import PtyPort
-from ebt_hardware.twin.render.exposure import Reel, check_camera, remember
+from ebt_hardware.twin.render.exposure import ExposureQueue, check_camera, remember
 from ebt_hardware.twin.render.frame_ring import FrameRing
-from ebt_hardware.twin.render.render_thread import Darkroom
+from ebt_hardware.twin.render.render_thread import RenderThread
 from ebt_hardware.twin.tasks.registry import DEFAULT_TASK
 from ebt_hardware.twin.wiring import KOCH, Motors, emulators
 from ebt_hardware.twin.world import SLICE_S, TwinWorld
@@ -38,7 +38,7 @@ class Order:
     """By arm."""
     cameras: Mapping[str, CameraSpec] = field(default_factory=dict)
     backend: str | None = None
-    """Renderer; None: choose when the first picture is asked for."""
+    """Renderer; None: choose at the first image."""
     links: Mapping[str, Path] = field(default_factory=dict)
     """By arm: where a symlink to its pty is kept."""
 
@@ -70,9 +70,9 @@ class _LiveWorld:
         self.ports = {arm: PtyPort(emulator, order.links.get(arm)) for arm, emulator in self._emulators.items()}
         for port in self.ports.values():
             closers.callback(port.close)
-        self._reels = {name: Reel(spec, world.time_s) for name, spec in order.cameras.items()}
+        self._reels = {name: ExposureQueue(spec, world.time_s) for name, spec in order.cameras.items()}
         rings = {name: (spec, FrameRing(spec, memory[name])) for name, spec in order.cameras.items()}
-        self._darkroom = Darkroom(world.model, rings, order.backend, fresh)
+        self._darkroom = RenderThread(world.model, rings, order.backend, fresh)
         closers.callback(self._darkroom.close)
         self._darkroom.warm_up()
         self._lost_s = 0.0
@@ -93,7 +93,7 @@ class _LiveWorld:
         world.on_step(self._expose)
 
     def serve(self, calls: Connection, pictures: Connection) -> None:
-        """Advance by slices at absolute deadlines; answer whatever comes in between."""
+        """Advance by slices at absolute deadlines; handle requests in between."""
         due_s = time.monotonic()
         while self._darkroom.working:
             files: list[Any] = [port for port in self.ports.values() if port.fileno() >= 0]
@@ -102,7 +102,7 @@ class _LiveWorld:
                 port.service()
             if calls in ready and not self._answer(calls):
                 return
-            if pictures in ready and not self._portray(pictures):
+            if pictures in ready and not self._third_person(pictures):
                 return
             late_s = time.monotonic() - due_s
             if late_s < 0:
@@ -114,7 +114,7 @@ class _LiveWorld:
             due_s += SLICE_S
 
     def _answer(self, calls: Connection) -> bool:
-        """Do what the client asks; False once it has gone."""
+        """Execute the client's request; False once it has disconnected."""
         try:
             name, arguments = calls.recv()
         except (EOFError, OSError):
@@ -125,13 +125,13 @@ class _LiveWorld:
             return _send(calls, (error, None))
         return _send(calls, (None, answer))
 
-    def _portray(self, pictures: Connection) -> bool:
+    def _third_person(self, pictures: Connection) -> bool:
         try:
             height, width = pictures.recv()
         except (EOFError, OSError):
             return False
         state = remember(self._world.model, self._world.data)
-        self._darkroom.portray(state, height, width, lambda image: _send(pictures, (None, image)))
+        self._darkroom.third_person(state, height, width, lambda image: _send(pictures, (None, image)))
         return True
 
     def _expose(self, _dt_s: float) -> None:
@@ -161,7 +161,7 @@ def _named(things: Mapping[str, T], kind: str, name: str) -> T:
 
 
 def _send(connection: Connection, message: tuple[EbtError | None, Any]) -> bool:
-    """False where nobody is there any more."""
+    """False where the client has disconnected."""
     try:
         connection.send(message)
     except OSError:

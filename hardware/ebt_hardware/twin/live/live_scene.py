@@ -26,7 +26,7 @@ class Talk:
         """The child's answer.
 
         Raises:
-            EbtError: what the child raised; HardwareError where it is gone or silent.
+            EbtError: what the child raised; HardwareError where it has ended or does not answer.
         """
         with self._lock:
             try:
@@ -48,7 +48,7 @@ class Talk:
 
 
 def _gone() -> HardwareError:
-    return HardwareError("the live twin has stopped", hint="start it again; what it said last is above")
+    return HardwareError("the live twin has stopped", hint="start it again; its last output is above")
 
 
 class LiveScene:
@@ -79,7 +79,7 @@ class LiveScene:
         """Physically disturb the scene.
 
         Raises:
-            MisuseError: the task knows no such disturbance; the message lists them.
+            MisuseError: the task has no such disturbance; the message lists them.
         """
         self._call("disturb", kind)
 
@@ -92,7 +92,7 @@ class LiveScene:
         return bool(self._call("demonstrating"))
 
     def picture(self, height: int, width: int) -> Image:
-        """A third-person view for people, never for policies."""
+        """A third-person view for display, never for policies."""
         image: Image = self._pictures.ask((height, width))
         return image
 
@@ -106,7 +106,7 @@ class LiveScene:
         self._call("stall", camera, True)
 
     def resume(self, camera: str) -> None:
-        """Let a hung camera go on."""
+        """Let a stopped camera continue."""
         self._call("stall", camera, False)
 
     def drop_next(self, camera: str, count: int) -> None:

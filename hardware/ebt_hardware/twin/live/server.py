@@ -29,7 +29,7 @@ _PUMP_S = 0.1
 
 
 class LiveTwin:
-    """Arms on ptys and cameras in real time, until `close` or until this process ends in whatever way.
+    """Arms on ptys and cameras in real time, until `close` or until this process ends in any way.
 
     Other programs may open the ptys instead of this one; the files belong to this user alone (mode 0600).
     """
@@ -51,7 +51,7 @@ class LiveTwin:
         self._specs = dict(cameras or {})
         backend = choose_renderer() if self._specs else None
         self.notices = _notices(backend)
-        """What a person should know about how these pictures are made."""
+        """A message about how these images are rendered, where the user should know it."""
         memory = {name: frame_memory(context, spec) for name, spec in self._specs.items()}
         rings = {name: FrameRing(spec, memory[name]) for name, spec in self._specs.items()}
         fresh = context.Semaphore(0)
@@ -63,7 +63,7 @@ class LiveTwin:
         )
         """The child."""
         self.process.start()
-        child_calls.close()  # or its end would never be seen
+        child_calls.close()  # or its end would never be noticed
         child_pictures.close()
         self._closers = ExitStack()
         self._closers.callback(self._reap)
@@ -106,7 +106,7 @@ class LiveTwin:
         self._closers.close()
 
     def _reap(self) -> None:
-        """The closed pipes have told the child to go; insist where it does not."""
+        """The closed pipes tell the child to end; kill it where it does not."""
         self.process.join(END_S)
         if self.process.is_alive():
             self.process.kill()
@@ -122,7 +122,7 @@ def serve(task: str = DEFAULT_TASK, links: Mapping[str, Path] | None = None) -> 
 
 
 class _Pump:
-    """A thread that copies new frames from shared memory into the software devices that somebody uses."""
+    """A thread that copies new frames from shared memory into the software devices that are in use."""
 
     def __init__(self, rings: Mapping[str, FrameRing], fresh: Any) -> None:
         self.rings = rings
@@ -153,7 +153,7 @@ class _Pump:
                 self._push_new(seen)
 
     def _push_new(self, seen: dict[str, int]) -> None:
-        """Push what was written since `seen`, and note it there."""
+        """Push frames written since `seen`, and update `seen`."""
         for name, camera in self._cameras.items():
             ring = self.rings[name]
             if (written := ring.written) > seen[name] and (shot := ring.read()) is not None:

@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 from ebt_data.errors import ConfigError
 from ebt_data.step import CameraSpec, Image
 from ebt_hardware.twin.render.rendering import Renderer
-from ebt_hardware.twin.render.software_device import Shot
+from ebt_hardware.twin.render.software_device import Exposure
 
 State = NDArray[np.float64]  # what `mj_setState` takes
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION.value
 _FARTHEST = np.iinfo(np.uint16).max  # depth counts; RealSense gives 0 beyond
 
 
-class Shutter:
-    """When a camera exposes: at the first look at or after each period's end, never twice for being late."""
+class ExposureTimer:
+    """When a camera exposes: at the first check at or after each period's end, never twice after a delay."""
 
     def __init__(self, rate_hz: float, start_s: float) -> None:
         self._period_s = 1 / rate_hz
@@ -29,16 +29,16 @@ class Shutter:
         return True
 
 
-class Reel:
+class ExposureQueue:
     """One camera's exposures, with the faults that can be switched on."""
 
     def __init__(self, spec: CameraSpec, start_s: float) -> None:
         self.spec = spec
         self.stalled = False
-        """Exposures go on, but nothing arrives."""
+        """Exposures continue, but no frame arrives."""
         self.to_drop = 0
         """Exposures that will be lost."""
-        self._shutter = Shutter(spec.rate_hz, start_s)
+        self._shutter = ExposureTimer(spec.rate_hz, start_s)
         self._number = 0
 
     def expose(self, time_s: float) -> int:
@@ -61,7 +61,7 @@ def remember(model: mujoco.MjModel, data: mujoco.MjData) -> State:
     return state
 
 
-class Photographer:
+class FrameRenderer:
     """Renders the world as it was in a remembered state."""
 
     def __init__(self, model: mujoco.MjModel, renderer: Renderer) -> None:
@@ -70,16 +70,16 @@ class Photographer:
         self._then = mujoco.MjData(model)
         self._state: State | None = None
 
-    def shoot(self, state: State, camera: str, spec: CameraSpec, number: int, stamp_s: float) -> Shot:
+    def shoot(self, state: State, camera: str, spec: CameraSpec, number: int, stamp_s: float) -> Exposure:
         """What the model's `camera` of that name saw."""
         self._recall(state)
         if spec.depth_unit_m is None:
-            return Shot(number, stamp_s, self._renderer.image(self._then, camera, spec.height, spec.width))
+            return Exposure(number, stamp_s, self._renderer.image(self._then, camera, spec.height, spec.width))
         image, depth_m = self._renderer.image_and_depth(self._then, camera, spec.height, spec.width)
         counts = np.rint(depth_m / spec.depth_unit_m)
-        return Shot(number, stamp_s, image, np.where(counts <= _FARTHEST, counts, 0).astype(np.uint16))
+        return Exposure(number, stamp_s, image, np.where(counts <= _FARTHEST, counts, 0).astype(np.uint16))
 
-    def portrait(self, state: State, height: int, width: int) -> Image:
+    def third_person_view(self, state: State, height: int, width: int) -> Image:
         """[H, W, 3] RGB of the whole bench, from the camera called `person`."""
         self._recall(state)
         return self._renderer.image(self._then, "person", height, width)
@@ -102,4 +102,4 @@ def check_camera(model: mujoco.MjModel, name: str) -> None:
     """
     known = [model.camera(index).name for index in range(model.ncam)]
     if name not in known:
-        raise ConfigError(f"the twin has no camera {name!r}; there are {', '.join(known)}")
+        raise ConfigError(f"the twin has no camera {name!r}; it has {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""The newest frames of one camera in shared memory: one process writes, others read, nobody waits."""
+"""The newest frames of one camera in shared memory: one process writes, others read, neither waits."""
 
 import ctypes
 from multiprocessing.context import SpawnContext
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ebt_data.step import CameraSpec
-from ebt_hardware.twin.render.software_device import Shot
+from ebt_hardware.twin.render.software_device import Exposure
 
 _SLOTS = 4  # a reader has three frame periods to copy one out
 _TORN = -1
@@ -45,7 +45,7 @@ class FrameRing:
         """Frames written so far."""
         return int(self._written[0])
 
-    def write(self, shot: Shot) -> None:
+    def write(self, shot: Exposure) -> None:
         sequence = self.written + 1
         slot = self._slots[sequence % _SLOTS]
         slot["sequence"] = _TORN
@@ -55,13 +55,13 @@ class FrameRing:
         slot["sequence"] = sequence
         self._written[0] = sequence
 
-    def read(self) -> Shot | None:
+    def read(self) -> Exposure | None:
         """The newest whole frame, copied; None before the first."""
         while sequence := self.written:
             slot = self._slots[sequence % _SLOTS]
             if slot["sequence"] != sequence:
                 continue
-            shot = Shot(
+            shot = Exposure(
                 int(slot["number"]),
                 float(slot["stamp_s"]),
                 slot["image"].copy(),

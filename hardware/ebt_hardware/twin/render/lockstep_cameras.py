@@ -9,12 +9,12 @@ from ebt_data.errors import ConfigError, HardwareError
 from ebt_data.step import CameraSpec, Frame, Image
 from ebt_hardware.cameras.realsense import STALL_S, FrameSource, RealSenseCamera, import_realsense
 from ebt_hardware.device import Camera, Clock
-from ebt_hardware.twin.render.exposure import Photographer, Reel, State, check_camera, remember
+from ebt_hardware.twin.render.exposure import ExposureQueue, FrameRenderer, State, check_camera, remember
 from ebt_hardware.twin.render.rendering import Renderer, explain
-from ebt_hardware.twin.render.software_device import Shot, SoftwareCamera
+from ebt_hardware.twin.render.software_device import Exposure, SoftwareCamera
 
 
-class Filmed(Protocol):
+class LockstepFrames(Protocol):
     """The part of `TwinWorld` that cameras need."""
 
     model: mujoco.MjModel
@@ -24,35 +24,37 @@ class Filmed(Protocol):
     def on_step(self, subscriber: Callable[[float], None]) -> None: ...
 
 
-class _Film(Reel):
+class _FrameSource(ExposureQueue):
     """What has been exposed and not read, and what was read last."""
 
     exposed: tuple[int, float, State] | None = None
-    shot: Shot | None = None
+    shot: Exposure | None = None
 
 
 class TwinCameras:
-    """Every camera of a bench on one world, in lock-step: nobody waits, and each run gives the same frames.
+    """Every camera of a bench on one world, in lock-step: nothing waits, and each run gives the same frames.
 
-    An exposure remembers the world's state; it is rendered when somebody reads it, since a 30 Hz camera under a 20 Hz
+    An exposure remembers the world's state; it is rendered when it is read, since a 30 Hz camera under a 20 Hz
     bench exposes more often than it is looked at. Frame numbers count exposures.
     """
 
-    def __init__(self, world: Filmed, specs: Mapping[str, CameraSpec], renderer: Renderer | None = None) -> None:
+    def __init__(
+        self, world: LockstepFrames, specs: Mapping[str, CameraSpec], renderer: Renderer | None = None
+    ) -> None:
         for name in specs:
             check_camera(world.model, name)
         self._world = world
         self._renderer = renderer or Renderer(world.model)
         self._portraitist: Renderer | None = None
-        self._photographer = Photographer(world.model, self._renderer)
-        self._films = {name: _Film(spec, world.time_s) for name, spec in specs.items()}
+        self._photographer = FrameRenderer(world.model, self._renderer)
+        self._films = {name: _FrameSource(spec, world.time_s) for name, spec in specs.items()}
         self._devices: dict[str, SoftwareCamera] = {}
         self._expose(0.0)
         world.on_step(self._expose)
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What a person should know about how these pictures are made."""
+        """A message about how these images are rendered, where the user should know it."""
         return (explain(self._renderer.backend), *(() if has_realsense() else (NO_REALSENSE,)))
 
     def open(self, name: str, clock: Clock) -> Camera:
@@ -64,7 +66,7 @@ class TwinCameras:
         return DirectCamera(name, clock, source, lambda: film.shot)
 
     def device(self, name: str) -> Any:
-        """The `rs.software_device` behind a camera, serial number `TWIN-<name>`; frames come as `open`'s source asks."""
+        """The `rs.software_device` behind a camera, serial number `TWIN-<name>`; frames come from `open`'s source."""
         if name not in self._devices:
             self._devices[name] = SoftwareCamera(name, self._film(name).spec)
         return self._devices[name].device
@@ -87,12 +89,12 @@ class TwinCameras:
         self._film(name).to_drop = count
 
     def close(self) -> None:
-        """Free the renderer; the cameras themselves are closed by whoever opened them."""
+        """Free the renderer; the cameras themselves are closed by their users."""
         self._renderer.close()
         if self._portraitist is not None:
             self._portraitist.close()
 
-    def _film(self, name: str) -> _Film:
+    def _film(self, name: str) -> _FrameSource:
         if name not in self._films:
             raise ConfigError(f"the twin has no camera {name!r} open; there are {', '.join(self._films)}")
         return self._films[name]
@@ -108,7 +110,7 @@ class TwinCameras:
             film.exposed = (number, now_s, state)
 
     def _deliver(self, name: str) -> int:
-        """Render and push the newest exposure if nobody has seen it yet; its number, -1 before the first."""
+        """Render and push the newest exposure if it was not read yet; its number, -1 before the first."""
         film = self._films[name]
         if film.exposed is not None:
             number, stamp_s, state = film.exposed
@@ -120,7 +122,7 @@ class TwinCameras:
 
 
 NO_REALSENSE = (
-    "pyrealsense2 does not load here (ebt doctor says why): the twin's pictures go to the bench directly, not through "
+    "pyrealsense2 does not load here (ebt doctor reports why): the twin's pictures go to the bench directly, not through "
     "it; everything on the twin works, no RealSense camera does."
 )
 
@@ -137,7 +139,7 @@ def has_realsense() -> bool:
 class DirectCamera:
     """A twin camera where pyrealsense2 has no wheel; the same promises as `RealSenseCamera`."""
 
-    def __init__(self, name: str, clock: Clock, source: FrameSource, newest: Callable[[], Shot | None]) -> None:
+    def __init__(self, name: str, clock: Clock, source: FrameSource, newest: Callable[[], Exposure | None]) -> None:
         self._name = name
         self._clock = clock
         self._source = source

@@ -9,7 +9,7 @@ from multiprocessing.synchronize import Semaphore
 import mujoco
 
 from ebt_data.step import CameraSpec, Image
-from ebt_hardware.twin.render.exposure import Photographer, State, remember
+from ebt_hardware.twin.render.exposure import FrameRenderer, State, remember
 from ebt_hardware.twin.render.frame_ring import FrameRing
 from ebt_hardware.twin.render.rendering import Renderer
 
@@ -17,14 +17,14 @@ _LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
-class _Portrait:
+class _ThirdPersonView:
     state: State
     height: int
     width: int
     deliver: Callable[[Image], object]
 
 
-class Darkroom:
+class RenderThread:
     """Develops what was exposed, the newest of each camera first come; what comes too fast is skipped."""
 
     def __init__(
@@ -41,10 +41,10 @@ class Darkroom:
         self._fresh = fresh
         self._wake = threading.Condition()
         self._exposed: dict[str, tuple[int, float, State]] = {}
-        self._portraits: list[_Portrait] = []
+        self._portraits: list[_ThirdPersonView] = []
         self._closing = False
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="darkroom", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="render_thread", daemon=True)
         self._thread.start()
 
     @property
@@ -53,7 +53,7 @@ class Darkroom:
         return self._thread.is_alive()
 
     def warm_up(self) -> None:
-        """Return when whatever takes long at first is done, where there are cameras, so that it delays no motor later."""
+        """Finish slow initialisation, where there are cameras, so that it delays no motor later."""
         while not self._ready.wait(_LOOK_S) and self.working:
             pass
 
@@ -63,10 +63,10 @@ class Darkroom:
             self._exposed[camera] = (number, stamp_s, state)
             self._wake.notify()
 
-    def portray(self, state: State, height: int, width: int, deliver: Callable[[Image], object]) -> None:
-        """Make a third-person picture and give it to `deliver`, in the darkroom's thread."""
+    def third_person(self, state: State, height: int, width: int, deliver: Callable[[Image], object]) -> None:
+        """Make a third-person picture and give it to `deliver`, in the render thread."""
         with self._wake:
-            self._portraits.append(_Portrait(state, height, width, deliver))
+            self._portraits.append(_ThirdPersonView(state, height, width, deliver))
             self._wake.notify()
 
     def close(self) -> None:
@@ -78,32 +78,34 @@ class Darkroom:
 
     def _work(self) -> None:
         with ExitStack() as closers:  # renderers are made here, since a GL context belongs to one thread
-            makers: dict[bool, Photographer] = {}
+            makers: dict[bool, FrameRenderer] = {}
 
-            def photographer(smooth: bool) -> Photographer:
+            def frame_renderer(smooth: bool) -> FrameRenderer:
                 if smooth not in makers:
                     makers[smooth] = self._photographer(closers, smooth)
                 return makers[smooth]
 
             if self._cameras:
-                photographer(False)
-                photographer(True)
+                frame_renderer(False)
+                frame_renderer(True)
             self._ready.set()
             while (job := self._next()) is not None:
                 exposed, portraits = job
                 if exposed:
-                    self._develop(photographer(False), exposed)
+                    self._render(frame_renderer(False), exposed)
                 for wish in portraits:
-                    wish.deliver(photographer(True).portrait(wish.state, wish.height, wish.width))
+                    wish.deliver(frame_renderer(True).third_person_view(wish.state, wish.height, wish.width))
 
-    def _photographer(self, closers: ExitStack, smooth: bool) -> Photographer:
+    def _photographer(self, closers: ExitStack, smooth: bool) -> FrameRenderer:
         renderer = Renderer(self._model, self._backend, smooth)
         closers.callback(renderer.close)
-        photographer = Photographer(self._model, renderer)
-        photographer.portrait(remember(self._model, mujoco.MjData(self._model)), 48, 64)  # the first takes long
-        return photographer
+        frame_renderer = FrameRenderer(self._model, renderer)
+        frame_renderer.third_person_view(
+            remember(self._model, mujoco.MjData(self._model)), 48, 64
+        )  # the first takes long
+        return frame_renderer
 
-    def _next(self) -> tuple[dict[str, tuple[int, float, State]], list[_Portrait]] | None:
+    def _next(self) -> tuple[dict[str, tuple[int, float, State]], list[_ThirdPersonView]] | None:
         with self._wake:
             self._wake.wait_for(lambda: self._closing or self._exposed or self._portraits)
             if self._closing:
@@ -112,8 +114,8 @@ class Darkroom:
             self._exposed, self._portraits = {}, []
             return job
 
-    def _develop(self, photographer: Photographer, exposed: Mapping[str, tuple[int, float, State]]) -> None:
+    def _render(self, frame_renderer: FrameRenderer, exposed: Mapping[str, tuple[int, float, State]]) -> None:
         for camera, (number, stamp_s, state) in exposed.items():
             spec, ring = self._cameras[camera]
-            ring.write(photographer.shoot(state, camera, spec, number, stamp_s))
+            ring.write(frame_renderer.shoot(state, camera, spec, number, stamp_s))
             self._fresh.release()

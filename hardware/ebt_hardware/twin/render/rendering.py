@@ -30,7 +30,7 @@ _PROBE_XML = """<mujoco><visual><headlight ambient="1 1 1"/></visual><worldbody>
 def choose_renderer() -> str:
     """The first of `egl`, `osmesa` and `rays` that draws; `MUJOCO_GL` narrows the choice (`off` means rays).
 
-    Each is tried in a process of its own, since a broken driver may abort instead of raising.
+    Each is tried in a child process, since a broken driver may abort instead of raising.
     """
     wish = os.environ.get("MUJOCO_GL", "").lower()
     candidates = {"egl": ("egl",), "osmesa": ("osmesa",), "off": (), "disable": ()}.get(wish, BACKENDS[:-1])
@@ -38,7 +38,7 @@ def choose_renderer() -> str:
 
 
 def explain(backend: str) -> str:
-    """A sentence for a person about what draws the twin's pictures, and how to do better."""
+    """A sentence for the user about the renderer in use, and how to get a faster one."""
     return {
         "egl": "The twin's cameras are drawn with OpenGL (EGL).",
         "osmesa": "The twin's cameras are drawn with OpenGL in software (OSMesa).",
@@ -81,7 +81,7 @@ class Renderer:
     def __init__(self, model: mujoco.MjModel, backend: str | None = None, smooth: bool = False) -> None:
         """`backend` is one of `BACKENDS`, by default what `choose_renderer` finds.
 
-        `smooth` has OpenGL soften edges, for pictures that people look at; it triples the time.
+        `smooth` enables anti-aliasing, for images that are displayed; it triples the time.
         """
         self.backend = backend or choose_renderer()
         if self.backend not in BACKENDS:
@@ -90,13 +90,13 @@ class Renderer:
         self._drawer = RayCaster(model) if self.backend == "rays" else _OpenGL(model, self.backend, smooth)
 
     def image(self, data: mujoco.MjData, camera: str, height: int, width: int) -> Image:
-        """[H, W, 3] RGB as the model's `camera` sees it."""
+        """[H, W, 3] RGB of the model's `camera`."""
         return self._drawer.render(data, self._model.camera(camera).id, height, width)[0]
 
     def image_and_depth(
         self, data: mujoco.MjData, camera: str, height: int, width: int
     ) -> tuple[Image, NDArray[np.float32]]:
-        """[H, W, 3] RGB and [H, W] m along the optical axis; 0 where nothing is seen, as RealSense has it."""
+        """[H, W, 3] RGB and [H, W] m along the optical axis; 0 where there is no depth, as with RealSense."""
         return self._drawer.render(data, self._model.camera(camera).id, height, width)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A RealSense camera without the hardware: an `rs.software_device` that streams whatever is pushed into it."""
+"""A RealSense camera without the hardware: an `rs.software_device` that streams the frames pushed into it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from ebt_hardware.cameras.realsense import import_realsense
 
 
 @dataclass(frozen=True)
-class Shot:
+class Exposure:
     """What one exposure gave."""
 
     number: int
@@ -38,8 +38,8 @@ class SoftwareCamera:
             self._depth.add_video_stream(self._stream(rs.stream.depth, 2, rs.format.z16, 2))
             self._depth.add_read_only_option(rs.option.depth_units, spec.depth_unit_m)
 
-    def push(self, shot: Shot, arrival_s: float) -> None:
-        """Hand a frame to whoever streams; it is in the pipeline when this returns. Pixels are copied."""
+    def push(self, shot: Exposure, arrival_s: float) -> None:
+        """Push a frame; it is in the pipeline when this returns. Pixels are copied."""
         if self._depth is not None and shot.depth is not None:
             self._send(self._depth, shot, shot.depth, arrival_s)
         self._send(self._colour, shot, shot.image, arrival_s)
@@ -50,7 +50,7 @@ class SoftwareCamera:
         stream.width, stream.height, stream.fps = self._spec.width, self._spec.height, round(self._spec.rate_hz)
         return stream
 
-    def _send(self, sensor: Any, shot: Shot, pixels: Image | Depth, arrival_s: float) -> None:
+    def _send(self, sensor: Any, shot: Exposure, pixels: Image | Depth, arrival_s: float) -> None:
         rs = self._rs
         frame = rs.software_video_frame()  # a new one each time: librealsense keeps the object
         frame.pixels = np.ascontiguousarray(pixels)

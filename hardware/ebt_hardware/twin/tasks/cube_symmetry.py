@@ -1,4 +1,4 @@
-"""The pose of a cube whose faces all look alike, so that one that was tipped over is seen as it looks: upright."""
+"""The canonical pose of a cube up to its symmetry, so that a tipped cube has the pose that it appears to have: upright."""
 
 import mujoco
 import numpy as np
@@ -14,14 +14,14 @@ _ONTO = (
 
 
 def upmost(pose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same place [7] of the same cube, named so that of its six faces that of its own z is the upmost.
+    """The equivalent pose [7] of the cube whose z axis points up.
 
     Position m, quaternion wxyz. What is left of the tilt is below 55 degrees; a quarter turn about z is not undone. A cube
     whose own z is the upmost keeps its quaternion; of another's two signs it gets that with w >= 0.
     """
     frame = np.empty(9)
     mujoco.mju_quat2Mat(frame, pose[3:])
-    heights = frame.reshape(3, 3)[2]  # of the ends of its own axes
+    heights = frame.reshape(3, 3)[2]  # of the ends of its axes
     axis = int(np.argmax(np.abs(heights)))
     row, end = {2: 0, 0: 1, 1: 2}[axis], int(heights[axis] < 0)
     if (row, end) == (0, 0):

@@ -1,4 +1,4 @@
-"""A goal that can be moved: it stands until it is slid some centimetres aside, at the speed of a person's hand."""
+"""A goal that can be moved: it is fixed until it is slid some centimetres aside, at the speed of a hand."""
 
 import mujoco
 import numpy as np
@@ -38,7 +38,7 @@ class Goal:
         self._target = target
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
-        """Go on with the slide under way, if any."""
+        """Continue the current slide, if any."""
         if self._target is None:
             return
         way = self._target - self.place

@@ -14,7 +14,7 @@ Phase = Generator[HandTarget, View, View]
 
 
 def go(view: View, target: HandTarget, tolerance_m: float, ticks: int) -> Phase:
-    """Be asked for `target` until it is near, at most so often."""
+    """Yield `target` until the hand is near it, at most so many times."""
     for _ in range(ticks):
         if near(view, target, tolerance_m):
             break
@@ -25,7 +25,7 @@ def go(view: View, target: HandTarget, tolerance_m: float, ticks: int) -> Phase:
 def wander(
     view: View, rng: np.random.Generator, field_x_m: tuple[float, float], field_y_m: tuple[float, float], yaw: float
 ) -> Phase:
-    """Up to two detours over a field: a policy must not be able to tell an object's place from the arm's way."""
+    """Up to two detours over a field: a policy must not be able to infer an object's place from the arm's path."""
     for _ in range(rng.integers(0, 3)):
         point = (rng.uniform(*field_x_m), rng.uniform(*field_y_m), rng.uniform(0.05, 0.13))
         detour = HandTarget(point, yaw + rng.normal(0, 0.3), GRIPPER_OPEN_RAD)
@@ -35,7 +35,7 @@ def wander(
 
 
 def squeeze(view: View, target: HandTarget, ticks: int = 30) -> Phase:
-    """Close as `target` says until the fingers stop at something."""
+    """Close towards `target` until the fingers stop at something."""
     still = 0
     for _ in range(ticks):
         before = view.gripper

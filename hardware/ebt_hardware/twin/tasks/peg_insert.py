@@ -13,7 +13,7 @@ from ebt_hardware.twin.tasks.task import Demonstration, HandTarget, View
 PEG_HALF_M, PEG_HEIGHT_M = 0.011, 0.056
 FOOT_M = 0.022  # the heavy, smooth lower part, which keeps the peg upright; the upper part is what fingers hold
 FIELD_X_M, FIELD_Y_M = (0.15, 0.26), (-0.03, 0.08)  # 11 cm x 11 cm, between the sockets
-TURNED_RAD = 0.3  # the peg stands turned by at most so much
+TURNED_RAD = 0.3  # the peg's yaw is at most this
 SOCKETS_M = ((0.21, 0.165), (0.21, -0.115))
 ROOMS_M = (((0.17, 0.26), (0.135, 0.20)), ((0.15, 0.26), (-0.13, -0.09)))  # where each may be moved, likewise
 HOLE_HALF_M = 0.015
@@ -21,10 +21,10 @@ SOCKET_HALF_M, SOCKET_HEIGHT_M = 0.034, 0.024
 GRASP_M = 0.034  # above the peg's sole: the fingers stay clear of a rim that the peg has gone into
 CARRY_M = 0.075  # of the grasp point while carrying: the sole passes over the rims
 LIFTED_M, IN_M = 0.035, 0.008  # heights of the peg's sole
-SQUEEZE_RAD = 0.05  # asked of the gripper around a peg that stops it at 0.3
+SQUEEZE_RAD = 0.05  # gripper goal around a peg that stops it at 0.3
 LET_GO_RAD = 0.55
 PUSH_N_S_M, PUSH_LIMIT_N = 3.0, 1.5
-PRESS_M = 0.010  # how far below itself the hand pushes: a person feels the rim and doesn't lean on it
+PRESS_M = 0.010  # how far below its position the hand pushes: the operator feels the rim and doesn't lean on it
 AIM_M = 0.005  # standard deviation of where the peg first comes down
 
 
@@ -32,7 +32,7 @@ class PegInsert:
     """Implements `Task`.
 
     `knock` knocks the peg down and out of a grip, `nudge` pushes it some centimetres aside, and `move_goal` both sockets,
-    each to a side of its own.
+    each to one side.
     """
 
     longest_s = 15.0  # a demonstration takes three to six
@@ -68,7 +68,7 @@ class PegInsert:
         self._rng = np.random.default_rng(rng.integers(2**63))
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
-        """Apply the push and the slides under way, if any."""
+        """Apply the current push and slides, if any."""
         self._finger.before_step(model, data, dt_s)
         for socket in self._sockets:
             socket.before_step(model, data, dt_s)
@@ -107,7 +107,7 @@ class PegInsert:
             self._finger.push(Push(0.2 * aside, 0.15, PUSH_LIMIT_N))
 
     def demonstrate(self, view: View, rng: np.random.Generator) -> Demonstration:
-        """Fetch the peg, choose a socket, try until the peg goes in, let go; begin again where the peg was lost."""
+        """Fetch the peg, choose a socket, try until the peg goes in, let go; start again where the peg was lost."""
         while _upright(view):  # a peg that lies cannot be gripped from above
             view = yield from _fetch(view, rng)
             socket = self._sockets[rng.integers(len(self._sockets))]
@@ -144,7 +144,7 @@ def _fetch(view: View, rng: np.random.Generator) -> Phase:
     yaw = _peg(view)[1]
     view = yield from wander(view, rng, FIELD_X_M, FIELD_Y_M, yaw)
     peg, yaw = _peg(view)
-    start = peg[:2] + rng.normal(0, 0.010, 2)  # people don't arrive exactly above
+    start = peg[:2] + rng.normal(0, 0.010, 2)  # operators don't arrive exactly above
     view = yield from go(view, HandTarget((*start, rng.uniform(0.08, 0.10)), yaw, GRIPPER_OPEN_RAD), 0.015, 200)
     peg, yaw = _peg(view)
     x, y = float(peg[0]), float(peg[1])
@@ -161,7 +161,7 @@ def _carry(view: View, socket: Goal) -> Phase:
 
 
 def _insert(view: View, socket: Goal, rng: np.random.Generator) -> Phase:
-    """Come down where the eye guesses; from the rim lift a little, slide nearer, and try again."""
+    """Come down at the estimated place; from the rim lift a little, slide nearer, and try again."""
     miss = rng.normal(0, AIM_M, 2)
     for _ in range(8):
         view = yield from _press(view, socket, miss)

@@ -20,7 +20,7 @@ BIN_HALF_M = 0.055
 BIN_X_M, BIN_Y_M = (0.13, 0.23), (0.115, 0.19)  # where it may be moved: off the field and in view
 GRASP_Z_M = 0.010
 CARRY_Z_M = 0.085
-SQUEEZE_RAD = 0.25  # asked of the gripper around a cube that stops it at 0.6
+SQUEEZE_RAD = 0.25  # gripper goal around a cube that stops it at 0.6
 LIFTED_M = 0.05
 PUSH_N_S_M, PUSH_LIMIT_N = 2.0, 1.0
 
@@ -70,12 +70,12 @@ class PickPlace:
         self._rng = np.random.default_rng(rng.integers(2**63))
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
-        """Apply the push and the slide under way, if any."""
+        """Apply the current push and slide, if any."""
         self._finger.before_step(model, data, dt_s)
         self._bin.before_step(model, data, dt_s)
 
     def succeeded(self, data: mujoco.MjData) -> bool:
-        """The cube lies still in the bin."""
+        """The cube is at rest in the bin."""
         offset = np.abs(data.body("cube").xpos - data.body("bin").xpos)
         inside = bool((offset[:2] < BIN_HALF_M).all() and offset[2] < 0.035)
         return inside and float(np.linalg.norm(data.joint("cube").qvel[:3])) < 0.05
@@ -102,7 +102,7 @@ class PickPlace:
             self._finger.push(Push(0.3 * aside, 0.15, PUSH_LIMIT_N))
 
     def demonstrate(self, view: View, rng: np.random.Generator) -> Demonstration:
-        """Hover, descend, close, lift, carry, release; begin again where the cube was lost."""
+        """Hover, descend, close, lift, carry, release; start again where the cube was lost."""
         while True:
             view = yield from _approach(view, rng)
             view = yield from _grasp(view)
@@ -133,7 +133,7 @@ def _approach(view: View, rng: np.random.Generator) -> Phase:
     """Wander over the field, then stop above the cube, roughly."""
     cube, yaw = _cube(view)
     view = yield from wander(view, rng, FIELD_X_M, FIELD_Y_M, yaw)
-    start = cube[:2] + rng.normal(0, 0.012, 2)  # people don't arrive exactly above
+    start = cube[:2] + rng.normal(0, 0.012, 2)  # operators don't arrive exactly above
     hover = HandTarget((*start, rng.uniform(0.055, 0.08)), yaw, GRIPPER_OPEN_RAD)
     return (yield from go(view, hover, 0.015, 200))
 

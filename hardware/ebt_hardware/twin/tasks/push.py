@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-SLIPPERY = 0.03  # of the usual friction, while an object is knocked out of a grip
+SLIPPERY = 0.03  # of the normal friction, while an object is knocked out of a grip
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Finger:
         self._push, self._left_s = push, push.duration_s
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
-        """Apply the push under way, if any."""
+        """Apply the current push, if any."""
         if self._push is None:
             return
         force = self._gain * (self._push.velocity - data.joint(self._body).qvel[:3])

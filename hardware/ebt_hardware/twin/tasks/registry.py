@@ -2,8 +2,8 @@
 
 TASKS: name -> "module:Class"
 find_task(reference) -> type[Task]      reference: a name, "./my_task.py:MyTask" or "my.module:MyTask"
-check_name(name) -> str                 only a name, as a bench file may say it
-task_label(reference) -> str            what an episode says its task is
+check_name(name) -> str                 a name only, as in a bench file
+task_label(reference) -> str            the task name that an episode stores
 """
 
 import importlib
@@ -39,17 +39,17 @@ def check_name(name: str) -> str:
     if name not in TASKS:
         near = nearest(name, TASKS)
         guess = f"; did you mean {near}?" if near else ""
-        raise ConfigError(f"the twin knows no task {name!r}{guess}", hint=_HINT)
+        raise ConfigError(f"the twin has no task {name!r}{guess}", hint=_HINT)
     return name
 
 
 def task_label(reference: str) -> str:
-    """The name, or of a path the class's: it stays the same wherever the file lies."""
+    """The name, or of a path its class's: independent of where the file is."""
     return reference.rpartition(":")[2]
 
 
 def find_task(reference: str) -> "type[Task]":
-    """The task's class. A path runs that file, so it may come from a flag only, never from a file somebody sent.
+    """The task's class. A path executes that file, so it may come from a flag only, never from another file.
 
     Raises:
         ConfigError: no such name, file, module or class, the file fails, or the class is not a `Task`.
@@ -67,7 +67,7 @@ def find_task(reference: str) -> "type[Task]":
 
 
 def _load(place: str) -> ModuleType:
-    """Run the file as a module of its own."""
+    """Execute the file as a module."""
     path = Path(place)
     if not path.is_file():
         raise ConfigError(f"no task file at {place}", hint=_HINT)
@@ -78,7 +78,7 @@ def _load(place: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickle look there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # somebody's own code may fail in any way, and the fault is in their file
+    except Exception as error:  # a user's code may fail in any way, and the fault is in that file
         del sys.modules[name]
         raise ConfigError(f"{path}{_line(error, path)}: {type(error).__name__}: {error}", hint=_HINT) from error
     return module

@@ -1,4 +1,4 @@
-"""Where things are as the hand has them: for policies that are told the state instead of being shown pictures."""
+"""Object poses relative to the hand: for policies that observe state instead of images."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 _EIGHTHS = np.arange(8) * np.pi / 4  # half angles of the quarter turns: the second four turn alike, with the other sign
 
 
-def seen_from_hand(
+def relative_to_hand(
     data: mujoco.MjData, poses: Mapping[str, NDArray[np.float32]], site: str = "follower/grasp"
 ) -> dict[str, NDArray[np.float32]]:
     """`hand`, the site's pose [7] in the world frame, and for every object `NAME_from_hand` [7], its pose in the hand's.
@@ -17,7 +17,7 @@ def seen_from_hand(
     Position m, quaternion wxyz. The tasks' objects look the same after a quarter turn about their own z, so a learner
     gets that one of the four turns, and of each quaternion's two signs the one, which is nearest to a hand that points
     straight down and is turned like the object, (0, 0, 1, 0). Over an upright object, y stays above 0.92, x is half the
-    turn that is missing, and w and z tell how the two are tilted. It jumps only where the missing turn passes 45
+    remaining turn, and w and z encode the tilt. It jumps only where the remaining turn passes 45
     degrees, and there both ways of turning are equally good.
     """
     position, frame = data.site(site).xpos, data.site(site).xmat

@@ -1,4 +1,4 @@
-"""A scripted person: sees the truth, and moves the leader arm by hand, a little late and a little unsteadily."""
+"""A scripted operator: uses the true state, and moves the leader arm by hand, a little late and a little unsteadily."""
 
 import mujoco
 import numpy as np
@@ -13,7 +13,7 @@ SPEED_M_S, CAREFUL_SPEED_M_S = 0.30, 0.12
 TURN_RAD_S = 2.5
 GRIP_RAD_S = 4.0
 TREMOR_M = 0.002  # standard deviation, while not careful
-CORRECTION = 0.25  # of the follower's error that a tick's look puts right
+CORRECTION = 0.25  # share of the follower's error that the operator corrects each tick
 CORRECTION_LIMIT_M = 0.02
 
 
@@ -48,7 +48,7 @@ class ScriptedOperator:
         self.active = True
         self._wanted = np.array(HOME_M)  # [3] m, where the hand holds the leader's grasp point
         self._yaw, self._grip = 0.0, GRIPPER_OPEN_RAD
-        self._offset = np.zeros(3)  # m, put on top by eye
+        self._offset = np.zeros(3)  # m, random error of a position
         self._tremor = np.zeros(3)
         self._pace = self._rng.uniform(0.8, 1.15)
         self._plan = self._task.demonstrate(self._view(), self._rng)

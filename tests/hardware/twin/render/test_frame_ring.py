@@ -5,7 +5,7 @@ import numpy as np
 
 from ebt_data.step import CameraSpec
 from ebt_hardware.twin.render.frame_ring import FrameRing, frame_memory
-from ebt_hardware.twin.render.software_device import Shot
+from ebt_hardware.twin.render.software_device import Exposure
 
 COLOUR = CameraSpec(48, 64, 30)
 WITH_DEPTH = CameraSpec(48, 64, 30, depth_unit_m=0.001)
@@ -27,7 +27,7 @@ def test_the_newest_frame_is_read_whole() -> None:
     writer, reader = two_ends(WITH_DEPTH)
     for number in range(1, 8):
         image = np.full((48, 64, 3), number, np.uint8)
-        writer.write(Shot(number, number / 30, image, np.full((48, 64), 1000 + number, np.uint16)))
+        writer.write(Exposure(number, number / 30, image, np.full((48, 64), 1000 + number, np.uint16)))
     shot = reader.read()
     assert shot is not None
     assert shot.depth is not None
@@ -38,10 +38,10 @@ def test_the_newest_frame_is_read_whole() -> None:
 
 def test_a_frame_that_was_read_does_not_change() -> None:
     writer, reader = two_ends(COLOUR)
-    writer.write(Shot(1, 0.0, np.full((48, 64, 3), 1, np.uint8)))
+    writer.write(Exposure(1, 0.0, np.full((48, 64, 3), 1, np.uint8)))
     shot = reader.read()
     for number in range(2, 10):
-        writer.write(Shot(number, 0.0, np.full((48, 64, 3), number, np.uint8)))
+        writer.write(Exposure(number, 0.0, np.full((48, 64, 3), number, np.uint8)))
     assert shot is not None
     assert (shot.image == 1).all()
 
@@ -52,7 +52,7 @@ def test_no_frame_is_torn_however_fast_the_writer() -> None:
 
     def write() -> None:
         for number in range(1, 4000):
-            writer.write(Shot(number, 0.0, np.full((48, 64, 3), number % 251, np.uint8)))
+            writer.write(Exposure(number, 0.0, np.full((48, 64, 3), number % 251, np.uint8)))
         done.set()
 
     thread = threading.Thread(target=write)

@@ -191,5 +191,5 @@ def test_a_person_gets_a_picture_from_their_own_side() -> None:
 
 
 def test_an_unknown_camera_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="no camera 'left'; there are top, wrist, person"):
+    with pytest.raises(ConfigError, match="no camera 'left'; it has top, wrist, person"):
         TwinCameras(SlidingBall(), {"left": TOP})

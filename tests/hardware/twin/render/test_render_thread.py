@@ -8,7 +8,7 @@ import pytest
 from ebt_data.step import CameraSpec, Image
 from ebt_hardware.twin.render.exposure import State, remember
 from ebt_hardware.twin.render.frame_ring import FrameRing, frame_memory
-from ebt_hardware.twin.render.render_thread import Darkroom
+from ebt_hardware.twin.render.render_thread import RenderThread
 
 SPEC = CameraSpec(24, 32, 30)
 CONTEXT = multiprocessing.get_context("spawn")
@@ -37,7 +37,7 @@ def state_at(model: mujoco.MjModel, x: float) -> State:
 def test_an_exposure_is_in_its_ring_when_it_is_announced(model: mujoco.MjModel) -> None:
     ring = FrameRing(SPEC, frame_memory(CONTEXT, SPEC))
     fresh = CONTEXT.Semaphore(0)
-    room = Darkroom(model, {"top": (SPEC, ring)}, "rays", fresh)
+    room = RenderThread(model, {"top": (SPEC, ring)}, "rays", fresh)
     room.develop("top", 5, 1.25, state_at(model, 0.2))
     assert fresh.acquire(timeout=DEADLINE_S)
     shot = ring.read()
@@ -48,9 +48,9 @@ def test_an_exposure_is_in_its_ring_when_it_is_announced(model: mujoco.MjModel) 
 
 
 def test_people_get_their_pictures_from_the_same_room(model: mujoco.MjModel) -> None:
-    room = Darkroom(model, {}, "rays", CONTEXT.Semaphore(0))
+    room = RenderThread(model, {}, "rays", CONTEXT.Semaphore(0))
     delivered: queue.Queue[Image] = queue.Queue()
-    room.portray(state_at(model, 0.0), 30, 40, delivered.put)
+    room.third_person(state_at(model, 0.0), 30, 40, delivered.put)
     picture = delivered.get(timeout=DEADLINE_S)
     room.close()
     assert picture.shape == (30, 40, 3)
@@ -58,7 +58,7 @@ def test_people_get_their_pictures_from_the_same_room(model: mujoco.MjModel) -> 
 
 
 def test_a_closed_room_does_not_work(model: mujoco.MjModel) -> None:
-    room = Darkroom(model, {}, "rays", CONTEXT.Semaphore(0))
+    room = RenderThread(model, {}, "rays", CONTEXT.Semaphore(0))
     room.warm_up()
     assert room.working
     room.close()

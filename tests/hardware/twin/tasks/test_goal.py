@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ebt_data.step import CameraSpec, Image
 from ebt_hardware.config.benches import load_bench
-from ebt_hardware.twin.render.exposure import Photographer, remember
+from ebt_hardware.twin.render.exposure import FrameRenderer, remember
 from ebt_hardware.twin.render.rendering import Renderer
 from ebt_hardware.twin.scene import bench_xml
 from ebt_hardware.twin.tasks.goal import REACH_M, SLIDE_M, SPEED_M_S
@@ -134,13 +134,13 @@ def middle(image: Image) -> NDArray[np.float64]:
 def test_pictures_show_the_goal_where_it_was_at_the_exposure() -> None:
     world = TwinWorld("pick_place")
     camera, renderer = CameraSpec(96, 96, 20.0), Renderer(world.model, "rays")
-    photographer = Photographer(world.model, renderer)
+    frame_renderer = FrameRenderer(world.model, renderer)
     states, seen = [remember(world.model, world.data)], [places(world, "pick_place")[0]]
     world.disturb("move_goal")
     world.advance(0.6)
     states.append(remember(world.model, world.data))
     seen.append(places(world, "pick_place")[0])
-    before, after = (middle(photographer.shoot(state, "top", camera, 1, 0.0).image) for state in states)
+    before, after = (middle(frame_renderer.shoot(state, "top", camera, 1, 0.0).image) for state in states)
     per_m = 96 / (2 * 0.66 * np.tan(np.radians(18)))
     x, y = seen[1] - seen[0]
     np.testing.assert_allclose(

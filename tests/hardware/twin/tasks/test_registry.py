@@ -83,7 +83,7 @@ def test_a_bench_file_names_no_code(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("raise SystemExit('it was run')")
     text = (Path(benches.__file__).parents[1] / "benches" / "twin.toml").read_text()
     (tmp_path / "sent.toml").write_text(text.replace('"pick_place"', f'"{tmp_path}/mine.py:Mine"'))
-    with pytest.raises(ConfigError, match="knows no task"):
+    with pytest.raises(ConfigError, match="has no task"):
         load_bench(str(tmp_path / "sent.toml"))
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ebt_hardware.config.benches import load_bench
 from ebt_hardware.twin.tasks.registry import TASKS
-from ebt_hardware.twin.tasks.relative_poses import seen_from_hand
+from ebt_hardware.twin.tasks.relative_poses import relative_to_hand
 from ebt_hardware.twin.world import TwinWorld
 
 Pose = NDArray[np.float32]
@@ -24,7 +24,7 @@ def turned(yaw: float) -> Pose:
 
 
 def from_hand(world: TwinWorld, pose: Pose) -> Pose:
-    return seen_from_hand(world.data, {"it": pose})["it_from_hand"]
+    return relative_to_hand(world.data, {"it": pose})["it_from_hand"]
 
 
 def matrix(quaternion: NDArray[np.float32]) -> NDArray[np.float64]:
