@@ -21,11 +21,11 @@ BUG_WORDS = "this is a bug in ebt; please report it with the lines below"
 MACHINE = {
     errno.ENOSPC: "free some space, or work elsewhere with --out; what was there before is kept; ebt doctor",
     errno.EDQUOT: "free some space, or work elsewhere with --out; what was there before is kept; ebt doctor",
-    errno.EROFS: "work elsewhere with --out; ebt doctor looks at every folder that ebt needs",
+    errno.EROFS: "work elsewhere with --out; ebt doctor checks every folder that ebt needs",
     errno.EACCES: "work elsewhere with --out, or see to the permissions; ebt doctor",
     errno.EPERM: "work elsewhere with --out, or see to the permissions; ebt doctor",
     errno.ENOTDIR: "a file is where a folder should be; name another one with --out",
-    errno.EIO: "the disk fails, or the terminal is gone",
+    errno.EIO: "the disk fails, or the terminal was closed",
 }
 """What a disk or its permissions may refuse anywhere; no bug of ours."""
 

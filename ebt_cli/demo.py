@@ -41,7 +41,7 @@ def demo(
     """Show the whole loop on the digital twin: collect, train, calibrate, roll out, retry.
 
     Everything is real but the arms: Dynamixel packets, RealSense pipelines, HDF5 files, a trained energy. Cut off, the
-    same command goes on where it was; to start over, remove its folder.
+    same command resumes it; to start over, remove its folder.
     """
     from ebt_hardware.config.benches import load_bench
     from ebt_hardware.twin.tasks.registry import DEFAULT_TASK
@@ -62,13 +62,13 @@ def demo(
             say(_slower(), "yellow")
             _Demo(size, folder, table).run()
     except KeyboardInterrupt as stop:
-        raise Stopped("what was done is kept: the same command goes on from there") from stop
+        raise Stopped("finished stages are kept: the same command resumes from there") from stop
     if quick:
         say("under-trained on purpose (--quick)", "yellow")
 
 
 def ingredients(size: Size, table: "TwinBench | DynamixelBench") -> dict[str, Any]:
-    """What decides the demo's results: a folder that was begun with other ones is not gone on with."""
+    """What determines the demo's results: a folder that was started with others is not resumed."""
     from ebt_recipes.recipe import recipe_for
 
     return {
@@ -86,7 +86,7 @@ def _digest(task: str) -> str:
 
 
 def _slower() -> str:
-    """What of this machine makes the demo take longer than it says; empty where nothing does."""
+    """Why the demo takes longer than stated on this machine; empty where it does not."""
     from ebt_hardware.twin.render.rendering import SLOWEST, choose_renderer
     from ebt_recipes.workers import workers_possible
 
@@ -110,8 +110,8 @@ class _Demo:
         self._episodes = folder / "episodes"
         self._run = folder / "run"
         self._calibration = self._run / "calibration.json"
-        self._upset = "knock" if "knock" in table.disturbances else next(iter(table.disturbances), "")
-        """The disturbance; empty where the task knows none."""
+        self._disturbance = "knock" if "knock" in table.disturbances else next(iter(table.disturbances), "")
+        """The disturbance; empty where the task has none."""
         self._began_s = monotonic()
 
     def run(self) -> None:
@@ -172,7 +172,7 @@ class _Demo:
         say(calibration.warning, "yellow")
 
     def _controls(self) -> list[tuple[str, str, str]]:
-        """What the policy is worth without its eyes, without its energy, and against a blind replay."""
+        """Controls: the policy with cameras masked, with zero descent steps, and a replay of the mean demonstration."""
         from ebt_data.reading.episode import list_episodes
         from ebt_recipes.loop.rollouts import MeanDemonstration
 
@@ -193,10 +193,10 @@ class _Demo:
         retrying = self._trained(calibration=self._calibration, retry=RetryRules())
         number = self._size.disturbed
         rows = []
-        if self._upset:
-            knock = "knocked from the grip" if self._upset == "knock" else f"disturbed ({self._upset})"
+        if self._disturbance:
+            knock = "knocked from the grip" if self._disturbance == "knock" else f"disturbed ({self._disturbance})"
             for name, agent in (("with retry", retrying), ("without", bare)):
-                found = self._tally(f"knocked, {name}", agent, DISTURB, number, self._upset)
+                found = self._tally(f"knocked, {name}", agent, DISTURB, number, self._disturbance)
                 rows.append(_row(f"{knock}, {name}", found))
         clean = self._tally("clean, with retry", retrying, CLEAN, number)
         false = sum(line["attempts"] > 1 for line in clean)
@@ -210,11 +210,13 @@ class _Demo:
 
         out, picture = self._folder / "rollouts", self._folder / "rollout.png"
         seeds = range(DISTURB, DISTURB + SHOWN)
-        upset = f" --disturb {self._upset}" if self._upset else ""
-        command = f"ebt deploy {self._run} --task {self._table.task} -n {SHOWN} --seed {DISTURB}{upset} --out {out}"
+        disturbance = f" --disturb {self._disturbance}" if self._disturbance else ""
+        command = (
+            f"ebt deploy {self._run} --task {self._table.task} -n {SHOWN} --seed {DISTURB}{disturbance} --out {out}"
+        )
         self._say("5/5", command)
         if not picture.exists():
-            roll_out_missing(deploy, self._run, BENCH, self._table.task, seeds, out, self._upset)
+            roll_out_missing(deploy, self._run, BENCH, self._table.task, seeds, out, self._disturbance)
             draw_first(out, picture)
 
     def _trained(self, **changes: Any) -> "Trained":
@@ -222,13 +224,15 @@ class _Demo:
 
         return Trained(self._run, **changes)
 
-    def _tally(self, name: str, make: "MakeAgent", first_seed: int, number: int, upset: str = "") -> "Sequence[Line]":
+    def _tally(
+        self, name: str, make: "MakeAgent", first_seed: int, number: int, disturbance: str = ""
+    ) -> "Sequence[Line]":
         from ebt_cli.reports.tally import tally
         from ebt_recipes.loop.disturbance import DisturbanceRule
         from ebt_recipes.loop.recording import Limits
         from ebt_recipes.loop.rollouts import Trial
 
-        rule = DisturbanceRule(upset) if upset else None
+        rule = DisturbanceRule(disturbance) if disturbance else None
         trial = Trial(BENCH, make, Limits(self._table.longest_s), rule, self._table.task)
         file = self._folder / f"{name.replace(' ', '_').replace(',', '')}.jsonl"
         read = [self._run / "model.safetensors", self._run / "run.json"]

@@ -1,4 +1,4 @@
-"""`ebt doctor`: look at this machine and say what stands in the way, and what puts it right."""
+"""`ebt doctor`: check this machine and report each fault with its fix."""
 
 import os
 import shutil

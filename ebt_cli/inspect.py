@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ebt_cli.terminal.verdict import Reason, Report
 
 ONLY = ("success", "failure", "aborted", "excluded", "tag:WORD")
-"""What `--only` can ask for."""
+"""The values of `--only`."""
 DRAWN = (".png", ".svg", ".pdf", ".jpg")
 ANYTHING = "an episode (.h5), a folder of them, a run, a demo's folder, its tallies (.jsonl), or a calibration.json"
 
@@ -48,7 +48,7 @@ def inspect(
     from ebt_cli.screens.page import show, show_list
 
     if sync and (listed or only or plot is not None):
-        raise MisuseError("--sync stands alone: with no --list, --only or --plot", f"ebt inspect {path} --sync")
+        raise MisuseError("--sync cannot be combined with --list, --only or --plot", f"ebt inspect {path} --sync")
     if plot is not None:
         _check_plot(path, plot)
     if not path.exists():
@@ -117,7 +117,7 @@ def _folder(path: Path) -> "Report":
     if (path / demo_folder.STAMP).is_file():
         from ebt_cli.demo_stages.stage import go_on
 
-        raise DataError(f"the demo in {path} has trained nothing yet", hint=f"go on with it: {go_on(path)}")
+        raise DataError(f"the demo in {path} has trained nothing yet", hint=f"resume it: {go_on(path)}")
     return _episodes(path)
 
 
@@ -147,7 +147,7 @@ class _Found(NamedTuple):
 
 
 def _found(path: Path, only: Sequence[str]) -> _Found:
-    """Whatever a folder holds of what is asked for; a damaged file may be that, too.
+    """The episodes of a folder that match `--only`; a damaged file counts as a match.
 
     Raises:
         DataError: nothing.
@@ -203,7 +203,7 @@ def _episodes(path: Path, only: Sequence[str] = ()) -> "Report":
 
 
 def _is(word: str, found: Mapping[str, Any]) -> bool:
-    """Whether an episode is what `--only` asks for."""
+    """Whether an episode matches `--only`."""
     what, _, tag = word.partition(":")
     if what not in [name.partition(":")[0] for name in ONLY] or bool(tag) is not (what == "tag"):
         raise MisuseError(f"--only {word} is unknown; there are {', '.join(ONLY)}", "ebt inspect --only failure --list")
@@ -211,7 +211,7 @@ def _is(word: str, found: Mapping[str, Any]) -> bool:
 
 
 def _doubts(damaged: list[str], odd: list[str], alike: Sequence[Mapping[str, Any]]) -> "list[Reason]":
-    """What lies in a folder that does not belong together."""
+    """Reasons for doubt about a folder with mixed content."""
     from ebt_cli.terminal.verdict import Grade, Reason
 
     doubts: list[Reason] = []
@@ -227,12 +227,12 @@ def _doubts(damaged: list[str], odd: list[str], alike: Sequence[Mapping[str, Any
         doubts.append(Reason("tasks", Grade.DOUBTFUL, text, len(tasks), "one"))
     rollouts = sum(one["kind"] == "rollout" for one in alike)
     if 0 < rollouts < len(alike):
-        text = f"demonstrations ({len(alike) - rollouts}) and rollouts ({rollouts}) lie in one folder"
+        text = f"demonstrations ({len(alike) - rollouts}) and rollouts ({rollouts}) are in one folder"
         doubts.append(Reason("mixed", Grade.DOUBTFUL, text, min(rollouts, len(alike) - rollouts), "one kind"))
     return doubts
 
 
 def _telling(rollouts: Sequence[Mapping[str, Any]]) -> str:
-    """The rollout to look at next: the first that failed, or that was retried."""
+    """The rollout to inspect next: the first that failed, or that was retried."""
     order = sorted(rollouts, key=lambda one: (one["outcome"] != "failure", one["attempts"] == 1))
     return str(order[0]["episode"])

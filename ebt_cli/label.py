@@ -1,4 +1,4 @@
-"""`ebt label`: say afterwards how an episode went, what of it is worth learning from, or that it should go."""
+"""`ebt label`: set an episode's outcome after recording, trim or exclude it, or move it to the trash."""
 
 import os
 from collections.abc import Collection, Sequence
@@ -23,7 +23,7 @@ Words = list[str]
 def label(
     paths: Annotated[list[Path], typer.Argument(help="Episodes (.h5).", autocompletion=complete_data)],
     success: Annotated[
-        bool | None, typer.Option("--success/--failure", help="How it ended, whatever was recorded.")
+        bool | None, typer.Option("--success/--failure", help="Outcome, instead of the recorded one.")
     ] = None,
     note: Annotated[Words | None, typer.Option(metavar="TEXT", help="Add a remark.")] = None,
     tag: Annotated[Words | None, typer.Option(metavar="WORD", help="Add a tag.")] = None,
@@ -34,11 +34,11 @@ def label(
     exclude: Annotated[
         bool | None, typer.Option("--exclude/--include", help="Neither learn from it nor count it.")
     ] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Take back what was said last.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the last label.")] = False,
     trash: Annotated[bool, typer.Option("--trash", help="Move it to the folder's .trash, labels and all.")] = False,
     restore: Annotated[bool, typer.Option("--restore", help="Move it back out of .trash.")] = False,
 ) -> None:
-    """Say how episodes went and what is learnt from them; without an option show what was said.
+    """Label episodes: outcome, trim, exclusion, tags, notes; without an option show their labels.
 
     The recordings are not touched: labels are lines in a file beside each, and can be undone.
     Example: ebt label data/episodes/episode_0003.h5 --trim 0.8: --note "hesitates at first"
@@ -53,7 +53,7 @@ def label(
         check_label(kind, value)
     paths = list(dict.fromkeys(path.parent.resolve() / path.name for path in paths))
     ranges, tags = [], set[str]()
-    for path in paths:  # all of them, before anything is said of one
+    for path in paths:  # check all of them before one is changed
         _check_there(path)
         with Episode(path) as episode:
             ranges.append(_rows(episode, trim) if trim else None)
@@ -80,7 +80,7 @@ def _check_there(path: Path) -> None:
     if path.is_dir():
         raise MisuseError(f"{path} is a folder; labels are of episodes", f"ebt label {near(path)}/*.h5")
     if not path.exists() and (gone := path.parent / TRASH / path.name).exists():
-        raise DataError(f"there is no episode {path}; it lies in the {TRASH}", f"ebt label {near(gone)} --restore")
+        raise DataError(f"there is no episode {path}; it is in the {TRASH}", f"ebt label {near(gone)} --restore")
 
 
 def _check_untag(untag: Sequence[str], tags: Collection[str], folder: Path) -> None:
@@ -100,7 +100,7 @@ def _user() -> str:
 def _said(
     success: bool | None, note: Words | None, tag: Words | None, untag: Words | None, exclude: bool | None
 ) -> list[tuple[str, object]]:
-    """What is to be said, by kind."""
+    """The labels to add, by kind."""
     said: list[tuple[str, object]] = []
     if success is not None:
         said.append(("outcome", "success" if success else "failure"))
@@ -132,11 +132,11 @@ def _rows(episode: "Episode", trim: str) -> tuple[int, int] | None:
 
 
 def _check_move(path: Path, *, back: bool) -> None:
-    """See that it lies where it can be moved from, and can be moved."""
+    """Check that the file can be moved."""
     from ebt_data.files.commit import TRASH
 
     if (path.parent.name == TRASH) is not back:
-        raise DataError(f"{path} lies {f'in no {TRASH}' if back else f'in the {TRASH} already'}")
+        raise DataError(f"{path} is {f'in no {TRASH}' if back else f'in the {TRASH} already'}")
     trash = path.parent / TRASH
     if not back and (trash.exists() or trash.is_symlink()) and not trash.is_dir():
         raise DataError(f"cannot move {path}: {trash} is no folder", join(["mv", str(trash), f"{trash}.old"]))
@@ -158,7 +158,7 @@ def _move(path: Path, *, back: bool) -> Path:
 
 
 def _show(paths: list[Path]) -> None:
-    """What holds now, an episode a line; of a single one also everything that was ever said."""
+    """The labels in force, an episode a line; of a single one also its whole history."""
     from ebt_data.reading.episode import Episode
     from ebt_data.reading.labels import labels_in_force, read_lines
 
@@ -171,7 +171,7 @@ def _show(paths: list[Path]) -> None:
             learnt = "no" if labels.excluded else part
             rows.append((near(path), episode.judged, learnt, " ".join(labels.tags), "; ".join(episode.notes)))
         if labels.damaged:
-            say(f"{labels.damaged} lines of its labels are torn and say nothing", "yellow")
+            say(f"{labels.damaged} lines of its labels are damaged and ignored", "yellow")
     result_table(("episode", "outcome", "learnt_from_s", "tags", "notes"), rows)
     if len(paths) == 1:
         lines = read_lines(paths[0])

@@ -36,4 +36,4 @@ def twin(
             live.process.join()
         except KeyboardInterrupt:
             return  # the way it is meant to end
-        raise HardwareError("the live twin has stopped by itself", hint="what it said last is above")
+        raise HardwareError("the live twin has ended", hint="its last output is above")

@@ -15,10 +15,10 @@ STAMP = "demo.json"
 
 
 def check_space(folder: Path, needed_mb: int) -> None:
-    """Stop before anything is begun where the disk cannot take what the demo makes.
+    """Stop before anything is started where the disk has too little space for the demo.
 
     Raises:
-        DataError: it cannot; the message says how much is needed.
+        DataError: it has; the message contains how much is needed.
     """
     held_mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     left_mb = max(0.0, needed_mb - held_mb) + RESERVE_BYTES / 1e6
@@ -28,16 +28,16 @@ def check_space(folder: Path, needed_mb: int) -> None:
 def check_same(folder: Path, demo: Mapping[str, Any]) -> None:
     """Stamp a new folder with what its demo is made of; in an old one, refuse to mix two demos.
 
-    Where only the code of ebt has changed since, that is said and the demo goes on.
+    Where only the code of ebt has changed since, that is reported and the demo continues.
 
     Raises:
-        MisuseError: the folder was begun with another demo; the message says what differs.
+        MisuseError: the folder was started with another demo; the message lists what differs.
     """
     file, now = folder / STAMP, {"demo": json.loads(json.dumps(demo)), "code": _code()}
     before = _read(file)
     if before is None:
         if any(path.name != LOCK for path in folder.iterdir()):
-            say(f"{folder} does not say what it was made with; what is in it is used where it fits", "yellow")
+            say(f"{folder} has no record of its settings; its content is used where it fits", "yellow")
         write_whole(file, json.dumps(now, indent=1) + "\n")
         return
     then, wanted = _flat(before.get("demo", {})), _flat(now["demo"])
@@ -46,10 +46,10 @@ def check_same(folder: Path, demo: Mapping[str, Any]) -> None:
         words = ", ".join(f"{name} {then.get(name, 'unset')} (now {wanted.get(name, 'unset')})" for name in differ[:4])
         more = f" and {len(differ) - 4} more" if len(differ) > 4 else ""
         raise MisuseError(
-            f"{folder} was begun as another demo: {words}{more}", f"name another --out, or start over: rm -r {folder}"
+            f"{folder} was started as another demo: {words}{more}", f"name another --out, or start over: rm -r {folder}"
         )
     if before.get("code") != now["code"]:
-        say(f"ebt itself has changed since {folder} was begun; what is there is used. To start over: rm -r {folder}")
+        say(f"ebt itself has changed since {folder} was started; its content is used. To start over: rm -r {folder}")
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Did the loop close: what `ebt inspect` says of the folder of a demo, and of one of its tallies."""
+"""What `ebt inspect` reports of the folder of a demo, and of one of its tallies."""
 
 import re
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ WATCHED = re.compile(r"\bcalibration=(?!None\b)")
 """In the words of a trial: its rollouts were watched by a monitor, which smooths the scores itself."""
 
 LEARNT = ("episodes", "run")
-"""Parts that the demo's verdict depends on; the rollouts beside them are two, to look at."""
+"""Parts that the demo's verdict depends on; the two rollouts beside them are examples."""
 
 
 def is_demo(folder: Path) -> bool:
@@ -38,7 +38,7 @@ def is_demo(folder: Path) -> bool:
 
 
 def report(folder: Path, parts: Sequence[tuple[str, Report]]) -> Report:
-    """The success rates and what they are worth; `parts` are the reports of what lies in it, by name."""
+    """The success rates and their controls; `parts` are the reports of the folder's content, by name."""
     tallies = {name: _rollouts(folder / f"{name}.jsonl", folder / "run") for name in NAMES}
     tallies = {name: lines for name, lines in tallies.items() if lines}
     old = sum((folder / f"{name}.jsonl").is_file() and name not in tallies for name in NAMES)
@@ -73,7 +73,7 @@ def _rollouts(file: Path, run: Path) -> list[Line]:
 
 
 def _as_rollout(line: Line, watched: bool) -> dict[str, Any]:
-    """Energies only of what was not retried: a line does not say where its first attempt ended."""
+    """Energies only of rollouts without a retry: a line does not contain where its first attempt ended."""
     kinds, scores = line.get("kinds", []), line.get("scores", []) if line.get("attempts", 1) == 1 else []
     energies = smoothed(scores, 1 if watched else SMOOTHED)
     return {
@@ -96,7 +96,7 @@ def _rate(lines: list[Line]) -> Reason:
 
 
 def _controls(tallies: dict[str, list[Line]]) -> list[Reason]:
-    """The policy is only worth its rate where it beats doing without eyes, without data, without energy."""
+    """The rate counts only where it is above those of cameras masked, mean replay and zero descent steps."""
     from ebt_recipes.loop.interval import wilson
 
     policy = tallies.get("policy", [])
@@ -122,7 +122,7 @@ def _retry(tallies: dict[str, list[Line]], left: Sequence[str], calibrated: bool
         if line["seed"] in without
     ]
     if not pairs:
-        why = "nothing disturbs its task" if calibrated else "no energy is known to be normal"
+        why = "nothing disturbs its task" if calibrated else "the energy is not calibrated"
         text = "whether retrying helps: not reached yet" if left else f"retrying was not tried: {why}"
         return [Reason("retry", Grade.DOUBTFUL, text, None, "helps more than it hurts")]
     helped, hurt = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)

@@ -30,7 +30,7 @@ def roll_out_missing(
         with redirect_stdout(sys.stderr):  # what the verb prints is talk here
             deploy(run, bench, task, len(missing), missing[0], out, disturb=disturb)
     except HardwareError as fault:
-        # An under-trained policy may push until a motor of the twin shuts down; the rest of the demo stands.
+        # An under-trained policy may push until a motor of the twin shuts down; the rest of the demo is valid.
         say(f"the rollout ended in a fault: {fault}", "yellow")
 
 

@@ -1,4 +1,4 @@
-"""How far a demo got, and the command that goes on with it, as its folder tells."""
+"""How far a demo got, by its folder, and the command that resumes it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ ROLLED_OUT = {
     "mean_demonstration_replayed": "controls",
     "zero_descent_steps": "controls",
 }
-"""Tallies of every demo, and which of its sizes says how many rollouts each takes."""
+"""Tallies of every demo, and which of its sizes is the number of rollouts of each."""
 DISTURBED = {"knocked_with_retry": "disturbed", "knocked_without": "disturbed"}
-"""Only where normal energies are known and something disturbs the task; made before the last."""
+"""Only where the energy is calibrated and the task has a disturbance; made before the last."""
 LAST = {"clean_with_retry": "disturbed"}
 
 
@@ -36,7 +36,7 @@ def missing(folder: Path, tallies: Mapping[str, Sequence[Line]], calibrated: boo
 
 
 def go_on(folder: Path) -> str:
-    """`ebt demo` with what this folder was begun with; what is usual is left out."""
+    """`ebt demo` with this folder's settings; defaults are left out."""
     from ebt_hardware.twin.tasks.registry import DEFAULT_TASK, task_label
 
     stamp = _stamp(folder)
@@ -49,7 +49,7 @@ def go_on(folder: Path) -> str:
 
 
 def _stamp(folder: Path) -> dict[str, Any]:
-    """What the demo is made of; empty where the folder does not say, or not so that it can be understood."""
+    """The demo's settings; empty where the folder has none, or invalid ones."""
     try:
         found = json.loads((folder / STAMP).read_text(encoding="utf-8"))["demo"]
         known = {name: found[name] for name in ("size", "bench")}

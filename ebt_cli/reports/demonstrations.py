@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ebt_data.reading.episode import Episode
 
 ENOUGH, FEW = 50, 10
-"""Demonstrations: ACT learnt each of its tasks from 50 (arXiv 2304.13705); the twin's task took 200
+"""Demonstrations: ACT was trained on 50 for each task (arXiv 2304.13705); the twin's task took 200
 (docs/lab-notes/image-policies.md)."""
 LATE, VERY_LATE = 0.01, 0.05
 """Of the ticks. A late tick holds the action before for twice its time; our choice."""
@@ -221,7 +221,7 @@ def report_one(episode: "Episode", facts: dict[str, Any]) -> Report:
 
 
 def _advised(checks: Sequence[Reason], found: Mapping[str, Any], episode: "Episode") -> str:
-    """What to do with one demonstration: trim it where that is advised, or look at it."""
+    """The next command for one demonstration: trim it where that is advised, or inspect it."""
     trim = _trim(found, episode.path.parent) if any(reason.name == "ends" for reason in checks) else ""
     return trim or draw(episode, "episode.png")
 

@@ -81,7 +81,7 @@ def _motors(episode: "Episode") -> dict[str, Any] | None:
 
 
 def motors_in_words(facts: dict[str, Any]) -> str:
-    """The same for people."""
+    """The same as text."""
     found = facts["motors"]
     if found is None:
         return "no motor status was read"

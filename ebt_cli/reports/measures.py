@@ -1,6 +1,6 @@
 """Measures of a demonstration: timing, images, and motion of the arm.
 
-Shapes: T rows, J joints. Only the rows that are learnt from count: of a trimmed episode what is left.
+Shapes: T rows, J joints. Only rows used for training count.
 """
 
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ IDLE_RAD_S = 0.1
 GRIPPER_RAD = 0.2
 """A gripper whose goal stays within so much does nothing."""
 HELD_BACK_RAD = 0.01
-"""Sent less asked, over which a limit of the bench held an action back."""
+"""Sent less requested, above which a limit of the bench changed an action."""
 LOOKED_AT = 5
 """Pictures of each camera that are decoded, evenly over the episode."""
 

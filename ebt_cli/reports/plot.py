@@ -27,7 +27,7 @@ LABEL_APART = 0.07
 
 
 def plot_episode(episode: "Episode", name: str, out: Path) -> None:
-    """Write a PNG (or whatever `out` ends in) of the whole episode.
+    """Write a PNG (or another format, by the suffix of `out`) of the whole episode.
 
     Raises:
         DataError: it holds no row.

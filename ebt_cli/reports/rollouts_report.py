@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ebt_data.reading.episode import Episode
 
 SEPARATES = 0.8
-"""Chance that a failure's highest energy lies above a success's: 0.5 is a coin. Our choice."""
+"""Probability that a failure's highest energy is above a success's (AUROC); 0.5 is chance. Our choice."""
 TOO_FEW = 5
-"""Of either kind: fewer failures or successes say nothing about how energies differ."""
+"""Of either kind: fewer failures or successes do not show how energies differ."""
 ENERGIES = "energies"
 """Of what `measure` finds: the smoothed energies of the first attempt's plans, or None."""
 SMOOTHED = 3
@@ -85,7 +85,7 @@ def first_energies(energy: dict[str, Any], attempt: Any) -> list[float] | None:
 
 
 def smoothed(energies: Sequence[float], window: int = SMOOTHED) -> list[float] | None:
-    """As the monitor sees them; None where there are none, or one is not finite."""
+    """As the monitor smooths them; None where there are none, or one is not finite."""
     from ebt_recipes.uncertainty.monitor import smooth
 
     return smooth(energies, window) if energies and np.isfinite(energies).all() else None
@@ -104,7 +104,7 @@ def separation(failures: Sequence[Sequence[float]], successes: Sequence[Sequence
     """Chance that a failure's energies peak above a success's (area under the ROC curve); ties count half.
 
     Each pair is compared over as many plans as both made. Failures last longer, and of more plans the highest is higher
-    by chance: over all of them, energies that tell nothing would seem to tell a lot.
+    by chance: over all of them, uninformative energies would seem informative.
     """
     above = []
     for bad in map(np.maximum.accumulate, failures):
@@ -184,7 +184,7 @@ def _energy_rows(judged: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         rows.append(("", text))
     unknown = sum(one["attempts"] > 1 and not one[ENERGIES] for one in judged)
     if unknown:
-        rows.append(("", f"{unknown} of {len(judged)} were retried: the energies of their first attempt are not known"))
+        rows.append(("", f"{unknown} of {len(judged)} were retried: the energies of their first attempt are unknown"))
     return rows
 
 

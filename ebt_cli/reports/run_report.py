@@ -64,7 +64,7 @@ def report(path: Path) -> Report:
 
 
 def _spent(path: Path) -> tuple[float | None, bool | None]:
-    """Minutes of training, and whether it came to its end; None where the run keeps nothing to resume from."""
+    """Minutes of training, and whether it finished; None where the run has no checkpoint to resume from."""
     from ebt_recipes.training.checkpoint import is_trained, load_tensors
 
     resume = path / "resume.safetensors"
@@ -74,7 +74,7 @@ def _spent(path: Path) -> tuple[float | None, bool | None]:
 
 
 def _tallies(path: Path) -> dict[str, list[Line]]:
-    """Rollouts of these very weights that lie beside the run, by name of their file."""
+    """Rollouts of these weights beside the run, by name of their file."""
     return {file.stem: load_tally(file)[1] for file in sorted(path.parent.glob("*.jsonl")) if made_by(file, path)}
 
 
@@ -115,7 +115,7 @@ def _training(run: "Run", curves: "dict[str, Curve]", finished: bool | None) -> 
         )
     curve = curves.get(ERROR, [])
     if len(curve) < 2:
-        text = "whether it had converged is not known: fewer than two validations are kept"
+        text = "whether it converged is unknown: fewer than two validations are recorded"
         return [*checks, Reason("converged", Grade.DOUBTFUL, text, None, "two validations or more")]
     last_step, last = curve[-1]
     if not isfinite(last):
@@ -156,7 +156,7 @@ def _energy(calibration: "Calibration | None", tallies: dict[str, list[Line]]) -
 
 
 def _retried_successes(clean: list[Line]) -> int:
-    """Undisturbed rollouts that were retried and succeeded. Whether one that failed was retried needlessly is not known:
+    """Undisturbed rollouts that were retried and succeeded. Whether one that failed was retried needlessly is unknown:
     the promise is about rollouts like the successful ones, and an alarm in a failure is correct."""
     return sum(line["attempts"] > 1 and line["outcome"] == "success" for line in clean)
 
@@ -173,7 +173,7 @@ def _bench(run: "Run") -> Reason:
     try:
         differs = run.contract.mismatches(load_bench(name).spec)
     except ConfigError:
-        return Reason("bench", Grade.DOUBTFUL, f"its bench {name!r} is not known here", name, "known")
+        return Reason("bench", Grade.DOUBTFUL, f"its bench {name!r} is unknown here", name, "known")
     if not differs:
         return Reason(
             "bench", Grade.GOOD, f"it fits the bench {name} as it is here", name, "joints, cameras and rate alike"

@@ -1,8 +1,8 @@
 """Estimates how far a camera's images lag behind the joint positions, from how both move.
 
 How much a picture differs from the one before is explained, by linear regression, by how far each joint went between the
-two moments at which the file says that they were taken, both moved by a lag. The lag that explains most is what the
-stamps do not tell. Its interval comes from a block bootstrap over the pictures.
+two recorded time stamps, both shifted by a lag. The lag that explains most is the error of the
+stamps. Its interval comes from a block bootstrap over the images.
 
 Shapes: F new pictures, L lags, J joints, K = J + 1 terms, B blocks, R resamples.
 """
@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 WIDEST_S, STEP_S = 0.3, 0.005
 """Lags that are tried; a queue of ten pictures or a wrong clock is further off."""
 EXPLAINED = 0.3
-"""Share of the pictures' changes (R^2) under which nothing is said; our choice. The twin's cameras reach .7 to .9."""
+"""Share of the pictures' changes (R^2) below which nothing is reported; our choice. The twin's cameras reach .7 to .9."""
 FEWEST = 40
 """Pictures."""
 SIDE = 48

@@ -1,4 +1,4 @@
-"""Many rollouts of one trial, kept line by line, so that a demo that was cut off goes on where it was."""
+"""Many rollouts of one trial, stored line by line, so that an interrupted demo can resume."""
 
 import errno
 import hashlib

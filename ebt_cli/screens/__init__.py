@@ -1,1 +1,1 @@
-"""Live screens of collect, train and deploy, and the widgets they are made of. They show and decide nothing."""
+"""Live screens of collect, train and deploy, and the widgets they are made of. They only display."""

@@ -26,7 +26,7 @@ FRAME = 5
 EVENTS = 4
 """Of the last events, at least; more on a higher terminal."""
 RECENT = 60
-"""Ticks that the rate is taken over: long enough to be steady, short enough to show a stall."""
+"""Ticks that the rate is averaged over: long enough to be steady, short enough to show a stall."""
 OLD_FRAMES = 2.0
 """Of its camera's periods; a picture that is older is called old."""
 
@@ -41,7 +41,7 @@ class JointScale:
     stall: float = 1.0
     """Its effort at stall, in the effort's own unit."""
     warm_c: float = np.inf
-    """Motor temperature from which it is said to be warm."""
+    """Motor temperature from which it is shown as warm."""
 
 
 def scales(table: "TwinBench | DynamixelBench") -> dict[str, JointScale]:
@@ -71,12 +71,12 @@ class BenchView(ABC):
         self.tick: Tick | None = None
         self.skipped = 0
         self.limited = 0
-        """Ticks of this episode in which less was sent than was asked for."""
+        """Ticks of this episode in which a limit changed the action."""
         self.done = 0
         """Episodes of the target that are through."""
         self.successes = 0
         self.ended: EpisodeResult | None = None
-        """The episode before, while the next one is laid out."""
+        """The previous episode, while the next scene is reset."""
         self.events: deque[str] = deque(maxlen=20)
         self.health: Mapping[str, MotorHealth] = {}
         """By joint; the bench's own, which it keeps up to date."""
@@ -128,7 +128,7 @@ class BenchView(ABC):
             return "Ctrl-C stops: the arm parks first"
         if len(self.keys) <= width:
             return self.keys
-        return " ".join(what.split()[0] for what in self.keys.split("  ")) + "  (--help says more)"
+        return " ".join(what.split()[0] for what in self.keys.split("  ")) + "  (more in --help)"
 
     @abstractmethod
     def body(self, tick: "Tick", width: int, height: int) -> RenderableType:
@@ -136,7 +136,7 @@ class BenchView(ABC):
 
     @abstractmethod
     def state(self, tick: "Tick") -> tuple[str, str]:
-        """What goes on just now, and the style to say it in."""
+        """The current state, and its style."""
 
     @abstractmethod
     def tally(self) -> str:
@@ -213,7 +213,7 @@ class CollectView(BenchView):
         self._line: Callable[[], str | None] = _no_line
 
     def attend(self, line: Callable[[], str | None]) -> None:
-        """A person demonstrates, who may pause and write notes; `line` is the one under way."""
+        """An operator demonstrates, who may pause and write notes; `line` is the one being typed."""
         self._line = line
         self.keys = "keys  s save  d drop  r redo  b back  p pause  n note  m mark  q stop"
 
@@ -232,7 +232,7 @@ class CollectView(BenchView):
         if self.ended is not None:
             return ("saved", "bold green") if self.ended.path else (f"not kept: {self.ended.why}", "bold yellow")
         if tick.paused:
-            return "paused, p goes on", "bold yellow"
+            return "paused, p resumes", "bold yellow"
         return ("task done", "bold green") if tick.success else ("● recording", "bold red")
 
     def tally(self) -> str:

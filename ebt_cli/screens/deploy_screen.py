@@ -18,7 +18,7 @@ AROUND = 4
 TALLEST = 12
 """Of the strip; a higher one shows no more."""
 MARKED = {"disturbance": "{text}", "rise": "alarm", "resume": "again", "give_up": "gave up"}
-"""Events that are marked under the strip; what comes between them stands in the list of events."""
+"""Events that are marked under the strip; the others are in the list of events."""
 
 
 class DeployView(BenchView):

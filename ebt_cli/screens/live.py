@@ -1,7 +1,7 @@
-"""Live screens: a view is fed by the loop, and painted from a thread of its own, at its own slow rate.
+"""Live screens: a view is fed by the loop, and painted from another thread at a slow rate.
 
 The loop only ever assigns to the view's fields; it never waits for the terminal. Without a terminal the same view is
-said as a plain line now and then.
+printed as a plain line from time to time.
 """
 
 from threading import Event, Thread
@@ -18,11 +18,11 @@ from ebt_data.errors import EbtError
 
 PAINT_EVERY_S = 0.25  # a picture costs a few ms of the interpreter, which the loop shares
 LINE_EVERY_S = 15.0
-WIDEST = 120  # columns; eyes lose the line in wider ones
+WIDEST = 120  # columns; wider lines are hard to read
 
 
 class View(Protocol):
-    """What is shown: fed from the loop's thread, read from the painter's."""
+    """A live view: fed from the loop's thread, read from the painter's."""
 
     title: str
 
@@ -31,7 +31,7 @@ class View(Protocol):
         ...
 
     def line(self) -> str:
-        """The same in one line; empty while there is nothing to say."""
+        """The same in one line; empty while there is nothing to show."""
         ...
 
 
@@ -79,7 +79,7 @@ class Painter:
 
     def _paint(self) -> None:
         if self._console.size != self._size:
-            # The terminal has wrapped what stood there, so that nothing can be painted over: begin on a clean one.
+            # The terminal has wrapped the old text, so it cannot be overpainted: start on a clean screen.
             self._size = self._console.size
             self._live.stop()
             self._console.clear()

@@ -28,7 +28,7 @@ def show(report: Report, json: bool) -> None:
 
 
 def show_list(episodes: Iterable[Mapping[str, Any]]) -> None:
-    """The episodes of a folder, one a line, and what people said of them."""
+    """The episodes of a folder, one a line, with their labels."""
     columns = ("episode", "outcome", "seconds", "rows", "seed", "tags", "notes")
     rows = ([_word(one[column]) for column in columns] for one in episodes)
     result_table(columns, rows)
@@ -78,7 +78,7 @@ def screen(report: Report, width: int, height: int) -> "list[Text]":
 
 
 def flat(found: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
-    """Nested facts as lines; an event is a line of its own."""
+    """Nested facts as lines, one line an event."""
     lines: list[tuple[str, str]] = []
     for name, value in found.items():
         if name == "events":

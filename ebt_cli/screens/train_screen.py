@@ -59,7 +59,7 @@ class TrainView:
             *self._shown(width, height - FRAME),
             widgets.clip(self._pace(progress), width),
             widgets.clip(self._time(progress), width),
-            widgets.clip("Ctrl-C saves and stops; the same command with --resume goes on", width, "dim"),
+            widgets.clip("Ctrl-C saves and stops; the same command with --resume continues", width, "dim"),
         )
 
     def line(self) -> str:

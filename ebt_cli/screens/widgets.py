@@ -1,4 +1,4 @@
-"""Small pictures made of characters: energy strips, sparklines, bars; and numbers as people read them."""
+"""Text widgets: energy strips, sparklines, bars and formatted numbers."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,7 +13,7 @@ SCALE = 9
 
 
 def buckets(values: Sequence[float], width: int) -> list[float]:
-    """At most `width` numbers that show all of `values`: the highest of each run; NaN where a run has no number.
+    """`values` downsampled to at most `width` numbers: the maximum of each run; NaN where a run has no number.
 
     Runs differ in length by one at most, so that a full picture only gets denser as values are added.
     """
@@ -36,7 +36,7 @@ def strip(
     """`height` lines of bars, the threshold as a line across, and at the left what the top and bottom stand for.
 
     Bars above the threshold are red. Those of a retry are pale, but for the first, which began it: nothing is planned
-    then, and the score stands still.
+    then, and the score is constant.
     """
     across = max(1, width - SCALE)
     shown, limits = buckets(scores, across), buckets(thresholds, across)
@@ -65,7 +65,7 @@ def marks(labels: Sequence[tuple[int, str]], retrying: Sequence[bool], width: in
     for index, label in labels:
         at = index if count <= across else ((index + 1) * across - 1) // count
         words = f"▲{label}"
-        if at + len(words) > across:  # at the right edge it stands before its mark
+        if at + len(words) > across:  # at the right edge it is placed before its mark
             words, at = f"{label}▲", min(at, across - 1) - len(label)
         if at >= free:
             cells[at : at + len(words)] = words
@@ -85,7 +85,7 @@ def _cell(row: int, height: int, level: float, limit: float, retry: bool) -> tup
     if row == 0 and isfinite(level):
         fill = max(fill, 1)  # the lowest score is a score too
     at_limit = isfinite(limit) and row == min(int(limit * height), height - 1)
-    if at_limit and not 0 < fill < 8:  # the line goes on through a bar that stands higher
+    if at_limit and not 0 < fill < 8:  # the line continues through a higher bar
         return "─", LIMIT
     if fill > 0:
         return ("░", RETRY) if retry else (EIGHTHS[min(fill, 8)], ALARM if level > limit else CALM)
@@ -143,7 +143,7 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _part(value: float, low: float, high: float) -> float:
-    """Where `value` lies between low and high, 0..1; NaN stays NaN."""
+    """Position of `value` between low and high, 0..1; NaN stays NaN."""
     if not isfinite(value):
         return nan
     return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.5

@@ -1,4 +1,4 @@
-"""The two ways out: results on stdout, talk on stderr; and text from elsewhere made harmless on its way there.
+"""Output: results on stdout, messages on stderr; text from elsewhere is escaped.
 
 Rich honours NO_COLOR, FORCE_COLOR, COLUMNS and TERM=dumb.
 """
@@ -21,13 +21,13 @@ INTERRUPTED = 130
 
 
 class Stopped(EbtError):
-    """Interrupted, in a verb that can say how to go on: the message."""
+    """Interrupted, in a verb whose message contains how to continue."""
 
     exit_code = INTERRUPTED
 
 
 class _Talk(io.TextIOWrapper):
-    """stderr that goes on when nobody listens any more: a closed terminal must not end what runs in it."""
+    """stderr that ignores a closed terminal, which must not end the program that runs in it."""
 
     def write(self, text: str) -> int:
         with suppress(OSError):
@@ -40,7 +40,7 @@ class _Talk(io.TextIOWrapper):
 
 
 def survive_closed_terminal() -> None:
-    """Let talk go nowhere where stderr is gone, and show what the terminal's encoding lacks as question marks."""
+    """Discard messages where stderr is closed, and replace characters that the terminal cannot encode."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     if isinstance(sys.stderr, io.TextIOWrapper):
@@ -56,7 +56,7 @@ def talk() -> "Console":
 
 
 def say(text: str, style: str = "") -> None:
-    """One line of talk on stderr, never wrapped; nothing where there is nothing to say."""
+    """Print one line on stderr, never wrapped; nothing for an empty text."""
     if text:
         talk().print(plain(text), style=style or None, soft_wrap=True)
 
@@ -69,7 +69,7 @@ def bell() -> None:
 
 
 def plain(text: str) -> str:
-    r"""`text` without the power to move a cursor, change a colour or begin a line: such characters become \xNN or \n."""
+    r"""`text` without characters that move the cursor, change a colour or start a line: they become \xNN or \n."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -81,7 +81,7 @@ def near(path: Path | None) -> str:
 
 
 def listed(path: Path | None) -> str:
-    """A path in a result table: its name on a terminal, where the folder is said beside it; whole for a program."""
+    """A path in a result table: its name on a terminal, where the folder is printed too; the whole path for a program."""
     return path.name if path is not None and sys.stdout.isatty() else near(path)
 
 

@@ -1,4 +1,4 @@
-"""Whoever asks for an end, by Ctrl-C, `kill` or a closed terminal, gets the same safe stop."""
+"""Ctrl-C, `kill` and a closed terminal cause the same safe stop."""
 
 import signal
 import sys
@@ -12,12 +12,12 @@ AGAIN_S = 0.05
 
 
 def listen() -> None:
-    """Let the first of these signals raise KeyboardInterrupt in the main thread, and every SIGINT after it.
+    """Install handlers: the first of these signals raises KeyboardInterrupt in the main thread, and so does every SIGINT after it.
 
     One closed terminal sends SIGHUP twice, from the shell and from the kernel, so only a Ctrl-C counts as asking again.
-    A signal that is ignored stays so: that is what `nohup` asks for.
+    An ignored signal stays ignored, as `nohup` requires.
 
-    What must not be cut in two, an import or a row on its way into its file, is done first.
+    An import, or a row that is being handed to the writer, is finished first.
     """
     obeyed = put_off = 0
 
@@ -38,10 +38,10 @@ def listen() -> None:
 
     def asked_again(_number: int, _frame: FrameType | None) -> None:
         if put_off:  # or another came meanwhile, and was obeyed
-            signal.raise_signal(put_off)  # for whoever handles it by now: a training has a way of its own
+            signal.raise_signal(put_off)  # for the current handler: a training has its own
 
     def dropped(unraisable: Any) -> None:
-        """Where the interrupt hit a finaliser, Python drops it, so it is asked for once more a moment later."""
+        """Where the interrupt hit a finaliser, Python drops it, so it is raised again a moment later."""
         nonlocal obeyed
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(unraisable)

@@ -29,11 +29,11 @@ class Reason:
     """Stable, for programs."""
     grade: Grade
     text: str
-    """For people, with the figure."""
+    """As text, with the figure."""
     value: float | int | str | None = None
     """What was found."""
     limit: str = ""
-    """What is asked for."""
+    """The required value."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -47,14 +47,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Report:
-    """What `ebt inspect` says of one thing."""
+    """The report of `ebt inspect` on one thing."""
 
     schema: str
     """Of its JSON: `ebt.<schema>/1`."""
     title: str
     reasons: Sequence[Reason]
     rows: "Sequence[tuple[str, str | Text]]"
-    """What to know besides, most important first: (word, value); a picture comes as `Text`."""
+    """Further facts, most important first: (word, value); a picture comes as `Text`."""
     next: str
     """The command that usually follows, and why."""
     facts: dict[str, Any] = field(default_factory=dict)
@@ -86,9 +86,7 @@ def rate_reason(name: str, successes: int, judged: int, of: str = "rollouts") ->
     from ebt_recipes.loop.interval import wilson
 
     if judged == 0:
-        return Reason(
-            name, Grade.DOUBTFUL, f"no {of} are known that were judged", None, f"lower end >= {GOOD_RATE:.0%}"
-        )
+        return Reason(name, Grade.DOUBTFUL, f"no {of} were judged", None, f"lower end >= {GOOD_RATE:.0%}")
     low, high = wilson(successes, judged)
     grade = Grade.GOOD if low >= GOOD_RATE else Grade.BAD if high < BAD_RATE else Grade.DOUBTFUL
     why = "" if grade is not Grade.DOUBTFUL else ": too few to tell" if high - low > 0.35 else ": neither good nor bad"

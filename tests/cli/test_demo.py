@@ -78,7 +78,7 @@ def test_a_killed_demo_goes_on_and_leaves_no_process_behind(tmp_path: Path) -> N
     assert code == -signal.SIGKILL
     code, talk = stop_once(folder, folder / "policy.jsonl", signal.SIGTERM)
     assert code == 130
-    assert talk.splitlines()[-1] == "stopped; what was done is kept: the same command goes on from there"
+    assert talk.splitlines()[-1] == "stopped; finished stages are kept: the same command resumes from there"
     kept = (folder / "run" / "model.safetensors").read_bytes()
     demo = start(folder)
     table, talk = demo.communicate(timeout=PATIENCE_S)

@@ -443,7 +443,7 @@ def test_a_demo_without_a_run_says_how_to_go_on(
     folder.mkdir(parents=True)
     stamp(folder, {"size": size(demonstrations=30), "bench": {"task": "pick_place"}})
     assert run(["inspect", str(folder)]) == 5
-    assert capsys.readouterr().err.endswith("go on with it: ebt demo --quick\n")
+    assert capsys.readouterr().err.endswith("resume it: ebt demo --quick\n")
 
 
 def test_a_tally_of_other_weights_does_not_count(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:

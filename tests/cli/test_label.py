@@ -66,7 +66,7 @@ def test_trash_and_back_takes_the_labels_along(episodes: list[Path], capsys: pyt
     assert run(["label", str(thrown), "--restore"]) == 0
     assert (thrown.exists(), read_labels(episodes[0]).notes) == (False, ("slow",))
     assert run(["label", str(episodes[0]), "--restore"]) == 5
-    assert "lies in no .trash" in capsys.readouterr().err
+    assert "is in no .trash" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Messages to the writer process: each is a file in memory that is handed over, so that none is lost with its sender.
+"""Messages to the writer process: each is a file in memory that is passed on, so that none is lost with its sender.
 
-A pipe would hold less than a row of two cameras; the rest waited in the recorder, and died with it. The kernel keeps a
-file that is under way between two processes whatever becomes of the first.
+A pipe holds less than a row of two cameras; the rest would wait in the recorder, and die with it. The kernel keeps a
+file in transit between two processes even if the first one dies.
 
 send(to, message, file)      receive(at) -> message      scratch() -> a file without a name
 """

@@ -63,8 +63,7 @@ class Recorder:
         """Nothing is started or written yet.
 
         `quality` is the JPEG's, 1 to 100, or None for pictures without loss; `reserve_bytes` are left free on the disk;
-        at most `frame_bytes` of pixels
-        are under way.
+        at most `frame_bytes` of pixels are queued.
         """
         self._folder, self._spec = folder, spec
         self._options = (quality, reserve_bytes)

@@ -39,7 +39,7 @@ class Sent:
 class Bench:
     """Reads everything once a tick and keeps every command inside the limits.
 
-    Torque goes on when `with` is entered, at the arm's current pose. Leaving it without a fault parks the arm and lets
+    Torque is enabled when `with` is entered, at the arm's current pose. Leaving it without a fault parks the arm and lets
     it go; leaving it on an error holds the last pose with torque on. See docs/safety.md.
     """
 
@@ -158,7 +158,7 @@ class Bench:
             self._match(state.position)
             try:
                 self._followers.set_torque(True)
-                self._match(state.position)  # a motor may set a goal of its own when torque goes on
+                self._match(state.position)  # a motor may set a goal of its own when torque is enabled
                 self._followers.arm_watchdog(self.motion.watchdog_s)
             except HardwareError as error:
                 error.add_note(f"{self.spec.name}: some motors may hold; {self._release_hint}")

@@ -47,7 +47,7 @@ class JointTable(Table):
     """The end of its range; goals are kept inside."""
     high: float
     registers: dict[str, int] = Field(default_factory=dict)
-    """Control-table registers that are set before torque goes on, e.g. `{ position_p_gain = 1500 }`."""
+    """Control-table registers that are set before torque is enabled, e.g. `{ position_p_gain = 1500 }`."""
 
     @model_validator(mode="after")
     def _is_a_motor(self) -> Self:
@@ -170,7 +170,7 @@ def uncalibrated(joints: Mapping[str, JointTable]) -> Calibration:
 
 
 def registers(joints: Mapping[str, JointTable]) -> dict[str, Mapping[str, int]]:
-    """Registers to set before torque goes on, by joint."""
+    """Registers to set before torque is enabled, by joint."""
     return {name: joint.registers for name, joint in joints.items() if joint.registers}
 
 

@@ -48,7 +48,7 @@ class Arm:
         self.calibration = calibration
         self.joints = tuple(calibration.joints)
         self._registers = registers or {}
-        """Joint to register to value: the registers that the bench file sets before torque goes on."""
+        """Joint to register to value: the registers that the bench file sets before torque is enabled."""
         self._branch = np.zeros(len(self.joints), np.int32)
 
     def connect(self) -> None:

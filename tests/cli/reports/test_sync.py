@@ -135,4 +135,4 @@ def test_of_a_mixed_folder_the_usual_bench_is_looked_at_and_the_others_are_said(
 @pytest.mark.parametrize("option", [["--list"], ["--only", "failure"], ["--plot", "x.png"]])
 def test_the_lag_is_told_alone(option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(tmp_path), "--sync", *option]) == 2
-    assert "--sync stands alone" in capsys.readouterr().err
+    assert "--sync cannot be combined" in capsys.readouterr().err

@@ -156,7 +156,7 @@ def test_a_pause_and_the_note_under_way_are_shown(spec: BenchSpec, ticks: Ticks)
     for tick in ticks(3):
         view.watch(tick)
     assert "p pause  n note" in "\n".join(screen(view))
-    assert "keys s d r b p n m q  (--help says more)" in "\n".join(screen(view, (60, 20)))
+    assert "keys s d r b p n m q  (more in --help)" in "\n".join(screen(view, (60, 20)))
     assert "of 15 s  ● recording" in "\n".join(screen(view))
     view.watch(replace(tick, paused=True))
     assert "paused, p goes on" in "\n".join(screen(view))
