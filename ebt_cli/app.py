@@ -13,7 +13,7 @@ import typer
 from typer.main import get_command
 
 from ebt_cli import collect, convert, demo, deploy, doctor, inspect, label, train, twin
-from ebt_cli.terminal.console import INTERRUPTED, Stopped, plain, say, talk
+from ebt_cli.terminal.console import INTERRUPTED, Stopped, escape_control, notify, stderr_console
 from ebt_data.errors import DataError, EbtError
 
 BUG = 70  # sysexits.h EX_SOFTWARE
@@ -63,7 +63,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = get_command(app)(arguments, prog_name="ebt", standalone_mode=False)
     except Stopped as stop:
-        say(f"stopped; {stop}", "yellow")
+        notify(f"stopped; {stop}", "yellow")
         return stop.exit_code
     except EbtError as error:
         _show(str(error), error.hint, getattr(error, "__notes__", ()))
@@ -81,20 +81,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger("ebt").exception(BUG_WORDS)
         return BUG
     if code == INTERRUPTED:
-        say("stopped", "yellow")
+        notify("stopped", "yellow")
     return code if isinstance(code, int) else 0
 
 
 def _show(message: str, hint: str, notes: Sequence[str] = ()) -> None:
     from rich.text import Text
 
-    console = talk()
+    console = stderr_console()
     extra = [note for note in notes if not (hint and note.endswith(hint))]
     lines = [("error: ", "bold red", message), *(("", "", note) for note in extra), ("hint: ", "cyan", hint)]
     for head, style, text in lines:
         if text:
             # A message may take several lines, as the list of what a file gets wrong does.
-            text = "\n".join(map(plain, text.split("\n")))
+            text = "\n".join(map(escape_control, text.split("\n")))
             console.print(Text.assemble((head, style), text), soft_wrap=True)
 
 

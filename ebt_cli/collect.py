@@ -20,7 +20,7 @@ from ebt_cli.terminal.completion import (
     complete_bench,
     task_option,
 )
-from ebt_cli.terminal.console import Stopped, bell, near, result_table, say
+from ebt_cli.terminal.console import Stopped, bell, notify, result_table, short_path
 from ebt_cli.terminal.folder_lock import claim
 from ebt_data.errors import MisuseError
 
@@ -89,10 +89,10 @@ def collect(
             done = record_demonstrations(*opened, plan, hooks)
     except KeyboardInterrupt as stop:
         raise Stopped(f"recorded episodes are kept in {out}; the same command continues") from stop
-    result_table(("episode",), ([near(path)] for path in done.kept))
-    say(f"{done.existing + len(done.kept)} of {episodes} demonstrations in {out}; {done.discarded} discarded")
+    result_table(("episode",), ([short_path(path)] for path in done.kept))
+    notify(f"{done.existing + len(done.kept)} of {episodes} demonstrations in {out}; {done.discarded} discarded")
     if done.stopped:
-        say("stopped before the target; the same command continues", "yellow")
+        notify("stopped before the target; the same command continues", "yellow")
 
 
 class Collection(NamedTuple):
@@ -113,7 +113,7 @@ def collection(
     from ebt_cli.reports.demonstrations import advice
     from ebt_cli.screens.collect_screen import CollectView, scales
     from ebt_cli.screens.live import Painter
-    from ebt_cli.session import OperatorKeys, hooks, repair_first, say_stand_ins, versions
+    from ebt_cli.session import OperatorKeys, hooks, repair_first, report_fallbacks, versions
     from ebt_data.files.atomic_files import RESERVE_BYTES, make_ready
     from ebt_data.layout.codec import QUALITY
     from ebt_data.meta import EpisodeMeta
@@ -129,7 +129,7 @@ def collection(
         )
     make_ready(out, RESERVE_BYTES / 1e6, "recording")
     repair_first(out)
-    say_stand_ins(spec)
+    report_fallbacks(spec)
     who = SCRIPTED if operator is Operator.LEADER and spec.sim else str(operator)
     meta = EpisodeMeta("demo", spec.task, operator=who, bench=spec.name, versions=versions())
     # Two processes would record the same scenes and exceed the target.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ebt_cli.terminal.completion import EPISODES, complete_data
-from ebt_cli.terminal.console import near, result_table, say
+from ebt_cli.terminal.console import notify, result_table, short_path
 from ebt_data.errors import DataError
 
 Layout = Literal["aloha", "robomimic"]
@@ -40,9 +40,9 @@ def convert(
             if episode.counts():
                 taken.append(path)
     if not paths:
-        raise DataError(f"{data} holds no episode", f"ebt collect --out {near(data)}")
+        raise DataError(f"{data} holds no episode", f"ebt collect --out {short_path(data)}")
     if not taken:
-        look = f"ebt inspect {near(data)}{'' if data.is_file() else ' --list'}"
+        look = f"ebt inspect {short_path(data)}{'' if data.is_file() else ' --list'}"
         raise DataError(f"none of {len(paths)} episodes in {data} is complete and ended in success", look)
     base = data.with_suffix("") if data.is_file() else data
     if to == "aloha":
@@ -50,7 +50,7 @@ def convert(
     else:
         target = robomimic.to_robomimic(taken, out or base.with_name(f"{base.name}_robomimic.hdf5"))
         made = [(path, target) for path in taken]
-    result_table(("episode", "as"), [(near(path), near(target)) for path, target in made])
+    result_table(("episode", "as"), [(short_path(path), short_path(target)) for path, target in made])
     left = f" ({len(paths) - len(taken)} are no whole successes)" if len(taken) < len(paths) else ""
     cut = f", in {len(made)} demonstrations, cut at their pauses" if len(made) > len(taken) else ""
-    say(f"{len(taken)} of {len(paths)} episodes{left}{cut}; {aloha.LOST if to == 'aloha' else robomimic.LOST}")
+    notify(f"{len(taken)} of {len(paths)} episodes{left}{cut}; {aloha.LOST if to == 'aloha' else robomimic.LOST}")

@@ -16,7 +16,7 @@ from ebt_cli.demo_stages.size import Size
 from ebt_cli.screens.widgets import duration
 from ebt_cli.session import rate_line
 from ebt_cli.terminal.completion import RUNS, task_option
-from ebt_cli.terminal.console import Stopped, result_table, say
+from ebt_cli.terminal.console import Stopped, notify, result_table
 from ebt_cli.terminal.folder_lock import claim
 
 if TYPE_CHECKING:
@@ -54,17 +54,17 @@ def demo(
         with claim(folder, "ebt demo"):
             check_space(folder, size.disk_mb)
             check_same(folder, ingredients(size, table))
-            say(f"The whole loop on the digital twin, into {folder}: {size.budget}.", "bold")
+            notify(f"The whole loop on the digital twin, into {folder}: {size.budget}.", "bold")
             if quick:
-                say(
+                notify(
                     "--quick: the policy will be under-trained and mostly fail; `ebt demo` trains a good one.", "yellow"
                 )
-            say(_slower(), "yellow")
+            notify(_slower(), "yellow")
             _Demo(size, folder, table).run()
     except KeyboardInterrupt as stop:
         raise Stopped("finished stages are kept: the same command resumes from there") from stop
     if quick:
-        say("under-trained on purpose (--quick)", "yellow")
+        notify("under-trained on purpose (--quick)", "yellow")
 
 
 def ingredients(size: Size, table: "TwinBench | DynamixelBench") -> dict[str, Any]:
@@ -147,7 +147,7 @@ class _Demo:
         minutes = f"{self._size.train_s / 60:.2g}"
         self._say("2/5", f"ebt train {recipe.name} --data {self._episodes} --out {self._run} --time-limit {minutes}")
         if is_trained(self._run):
-            say("trained already")
+            notify("trained already")
             return
         resume = (self._run / "resume.safetensors").is_file()
         with train_screen(recipe, self._run) as view:
@@ -163,13 +163,13 @@ class _Demo:
         found = self._tally("calibrate", self._trained(), CALIBRATE, self._size.calibrate)
         good = [line for line in found if line["outcome"] == "success"]
         if not good:
-            say("no rollout succeeded: energy is shown without a threshold, and nothing is retried", "yellow")
+            notify("no rollout succeeded: energy is shown without a threshold, and nothing is retried", "yellow")
             self._calibration.unlink(missing_ok=True)
             return
         streams = [ScoreSeries(f"seed {line['seed']}", tuple(line["times_s"]), tuple(line["scores"])) for line in good]
         calibration = calibrate(streams)
         calibration.save(self._calibration)
-        say(calibration.warning, "yellow")
+        notify(calibration.warning, "yellow")
 
     def _controls(self) -> list[tuple[str, str, str]]:
         """Controls: the policy with cameras masked, with zero descent steps, and a replay of the mean demonstration."""
@@ -241,7 +241,7 @@ class _Demo:
         return tally(file, name, trial, range(first_seed, first_seed + number), read)
 
     def _say(self, stage: str, what: str) -> None:
-        say(f"[{stage}] {what}  ({duration(monotonic() - self._began_s)} so far)", "bold")
+        notify(f"[{stage}] {what}  ({duration(monotonic() - self._began_s)} so far)", "bold")
 
 
 def _rate(found: "Sequence[Line]", count: int | None = None) -> str:

@@ -21,7 +21,7 @@ from ebt_cli.terminal.completion import (
     complete_run,
     task_option,
 )
-from ebt_cli.terminal.console import bell, listed, near, result_table, say
+from ebt_cli.terminal.console import bell, notify, result_table, short_path, table_path
 from ebt_data.errors import MisuseError, TaskFailed
 
 if TYPE_CHECKING:
@@ -106,13 +106,13 @@ def deploy(
     table = bench_for_run(load_bench(bench), trained, task)
     if disturb:
         check_disturbance(table, disturb)
-    say(task_mismatch(table.spec, trained), "yellow")
+    notify(task_mismatch(table.spec, trained), "yellow")
     calibration = None if calibrate else load_calibration(run)
     monitored = calibration.score if calibration is not None else score or _default_score(trained, calibrate > 0)
     policy = EnergyPolicy(trained, table.spec, seed=seed, score=monitored)
     if compile_plans:
-        say("compiling the planner ...")
-        say(policy.compile())
+        notify("compiling the planner ...")
+        notify(policy.compile())
     session = Session(table, run, monitored, disturb, seconds)
     try:
         if calibrate:
@@ -120,7 +120,7 @@ def deploy(
         else:
             agent = with_monitor(policy, run, calibration, table.spec, rules, session.veto)
             _show(session.roll_out(agent, range(seed, seed + episodes), out))
-            say(f"inspect the rollouts: ebt inspect {near(out)}", "cyan")
+            notify(f"inspect the rollouts: ebt inspect {short_path(out)}", "cyan")
     finally:
         policy.close()
 
@@ -176,7 +176,7 @@ class Session:
         """One recorded rollout a seed; `score_log` records the scores of its plans."""
         from ebt_cli.screens.deploy_screen import DeployView
         from ebt_cli.screens.live import Painter
-        from ebt_cli.session import hooks, repair_first, say_stand_ins, versions
+        from ebt_cli.session import hooks, repair_first, report_fallbacks, versions
         from ebt_data.files.atomic_files import RESERVE_BYTES, make_ready
         from ebt_data.meta import EpisodeMeta
         from ebt_data.recording.recorder import Recorder
@@ -185,7 +185,7 @@ class Session:
         spec = self._table.spec
         make_ready(out, RESERVE_BYTES / 1e6, "recording")
         repair_first(out)
-        say_stand_ins(spec)
+        report_fallbacks(spec)
         plan = DeployPlan(seeds if spec.sim else (None,) * len(seeds), self._limits)
         meta = EpisodeMeta("rollout", spec.task, bench=spec.name, policy=str(self._run), versions=versions())
         with self._terminal:
@@ -253,12 +253,12 @@ def with_monitor(
 
     if calibration is not None:
         monitor = calibration.monitor()
-        say(calibration.warning, "yellow")
+        notify(calibration.warning, "yellow")
     else:
         monitor = EnergyMonitor(None)
-        say(f"no {run / CALIBRATION}: without thresholds there are no alarms and no retries", "yellow")
+        notify(f"no {run / CALIBRATION}: without thresholds there are no alarms and no retries", "yellow")
         if policy.score == "energy":
-            say(f"hint: ebt deploy {run} --calibrate 100", "cyan")
+            notify(f"hint: ebt deploy {run} --calibrate 100", "cyan")
     return Retrying(policy, monitor, spec, rules, veto)
 
 
@@ -278,15 +278,18 @@ def _calibrate(session: Session, policy: "EnergyPolicy", run: Path, seeds: range
     columns = ("score", "successes", "of", "counted", "false_alarms_per_episode", "spreads_allowed", "file")
     row = (result.score, result.n, done.judged, result.counted, result.rate, f"{result.k:.3g}", run / CALIBRATION)
     result_table(columns, [row])
-    say(result.warning, "yellow")
+    notify(result.warning, "yellow")
 
 
 def _show(done: "DeploySummary") -> None:
     columns = ("rollout", "seed", "outcome", "why", "seconds", "attempts", "file")
     result_table(
         columns,
-        ((r.episode, r.seed, r.outcome, r.why, f"{r.seconds:.1f}", r.attempts, listed(r.path)) for r in done.results),
+        (
+            (r.episode, r.seed, r.outcome, r.why, f"{r.seconds:.1f}", r.attempts, table_path(r.path))
+            for r in done.results
+        ),
     )
-    say(rate_line(done.successes, done.judged, *done.interval))
+    notify(rate_line(done.successes, done.judged, *done.interval))
     if done.stopped:
-        say("stopped before the last rollout", "yellow")
+        notify("stopped before the last rollout", "yellow")

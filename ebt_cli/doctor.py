@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ebt_cli.terminal.console import result_json, result_table, say
+from ebt_cli.terminal.console import notify, result_json, result_table
 from ebt_data.errors import TaskFailed
 from ebt_data.versions import installed_version
 
@@ -62,7 +62,7 @@ def _release(name: str) -> None:
 
     table = load_bench(name)
     if table.kind == "twin":
-        say(f"bench {name} is a twin: its arms ended with the session, and nothing holds")
+        notify(f"bench {name} is a twin: its arms ended with the session, and nothing holds")
         return
     result_table(("released",), ([arm] for arm in table.release()))
 

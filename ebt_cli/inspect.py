@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ebt_cli.terminal.completion import complete_data
-from ebt_cli.terminal.console import say
+from ebt_cli.terminal.console import notify
 from ebt_data.errors import DataError, MisuseError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def inspect(
         found = _found(path, only or ())
         show_list(found.measured)
         for told in found.damaged:
-            say(f"left out: {told}", "yellow")
+            notify(f"left out: {told}", "yellow")
     else:
         show(_episodes(path, only or ()), json)
 
@@ -131,7 +131,7 @@ def _episode(path: Path, plot: Path | None) -> "Report":
             from ebt_cli.reports.plot import plot_episode
 
             plot_episode(episode, path.name, plot)
-            say(f"drawn to {plot}")
+            notify(f"drawn to {plot}")
         tell = rollout_report.report if episode.meta.kind == "rollout" else demonstrations.report_one
         return tell(episode, facts(episode))
 
@@ -156,11 +156,11 @@ def _found(path: Path, only: Sequence[str]) -> _Found:
 
     from ebt_cli.reports.measure_cache import Measured
     from ebt_cli.session import repair_first
-    from ebt_cli.terminal.console import talk
+    from ebt_cli.terminal.console import stderr_console
     from ebt_data.reading.episode import list_episodes
 
     repair_first(path)
-    console = talk()
+    console = stderr_console()
     found = _Found([], [], [])
     with Measured(path) as known:
         files = list_episodes(path)
@@ -185,7 +185,7 @@ def _episodes(path: Path, only: Sequence[str] = ()) -> "Report":
     """The kind of which there are more; files of the other kind, and damaged ones, are reasons for doubt."""
     from ebt_cli.reports import demonstrations, rollouts_report
     from ebt_cli.reports.measure_cache import Hardware
-    from ebt_cli.terminal.console import near
+    from ebt_cli.terminal.console import short_path
 
     measured, hardware, damaged = _found(path, only)
     usual = Counter(hardware).most_common(1)[0][0] if hardware else Hardware((), False, 0.0, ())
@@ -197,7 +197,7 @@ def _episodes(path: Path, only: Sequence[str] = ()) -> "Report":
     )
     if len(rollouts) > len(demos):
         return rollouts_report.report_folder(
-            near(path), rollouts, doubts, f"ebt inspect {near(path)}/{_telling(rollouts)}"
+            short_path(path), rollouts, doubts, f"ebt inspect {short_path(path)}/{_telling(rollouts)}"
         )
     return demonstrations.report_folder(path, demos, usual.joints, doubts)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebt_cli.terminal.completion import complete_data
-from ebt_cli.terminal.console import near, result_table, say
+from ebt_cli.terminal.console import notify, result_table, short_path
 from ebt_data.errors import DataError, MisuseError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def label(
         for kind, value in [*said, *([("trim", rows)] if trim else [])]:
             add_label(path, kind, value, by)
         if undo:
-            say(f"{path.name}: undone: {_words(undo_label(path, by))}")
+            notify(f"{path.name}: undone: {_words(undo_label(path, by))}")
     if trash or restore:
         paths = [_move(path, back=restore) for path in paths]
     _show(paths)
@@ -78,16 +78,18 @@ def _check_there(path: Path) -> None:
     from ebt_data.files.commit import TRASH
 
     if path.is_dir():
-        raise MisuseError(f"{path} is a folder; labels are of episodes", f"ebt label {near(path)}/*.h5")
+        raise MisuseError(f"{path} is a folder; labels are of episodes", f"ebt label {short_path(path)}/*.h5")
     if not path.exists() and (gone := path.parent / TRASH / path.name).exists():
-        raise DataError(f"there is no episode {path}; it is in the {TRASH}", f"ebt label {near(gone)} --restore")
+        raise DataError(f"there is no episode {path}; it is in the {TRASH}", f"ebt label {short_path(gone)} --restore")
 
 
 def _check_untag(untag: Sequence[str], tags: Collection[str], folder: Path) -> None:
     for word in untag:
         if word not in tags:
             others = f"there are {', '.join(sorted(tags))}" if tags else "nor any other"
-            raise MisuseError(f"none of them has the tag {word!r:.60}; {others}", f"ebt inspect {near(folder)} --list")
+            raise MisuseError(
+                f"none of them has the tag {word!r:.60}; {others}", f"ebt inspect {short_path(folder)} --list"
+            )
 
 
 def _user() -> str:
@@ -169,15 +171,15 @@ def _show(paths: list[Path]) -> None:
             ticks_s = episode.time["tick"]
             part = "all" if labels.trim is None else f"{ticks_s[kept.start]:.2f}:{ticks_s[kept.stop - 1]:.2f}"
             learnt = "no" if labels.excluded else part
-            rows.append((near(path), episode.judged, learnt, " ".join(labels.tags), "; ".join(episode.notes)))
+            rows.append((short_path(path), episode.judged, learnt, " ".join(labels.tags), "; ".join(episode.notes)))
         if labels.damaged:
-            say(f"{labels.damaged} lines of its labels are damaged and ignored", "yellow")
+            notify(f"{labels.damaged} lines of its labels are damaged and ignored", "yellow")
     result_table(("episode", "outcome", "learnt_from_s", "tags", "notes"), rows)
     if len(paths) == 1:
         lines = read_lines(paths[0])
         stand = labels_in_force(lines)
         for line in lines:
-            say(f"{line.time}  {line.by}  {_words(line)}", "" if line in stand else "dim")
+            notify(f"{line.time}  {line.by}  {_words(line)}", "" if line in stand else "dim")
 
 
 def _words(line: "Line") -> str:

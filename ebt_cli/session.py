@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ebt_cli.terminal.console import bell, say
+from ebt_cli.terminal.console import bell, notify
 from ebt_data.step import Event
 from ebt_data.versions import installed_version
 
@@ -33,10 +33,10 @@ def repair_first(folder: Path) -> None:
 
     if folder.is_dir():
         for sentence in repair(folder):
-            say(sentence, "yellow")
+            notify(sentence, "yellow")
 
 
-def say_stand_ins(spec: "BenchSpec") -> None:
+def report_fallbacks(spec: "BenchSpec") -> None:
     """Print, once, which fallback replaces a part of the twin that this machine lacks."""
     if not (spec.sim and spec.cameras):
         return
@@ -44,14 +44,14 @@ def say_stand_ins(spec: "BenchSpec") -> None:
     from ebt_hardware.twin.render.rendering import SLOWEST, choose_renderer, explain
 
     if choose_renderer() == SLOWEST:
-        _say_once(explain(SLOWEST))
+        _notify_once(explain(SLOWEST))
     if not has_realsense():
-        _say_once(NO_REALSENSE)
+        _notify_once(NO_REALSENSE)
 
 
 @cache
-def _say_once(text: str) -> None:
-    say(text, "yellow")
+def _notify_once(text: str) -> None:
+    notify(text, "yellow")
 
 
 class LineEditor(Protocol):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebt_cli.terminal.completion import EPISODES, MOST_MINUTES, RUNS, complete_recipe
-from ebt_cli.terminal.console import Stopped, bell, result_table, say
+from ebt_cli.terminal.console import Stopped, bell, notify, result_table
 
 if TYPE_CHECKING:
     from ebt_cli.screens.train_screen import TrainView
@@ -50,7 +50,7 @@ def train(
     rows += [(name, f"{value:.4g}") for name, value in last.losses.items()]
     rows += [(f"validation_{name}", f"{value:.4g}") for name, value in last.validation.items()]
     result_table(("what", "value"), rows)
-    say(f"roll it out: ebt deploy {folder}", "cyan")
+    notify(f"roll it out: ebt deploy {folder}", "cyan")
 
 
 @contextmanager
@@ -65,4 +65,4 @@ def train_screen(recipe: "Recipe", out: Path) -> "Iterator[TrainView]":
     bell()
     engine = view.last().engine
     if ":" in engine:
-        say(f"trained {engine}", "yellow")
+        notify(f"trained {engine}", "yellow")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ebt_cli.terminal.completion import task_option
-from ebt_cli.terminal.console import result_table, say
+from ebt_cli.terminal.console import notify, result_table
 from ebt_data.errors import HardwareError
 
 
@@ -32,7 +32,7 @@ def twin(
         shown = ((arm, links / arm if links else port, motors[arm]) for arm, port in live.paths.items())
         try:
             result_table(("arm", "port", "motors"), shown)
-            say("Ctrl-C ends it", "dim")
+            notify("Ctrl-C ends it", "dim")
             live.process.join()
         except KeyboardInterrupt:
             return  # the way it is meant to end

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ebt_cli.terminal.console import say
+from ebt_cli.terminal.console import notify
 from ebt_cli.terminal.folder_lock import LOCK
 from ebt_data.errors import DataError, MisuseError
 from ebt_data.files.atomic_files import RESERVE_BYTES, make_ready, write_whole
@@ -37,7 +37,7 @@ def check_same(folder: Path, demo: Mapping[str, Any]) -> None:
     before = _read(file)
     if before is None:
         if any(path.name != LOCK for path in folder.iterdir()):
-            say(f"{folder} has no record of its settings; its content is used where it fits", "yellow")
+            notify(f"{folder} has no record of its settings; its content is used where it fits", "yellow")
         write_whole(file, json.dumps(now, indent=1) + "\n")
         return
     then, wanted = _flat(before.get("demo", {})), _flat(now["demo"])
@@ -49,7 +49,7 @@ def check_same(folder: Path, demo: Mapping[str, Any]) -> None:
             f"{folder} was started as another demo: {words}{more}", f"name another --out, or start over: rm -r {folder}"
         )
     if before.get("code") != now["code"]:
-        say(f"ebt itself has changed since {folder} was started; its content is used. To start over: rm -r {folder}")
+        notify(f"ebt itself has changed since {folder} was started; its content is used. To start over: rm -r {folder}")
 
 
 def _read(file: Path) -> dict[str, Any] | None:

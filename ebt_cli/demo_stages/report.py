@@ -8,7 +8,7 @@ from typing import Any
 from ebt_cli.demo_stages.stage import go_on, missing
 from ebt_cli.reports.rollouts_report import ENERGIES, SMOOTHED, peak, report_folder, smoothed
 from ebt_cli.reports.tally import CALIBRATION, Line, load_tally, made_by, successes
-from ebt_cli.terminal.console import near
+from ebt_cli.terminal.console import short_path
 from ebt_cli.terminal.verdict import Grade, Reason, Report, interval, rate_reason
 
 CONTROLS = {
@@ -52,18 +52,18 @@ def report(folder: Path, parts: Sequence[tuple[str, Report]]) -> Report:
     rows = [(_share(lines), f"{NAMES[name]} ({_facts(lines)['interval_95']})") for name, lines in tallies.items()]
     rows += [(f"{name}/", f"{part.grade.word}: {_worst(part)}") for name, part in parts if name not in LEARNT]
     if (folder / "rollout.png").is_file():
-        rows.append(("picture", str(near(folder / "rollout.png"))))
+        rows.append(("picture", str(short_path(folder / "rollout.png"))))
     facts: dict[str, Any] = {"folder": str(folder), "tallies": {name: _facts(lines) for name, lines in tallies.items()}}
     facts |= {name: part.grade.word for name, part in parts}
-    then = go_on(folder) if left else f"ebt inspect {near(folder / 'run')}"
-    return Report("demo", f"the demo in {near(folder)}", told, rows, then, facts)
+    then = go_on(folder) if left else f"ebt inspect {short_path(folder / 'run')}"
+    return Report("demo", f"the demo in {short_path(folder)}", told, rows, then, facts)
 
 
 def report_tally(file: Path) -> Report:
     """The rollouts of one tally."""
     header, lines = load_tally(file)
     found = [_as_rollout(line, WATCHED.search(str(header["trial"])) is not None) for line in lines]
-    told = report_folder(near(file), found, [], f"ebt inspect {near(file.parent)}")
+    told = report_folder(short_path(file), found, [], f"ebt inspect {short_path(file.parent)}")
     return Report("tally", told.title, told.reasons, told.rows, told.next, told.facts | {"trial": header["trial"]})
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from ebt_cli.terminal.console import say
+from ebt_cli.terminal.console import notify
 from ebt_data.errors import HardwareError
 
 
@@ -31,7 +31,7 @@ def roll_out_missing(
             deploy(run, bench, task, len(missing), missing[0], out, disturb=disturb)
     except HardwareError as fault:
         # An under-trained policy may push until a motor of the twin shuts down; the rest of the demo is valid.
-        say(f"the rollout ended in a fault: {fault}", "yellow")
+        notify(f"the rollout ended in a fault: {fault}", "yellow")
 
 
 def draw_first(episodes: Path, picture: Path) -> None:
@@ -42,7 +42,7 @@ def draw_first(episodes: Path, picture: Path) -> None:
 
     found = list_episodes(episodes)
     if not found:
-        say("not drawn: no rollout was recorded", "yellow")
+        notify("not drawn: no rollout was recorded", "yellow")
         return
     draft = picture.with_stem("unfinished")
     try:
@@ -51,6 +51,6 @@ def draw_first(episodes: Path, picture: Path) -> None:
         sync(draft)
         draft.replace(picture)
     except OSError as error:  # a full disk, no folder for matplotlib: no reason to withhold the figures
-        say(f"not drawn: {error}", "yellow")
+        notify(f"not drawn: {error}", "yellow")
         return
-    say(f"drawn to {picture}")
+    notify(f"drawn to {picture}")

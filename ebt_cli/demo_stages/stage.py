@@ -10,7 +10,7 @@ from ebt_cli.demo_stages import size as sizes
 from ebt_cli.demo_stages.folder import STAMP
 from ebt_cli.reports.tally import Line
 from ebt_cli.terminal.completion import RUNS
-from ebt_cli.terminal.console import near
+from ebt_cli.terminal.console import short_path
 
 ROLLED_OUT = {
     "calibrate": "calibrate",
@@ -44,7 +44,7 @@ def go_on(folder: Path) -> str:
     quick = stamp.get("size", {}).get("demonstrations") == sizes.QUICK.demonstrations
     name = ("demo" if task == DEFAULT_TASK else f"demo-{task_label(task)}") + ("-quick" if quick else "")
     options = ["--quick"] * quick + (["--task", task] if task != DEFAULT_TASK else [])
-    options += ["--out", near(folder)] if folder.resolve() != (RUNS / name).resolve() else []
+    options += ["--out", short_path(folder)] if folder.resolve() != (RUNS / name).resolve() else []
     return join(["ebt", "demo", *options])
 
 

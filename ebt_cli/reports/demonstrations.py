@@ -11,7 +11,7 @@ import numpy as np
 from ebt_cli.reports.episode_summary import motors_in_words
 from ebt_cli.reports.measures import measure
 from ebt_cli.reports.suggested_commands import collect, draw
-from ebt_cli.terminal.console import near
+from ebt_cli.terminal.console import short_path
 from ebt_cli.terminal.verdict import Grade, Reason, Report, graded
 from ebt_data.files.commit import TRASH
 
@@ -111,7 +111,7 @@ def _trim(one: Mapping[str, Any], folder: Path) -> str:
     last_s = one["first_s"] + one["seconds"] + one["paused_s"] - one["idle_tail_s"]
     if round(last_s, 1) <= round(first_s, 1):
         return ""
-    return join(["ebt", "label", near(folder / one["episode"]), "--trim", f"{first_s:.1f}:{last_s:.1f}"])
+    return join(["ebt", "label", short_path(folder / one["episode"]), "--trim", f"{first_s:.1f}:{last_s:.1f}"])
 
 
 def _held_back(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
@@ -264,7 +264,7 @@ def report_folder(
     facts = {"folder": str(folder), "usable": len(usable), "episodes": list(found)}
     return Report(
         "demonstrations",
-        f"{len(found)} demonstrations in {near(folder)}",
+        f"{len(found)} demonstrations in {short_path(folder)}",
         checks,
         rows,
         _next(folder, found, len(usable)),
@@ -275,11 +275,11 @@ def report_folder(
 def _next(folder: Path, found: Sequence[Mapping[str, Any]], usable: int) -> str:
     """Collect more of the most frequent task, or train where there are enough."""
     if usable >= ENOUGH:
-        return join(["ebt", "train", _recipe(found), "--data", near(folder)])
+        return join(["ebt", "train", _recipe(found), "--data", short_path(folder)])
     how = Counter((one["bench"], one["task"], one["operator"]) for one in found).most_common(1)
     bench, task, operator = how[0][0] if how else ("", "", "")
     home = folder.parent if folder.name == TRASH else folder
-    return collect(near(home), bench, task, ENOUGH if usable else None, operator)
+    return collect(short_path(home), bench, task, ENOUGH if usable else None, operator)
 
 
 def _recipe(found: Sequence[Mapping[str, Any]]) -> str:

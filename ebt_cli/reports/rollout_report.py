@@ -13,7 +13,7 @@ from ebt_cli.reports.suggested_commands import draw
 from ebt_cli.screens import widgets
 from ebt_cli.screens.deploy_screen import MARKED
 from ebt_cli.screens.page import LABEL
-from ebt_cli.terminal.console import plain
+from ebt_cli.terminal.console import escape_control
 from ebt_cli.terminal.verdict import Grade, Reason, Report, graded
 from ebt_data.step import Actor
 
@@ -95,7 +95,7 @@ def _strip(episode: "Episode") -> list[tuple[str, str | Text]]:
         return []
     retrying = [actor == Actor.RETRY for actor in energy["actor"]]
     strip = widgets.strip(energy["score"].tolist(), energy["threshold"].tolist(), retrying, WIDTH, STRIP)
-    marked = [(e.row, MARKED[e.kind].format(text=plain(e.text))) for e in episode.events if e.kind in MARKED]
+    marked = [(e.row, MARKED[e.kind].format(text=escape_control(e.text))) for e in episode.events if e.kind in MARKED]
     lines = [*strip.split(), widgets.marks(marked, retrying, WIDTH)]
     lines.append(widgets.axis(float(episode.time["tick"][-1]), len(retrying), WIDTH))
     return [("energy" if not index else "", line) for index, line in enumerate(lines)]

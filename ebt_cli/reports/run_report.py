@@ -10,7 +10,7 @@ from ebt_cli.reports.demonstrations import ENOUGH, FEW
 from ebt_cli.reports.suggested_commands import deploy
 from ebt_cli.reports.tally import CALIBRATION, Line, load_tally, made_by, successes
 from ebt_cli.screens import widgets
-from ebt_cli.terminal.console import near
+from ebt_cli.terminal.console import short_path
 from ebt_cli.terminal.verdict import Grade, Reason, Report, graded, interval, rate_reason
 from ebt_data.errors import ConfigError
 
@@ -52,7 +52,7 @@ def report(path: Path) -> Report:
         checks.append(Reason("privileged", Grade.DOUBTFUL, text, ", ".join(run.contract.privileged), "none"))
     title = f"{path.name}: {run.recipe.name}, {run.step} updates on {len(run.contract.episodes)} demonstrations"
     more = ["--calibrate", "100"] if calibration is None else ["-n", "20"]
-    then = deploy(near(path), run.contract.bench, run.contract.task, run.contract.sim, more)
+    then = deploy(short_path(path), run.contract.bench, run.contract.task, run.contract.sim, more)
     rows = _rows(run, curves, minutes, calibration, path)
     clean = tallies.get("clean_with_retry", [])
     if successes(clean) < MOSTLY * len(clean):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from shlex import join
 from typing import TYPE_CHECKING
 
-from ebt_cli.terminal.console import near
+from ebt_cli.terminal.console import short_path
 
 if TYPE_CHECKING:
     from ebt_data.reading.episode import Episode
@@ -29,7 +29,9 @@ def draw(episode: "Episode", picture: str) -> str:
     """`ebt inspect --plot` of an episode, or of its folder where the episode holds no row."""
     path = episode.path
     return join(
-        ["ebt", "inspect", near(path), "--plot", picture] if len(episode) else ["ebt", "inspect", near(path.parent)]
+        ["ebt", "inspect", short_path(path), "--plot", picture]
+        if len(episode)
+        else ["ebt", "inspect", short_path(path.parent)]
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ebt_cli.reports.measure_cache import Hardware, hardware
 from ebt_cli.reports.sync import FEWEST, Lag, Moves, lag, moves
-from ebt_cli.terminal.console import near
+from ebt_cli.terminal.console import short_path
 from ebt_cli.terminal.verdict import Grade, Reason, Report, graded
 from ebt_data.errors import DataError
 from ebt_data.reading.episode import Episode
@@ -49,10 +49,10 @@ def report(path: Path, paths: Sequence[Path]) -> Report:
     rows = [(camera, _row(each)) for camera, each in found.items()]
     return Report(
         "sync",
-        f"pictures against joints in {len(alike)} of {near(path)}",
+        f"pictures against joints in {len(alike)} of {short_path(path)}",
         checks if found else [Reason("cameras", Grade.DOUBTFUL, "no camera was recorded"), *checks],
         rows,
-        f"ebt inspect {near(path)}",
+        f"ebt inspect {short_path(path)}",
         facts,
     )
 

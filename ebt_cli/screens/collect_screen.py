@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ebt_cli.screens import widgets
-from ebt_cli.terminal.console import plain
+from ebt_cli.terminal.console import escape_control
 from ebt_data.step import BenchSpec, Outcome
 
 if TYPE_CHECKING:
@@ -188,12 +188,14 @@ class BenchView(ABC):
         said = Text("camera age")
         for name, frame in tick.step.observation.frames.items():
             old = frame.age_s * self.spec.cameras[name].rate_hz > OLD_FRAMES
-            said.append(f"  {plain(name)} {abs(1000 * frame.age_s):.0f} ms{' old' if old else ''}", "yellow" * old)
+            said.append(
+                f"  {escape_control(name)} {abs(1000 * frame.age_s):.0f} ms{' old' if old else ''}", "yellow" * old
+            )
         return said
 
     def _last_events(self, count: int, width: int) -> list[Text]:
         last = list(self.events)[-count:]
-        return [widgets.clip(plain(text), width, "cyan") for text in last + [""] * (count - len(last))]
+        return [widgets.clip(escape_control(text), width, "cyan") for text in last + [""] * (count - len(last))]
 
 
 def _no_line() -> None:
@@ -254,7 +256,7 @@ class CollectView(BenchView):
             load = float(effort) / scale.stall
             heat_c = motor.temperature_c if motor else np.nan
             table.add_row(
-                widgets.clip(f"{'▶ ' if name == chosen else ''}{plain(name)}", longest),
+                widgets.clip(f"{'▶ ' if name == chosen else ''}{escape_control(name)}", longest),
                 widgets.bar(float(position), scale.low, scale.high, across * 2 // 3),
                 f"{position:+.2f}",
                 f"{velocity:+.2f}",

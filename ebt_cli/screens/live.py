@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.panel import Panel
 
 from ebt_cli.screens import widgets
-from ebt_cli.terminal.console import bell, plain, talk
+from ebt_cli.terminal.console import bell, escape_control, stderr_console
 from ebt_data.errors import EbtError
 
 PAINT_EVERY_S = 0.25  # a picture costs a few ms of the interpreter, which the loop shares
@@ -40,7 +40,7 @@ class Painter:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._console = talk()
+        self._console = stderr_console()
         self._shows = self._console.is_terminal and not self._console.is_dumb_terminal
         self._live = self._fresh()
         self._size = self._console.size
@@ -50,7 +50,7 @@ class Painter:
 
     def note(self, text: str, style: str = "") -> None:
         """A line that stays, above the screen."""
-        line = widgets.clip(plain(text), self._console.width) if self._shows else plain(text)
+        line = widgets.clip(escape_control(text), self._console.width) if self._shows else escape_control(text)
         self._console.print(line, style=style or None, soft_wrap=not self._shows)
 
     def __enter__(self) -> Self:
@@ -87,7 +87,7 @@ class Painter:
             self._live.start()
         width, height = min(self._size.width, WIDEST), self._size.height - 1
         body = self._view.render(width - 4, height - 2)
-        title = widgets.clip(plain(self._view.title), width - 6)
+        title = widgets.clip(escape_control(self._view.title), width - 6)
         self._live.update(Panel(body, title=title, title_align="left", width=width), refresh=True)
 
     def _fresh(self) -> Live:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ebt_cli.terminal.console import plain, result_json, result_table, say
+from ebt_cli.terminal.console import escape_control, notify, result_json, result_table
 from ebt_cli.terminal.verdict import Grade, Report
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def _tell(report: Report) -> None:
         return
     columns = list(episodes[0]) if episodes else ["episode"]
     result_table(columns, ([_word(row[column]) for column in columns] for row in episodes))
-    say(f"{report.grade.word}: {report.title}")
+    notify(f"{report.grade.word}: {report.title}")
     for reason in report.reasons:
-        say(f"  {reason.grade.word}: {reason.text}")
+        notify(f"  {reason.grade.word}: {reason.text}")
 
 
 def _paint(report: Report) -> None:
@@ -64,15 +64,17 @@ def screen(report: Report, width: int, height: int) -> "list[Text]":
     from ebt_cli.screens.widgets import clip
 
     # What is to be typed stays whole, if it takes two lines.
-    following = Text.assemble(("next  ", "cyan"), plain(report.next))
+    following = Text.assemble(("next  ", "cyan"), escape_control(report.next))
     wrapped = len(following.wrap(Console(width=width), width))
     room = height - 4 - wrapped  # the verdict, two empty lines, what is next, the prompt
     reasons = sorted(report.reasons, key=lambda reason: -reason.grade)[: max(3, room - len(report.rows))]
-    lines = [Text.assemble((report.grade.word.upper(), STYLES[report.grade]), ("  " + plain(report.title), "bold"))]
-    lines += [Text.assemble((f"  {MARKS[r.grade]} ", STYLES[r.grade]), plain(r.text)) for r in reasons]
+    lines = [
+        Text.assemble((report.grade.word.upper(), STYLES[report.grade]), ("  " + escape_control(report.title), "bold"))
+    ]
+    lines += [Text.assemble((f"  {MARKS[r.grade]} ", STYLES[r.grade]), escape_control(r.text)) for r in reasons]
     lines.append(Text())
     for label, value in report.rows[: max(0, room - len(reasons))]:
-        text = plain(value) if isinstance(value, str) else value
+        text = escape_control(value) if isinstance(value, str) else value
         lines.append(Text.assemble((f"{label:<{LABEL}}", "dim"), text))
     return [*(clip(line, width) for line in [*lines, Text()]), following]
 

@@ -26,7 +26,7 @@ class Stopped(EbtError):
     exit_code = INTERRUPTED
 
 
-class _Talk(io.TextIOWrapper):
+class _DetachableStderr(io.TextIOWrapper):
     """stderr that ignores a closed terminal, which must not end the program that runs in it."""
 
     def write(self, text: str) -> int:
@@ -45,20 +45,20 @@ def survive_closed_terminal() -> None:
         sys.stdout.reconfigure(errors="replace")
     if isinstance(sys.stderr, io.TextIOWrapper):
         raw = io.FileIO(sys.stderr.fileno(), "w", closefd=False)
-        sys.stderr = _Talk(raw, encoding=sys.stderr.encoding, errors="replace", write_through=True)
+        sys.stderr = _DetachableStderr(raw, encoding=sys.stderr.encoding, errors="replace", write_through=True)
 
 
-def talk() -> "Console":
+def stderr_console() -> "Console":
     """A console on stderr: progress, notes and errors."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def say(text: str, style: str = "") -> None:
+def notify(text: str, style: str = "") -> None:
     """Print one line on stderr, never wrapped; nothing for an empty text."""
     if text:
-        talk().print(plain(text), style=style or None, soft_wrap=True)
+        stderr_console().print(escape_control(text), style=style or None, soft_wrap=True)
 
 
 def bell() -> None:
@@ -68,21 +68,21 @@ def bell() -> None:
         sys.stderr.flush()
 
 
-def plain(text: str) -> str:
+def escape_control(text: str) -> str:
     r"""`text` without characters that move the cursor, change a colour or start a line: they become \xNN or \n."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def near(path: Path | None) -> str:
+def short_path(path: Path | None) -> str:
     """A path as one would type it here: relative where it lies in this folder."""
     if path is None:
         return "-"
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def listed(path: Path | None) -> str:
+def table_path(path: Path | None) -> str:
     """A path in a result table: its name on a terminal, where the folder is printed too; the whole path for a program."""
-    return path.name if path is not None and sys.stdout.isatty() else near(path)
+    return path.name if path is not None and sys.stdout.isatty() else short_path(path)
 
 
 def result_json(schema: str, content: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ def result_json(schema: str, content: dict[str, Any]) -> None:
 
 def result_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on stdout: ruled on a terminal, tab-separated with a header line otherwise."""
-    cells = [[plain(str(cell)) for cell in row] for row in rows]
+    cells = [[escape_control(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         sys.stdout.writelines("\t".join(row) + "\n" for row in [list(columns), *cells])
         sys.stdout.flush()

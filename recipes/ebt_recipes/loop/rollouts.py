@@ -25,9 +25,10 @@ from ebt_data.errors import HardwareError, TaskFailed
 from ebt_data.step import Outcome, Step
 from ebt_hardware.bench.bench import Bench
 from ebt_hardware.config.benches import load_bench
-from ebt_recipes.loop.control_policies import CamerasMasked, ReplayMean
 from ebt_recipes.loop.disturbance import Disturbance, DisturbanceRule
+from ebt_recipes.loop.masked_cameras import CamerasMasked
 from ebt_recipes.loop.recording import Hooks, Limits, record_episode
+from ebt_recipes.loop.replay import ReplayMean
 from ebt_recipes.policy.energy_policy import EnergyPolicy
 from ebt_recipes.retry.retry import Retrying, RetryRules
 from ebt_recipes.training.checkpoint import load_run

@@ -159,7 +159,7 @@ def test_a_pause_and_the_note_under_way_are_shown(spec: BenchSpec, ticks: Ticks)
     assert "keys s d r b p n m q  (more in --help)" in "\n".join(screen(view, (60, 20)))
     assert "of 15 s  ● recording" in "\n".join(screen(view))
     view.watch(replace(tick, paused=True))
-    assert "paused, p goes on" in "\n".join(screen(view))
+    assert "paused, p resumes" in "\n".join(screen(view))
     typed.reverse()
     assert "note  the cube [sl▏  Enter keeps it, Esc gives it up" in "\n".join(screen(view))
     typed[0] = "x" * 200 + "the end"

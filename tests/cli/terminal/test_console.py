@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from ebt_cli.terminal.console import plain, result_json, result_table, say
+from ebt_cli.terminal.console import escape_control, notify, result_json, result_table
 
 
 def test_a_table_that_is_piped_is_tab_separated(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,14 +16,14 @@ def test_json_says_its_schema_and_has_no_nan(capsys: pytest.CaptureFixture[str])
 
 
 def test_talk_goes_to_stderr_and_nothing_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
-    say("hello [bold]you[/bold]")
-    say("")
+    notify("hello [bold]you[/bold]")
+    notify("")
     assert capsys.readouterr() == ("", "hello [bold]you[/bold]\n")
 
 
 def test_only_control_characters_are_made_plain() -> None:
-    assert plain("é · \x07\x9b") == r"é · \x07\x9b"
+    assert escape_control("é · \x07\x9b") == r"é · \x07\x9b"
 
 
 def test_text_cannot_begin_a_line_of_its_own() -> None:
-    assert plain("a\nb\rc\td\u2028e") == r"a\nb\rc\td\u2028e"
+    assert escape_control("a\nb\rc\td\u2028e") == r"a\nb\rc\td\u2028e"

@@ -1,34 +1,14 @@
-"""Control conditions for a policy: the same policy with its cameras masked, and a replay without a policy.
-
-CamerasMasked(policy): Agent              every camera black
-ReplayMean(demonstrations, rate_hz): Agent   the mean demonstration by the clock; ReplayMean.of(paths)
-A policy without descent steps is `EnergyPolicy(run, spec, steps=0)`.
-"""
+"""A control without a policy: the mean demonstration replayed by the clock."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ebt_data.agent import Agent
 from ebt_data.errors import DataError
 from ebt_data.reading.episode import Episode
 from ebt_data.step import Actor, Decision, Observation
-
-
-class CamerasMasked:
-    """Masks every camera image with black; only the joints and the clock remain in the observation."""
-
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-
-    def reset(self, observation: Observation) -> None:
-        self._agent.reset(_mask_cameras(observation))
-
-    def decide(self, observation: Observation) -> Decision:
-        return self._agent.decide(_mask_cameras(observation))
 
 
 class ReplayMean:
@@ -58,11 +38,3 @@ class ReplayMean:
     def decide(self, observation: Observation) -> Decision:
         row = round((observation.time_s - self._start_s) * self._rate_hz)
         return Decision(self._mean[min(row, len(self._mean) - 1)], Actor.REPLAY)
-
-
-def _mask_cameras(observation: Observation) -> Observation:
-    frames = {
-        name: replace(frame, image=np.zeros_like(frame.image), depth=None if frame.depth is None else frame.depth * 0)
-        for name, frame in observation.frames.items()
-    }
-    return replace(observation, frames=frames)
