@@ -43,7 +43,7 @@ class Scene:
 def scenes(run: Path) -> dict[str, Scene]:
     """By verb; each runs in a folder of its own. Training learns from a few demonstrations that are recorded first."""
     return {
-        "collect": Scene("collect --bench twin_live -n 3", r"episode 2 of 3 .* t +2\.\d s"),
+        "collect": Scene("collect --bench twin_live -n 3", r"episode 2 of 3 .* t +2\.\d of"),
         "train": Scene("train pick_place.toml", r" [78]\d% "),
         "deploy": Scene(f"deploy {run} -n 3 --seed 600001 --disturb knock", r"episode 2 of 3 .*▲again"),
     }
