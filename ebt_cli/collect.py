@@ -147,7 +147,7 @@ def collection(
             if attended:
                 view.attend(lambda: keys.line)
             if isinstance(agent, KeyboardArm):
-                view.steer(lambda: agent.chosen)
+                view.steer(lambda: agent.selected_joint)
             operator_keys = OperatorKeys(keys.poll, back=True, line_editor=keys if attended else None)
             session_hooks = hooks(view, painter, operator_keys, attended, advise=advice)
             yield Collection(bench, agent, recorder, out, meta), session_hooks

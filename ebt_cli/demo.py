@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BENCH = "twin"
 EVALUATE, CALIBRATE, DISTURB, CLEAN = 100_000, 200_000, 300_000, 400_000
-"""First seeds; demonstrations count from 0, so that no scene is met twice."""
+"""First seeds; demonstrations count from 0, so that no scene occurs twice."""
 SHOWN = 2
 """Rollouts on the live screen."""
 
@@ -80,7 +80,7 @@ def ingredients(size: Size, table: "TwinBench | DynamixelBench") -> dict[str, An
 
 
 def _digest(task: str) -> str:
-    """Twelve hex digits that stand for the file of a task that is named by its path; empty for one that ships."""
+    """First twelve hex digits of the sha256 of a task file given by its path; empty for a built-in task."""
     place = Path(task.rpartition(":")[0])
     return hashlib.sha256(place.read_bytes()).hexdigest()[:12] if place.suffix == ".py" else ""
 
@@ -101,7 +101,7 @@ def _slower() -> str:
 
 
 class _Demo:
-    """The stages, each of which finds what an earlier run of it left."""
+    """The stages; each reuses the results of an earlier run."""
 
     def __init__(self, size: Size, folder: Path, table: "TwinBench | DynamixelBench") -> None:
         self._size = size
@@ -112,17 +112,17 @@ class _Demo:
         self._calibration = self._run / "calibration.json"
         self._disturbance = "knock" if "knock" in table.disturbances else next(iter(table.disturbances), "")
         """The disturbance; empty where the task has none."""
-        self._began_s = monotonic()
+        self._started_s = monotonic()
 
     def run(self) -> None:
         self._collect()
         self._train()
         self._calibrate()
-        self._say("4/5", f"{self._size.rollouts} fresh scenes; then controls; then disturbances")
+        self._announce("4/5", f"{self._size.rollouts} fresh scenes; then controls; then disturbances")
         policy = self._tally("policy", self._trained(), EVALUATE, self._size.rollouts)
         rows = [_row("policy", policy), *self._controls(), *self._retries()]
         self._show()
-        self._say("done", f"ebt inspect {self._folder / 'rollouts'}")
+        self._announce("done", f"ebt inspect {self._folder / 'rollouts'}")
         result_table(("what", "count", "interval_95"), rows)
         typer.echo(_rate(policy))
 
@@ -131,7 +131,9 @@ class _Demo:
         from ebt_recipes.loop.collect import CollectPlan, collect
         from ebt_recipes.loop.recording import Limits
 
-        self._say("1/5", f"ebt collect --task {self._table.task} -n {self._size.demonstrations} --out {self._episodes}")
+        self._announce(
+            "1/5", f"ebt collect --task {self._table.task} -n {self._size.demonstrations} --out {self._episodes}"
+        )
         plan = CollectPlan(self._size.demonstrations, Limits(self._table.longest_s))
         with collection(self._table, Operator.LEADER, self._episodes) as (opened, hooks):
             collect(*opened, plan, hooks)
@@ -145,7 +147,9 @@ class _Demo:
 
         recipe = recipe_for(self._table.spec.task)
         minutes = f"{self._size.train_s / 60:.2g}"
-        self._say("2/5", f"ebt train {recipe.name} --data {self._episodes} --out {self._run} --time-limit {minutes}")
+        self._announce(
+            "2/5", f"ebt train {recipe.name} --data {self._episodes} --out {self._run} --time-limit {minutes}"
+        )
         if is_trained(self._run):
             notify("trained already")
             return
@@ -156,7 +160,7 @@ class _Demo:
     def _calibrate(self) -> None:
         from ebt_recipes.uncertainty.conformal import ScoreSeries, calibrate
 
-        self._say(
+        self._announce(
             "3/5",
             f"ebt deploy {self._run} --calibrate {self._size.calibrate} --score energy  (the same, on both cores)",
         )
@@ -166,8 +170,8 @@ class _Demo:
             notify("no rollout succeeded: energy is shown without a threshold, and nothing is retried", "yellow")
             self._calibration.unlink(missing_ok=True)
             return
-        streams = [ScoreSeries(f"seed {line['seed']}", tuple(line["times_s"]), tuple(line["scores"])) for line in good]
-        calibration = calibrate(streams)
+        series = [ScoreSeries(f"seed {line['seed']}", tuple(line["times_s"]), tuple(line["scores"])) for line in good]
+        calibration = calibrate(series)
         calibration.save(self._calibration)
         notify(calibration.warning, "yellow")
 
@@ -214,7 +218,7 @@ class _Demo:
         command = (
             f"ebt deploy {self._run} --task {self._table.task} -n {SHOWN} --seed {DISTURB}{disturbance} --out {out}"
         )
-        self._say("5/5", command)
+        self._announce("5/5", command)
         if not picture.exists():
             roll_out_missing(deploy, self._run, BENCH, self._table.task, seeds, out, self._disturbance)
             draw_first(out, picture)
@@ -240,8 +244,8 @@ class _Demo:
             read.append(self._calibration)
         return tally(file, name, trial, range(first_seed, first_seed + number), read)
 
-    def _say(self, stage: str, what: str) -> None:
-        notify(f"[{stage}] {what}  ({duration(monotonic() - self._began_s)} so far)", "bold")
+    def _announce(self, stage: str, what: str) -> None:
+        notify(f"[{stage}] {what}  ({duration(monotonic() - self._started_s)} so far)", "bold")
 
 
 def _rate(found: "Sequence[Line]", count: int | None = None) -> str:

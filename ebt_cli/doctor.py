@@ -27,7 +27,7 @@ OK, NOTE, FAULT = "ok", "note", "fault"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """The result of one check."""
 
     check: str
     state: str
@@ -74,7 +74,7 @@ def _packages() -> Iterator[Finding]:
         if found is not None:
             yield Finding(name, OK, found)
         else:
-            # The one that has no wheel everywhere: Apple and ARM machines do without.
+            # It has no wheel for every platform: Apple and ARM machines work without it.
             state = NOTE if name == "pyrealsense2" else FAULT
             yield Finding(name, state, "not installed", f"pip install {name}")
 
@@ -90,7 +90,7 @@ def _renderer() -> Iterator[Finding]:
 
 
 def _realsense() -> Iterator[Finding]:
-    # In a child: a broken libusb takes the whole process with it.
+    # In a child process: a broken libusb crashes the process that loads it.
     code = "from ebt_hardware.cameras.realsense import list_serials; print(len(list_serials()))"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     if child.returncode:
@@ -131,7 +131,7 @@ def _compiler() -> Iterator[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
-    """Where things are written: here, to temporary files, and to the memory that processes share."""
+    """Where ebt writes: the current folder, temporary files, and shared memory."""
     here = Path.cwd()
     if not os.access(here, os.W_OK):
         yield Finding("this folder", FAULT, f"{here} cannot be written", "cd elsewhere, or name folders with --out")

@@ -60,10 +60,10 @@ def inspect(
     elif not path.is_dir():
         raise MisuseError(f"--list and --only are for a folder of episodes, and {path} is none", f"ebt inspect {path}")
     elif listed and not json:
-        found = _found(path, only or ())
+        found = _contents(path, only or ())
         show_list(found.measured)
-        for told in found.damaged:
-            notify(f"left out: {told}", "yellow")
+        for reason in found.damaged:
+            notify(f"left out: {reason}", "yellow")
     else:
         show(_episodes(path, only or ()), json)
 
@@ -97,9 +97,7 @@ def _file(path: Path, plot: Path | None) -> "Report":
 
         return report(path.parent)
     if path.suffix in (".png", ".svg", ".safetensors", ".toml", ".json") or path.name == "SHA256SUMS":
-        raise DataError(
-            f"{path} is nothing that a verdict can be given on; expected {ANYTHING}", hint=f"ebt inspect {path.parent}"
-        )
+        raise DataError(f"{path} cannot be inspected; expected {ANYTHING}", hint=f"ebt inspect {path.parent}")
     return _episode(path, plot)
 
 
@@ -115,9 +113,9 @@ def _folder(path: Path) -> "Report":
         parts = [name for name in ("episodes", "run", "rollouts") if name == "run" or any((path / name).glob("*.h5"))]
         return demo_report.report(path, [(name, _folder(path / name)) for name in parts])
     if (path / demo_folder.STAMP).is_file():
-        from ebt_cli.demo_stages.stage import go_on
+        from ebt_cli.demo_stages.stage import resume_command
 
-        raise DataError(f"the demo in {path} has trained nothing yet", hint=f"resume it: {go_on(path)}")
+        raise DataError(f"the demo in {path} has trained nothing yet", hint=f"resume it: {resume_command(path)}")
     return _episodes(path)
 
 
@@ -132,11 +130,11 @@ def _episode(path: Path, plot: Path | None) -> "Report":
 
             plot_episode(episode, path.name, plot)
             notify(f"drawn to {plot}")
-        tell = rollout_report.report if episode.meta.kind == "rollout" else demonstrations.report_one
-        return tell(episode, facts(episode))
+        report = rollout_report.report if episode.meta.kind == "rollout" else demonstrations.report_one
+        return report(episode, facts(episode))
 
 
-class _Found(NamedTuple):
+class _Contents(NamedTuple):
     """The episodes of a folder."""
 
     measured: list[Mapping[str, Any]]
@@ -146,7 +144,7 @@ class _Found(NamedTuple):
     """Why the others were not."""
 
 
-def _found(path: Path, only: Sequence[str]) -> _Found:
+def _contents(path: Path, only: Sequence[str]) -> _Contents:
     """The episodes of a folder that match `--only`; a damaged file counts as a match.
 
     Raises:
@@ -161,7 +159,7 @@ def _found(path: Path, only: Sequence[str]) -> _Found:
 
     repair_first(path)
     console = stderr_console()
-    found = _Found([], [], [])
+    found = _Contents([], [], [])
     with Measured(path) as known:
         files = list_episodes(path)
         # Files from elsewhere are read through the first time, which takes a while.
@@ -171,7 +169,7 @@ def _found(path: Path, only: Sequence[str]) -> _Found:
             except DataError as error:
                 found.damaged.append(str(error))
                 continue
-            if all(_is(word, measured) for word in only):
+            if all(_matches(word, measured) for word in only):
                 found.measured.append(measured)
                 found.hardware.append(on)
     if not found.measured and not found.damaged:
@@ -187,22 +185,22 @@ def _episodes(path: Path, only: Sequence[str] = ()) -> "Report":
     from ebt_cli.reports.measure_cache import Hardware
     from ebt_cli.terminal.console import short_path
 
-    measured, hardware, damaged = _found(path, only)
-    usual = Counter(hardware).most_common(1)[0][0] if hardware else Hardware((), False, 0.0, ())
-    alike = [found for found, on in zip(measured, hardware, strict=True) if on == usual]
-    odd = [found["episode"] for found, on in zip(measured, hardware, strict=True) if on != usual]
+    measured, hardware, damaged = _contents(path, only)
+    reference = Counter(hardware).most_common(1)[0][0] if hardware else Hardware((), False, 0.0, ())
+    alike = [found for found, on in zip(measured, hardware, strict=True) if on == reference]
+    odd = [found["episode"] for found, on in zip(measured, hardware, strict=True) if on != reference]
     doubts = _doubts(damaged, odd, alike)
     demos, rollouts = (
         [one for one in alike if (one["kind"] == "rollout") is is_rollout] for is_rollout in (False, True)
     )
     if len(rollouts) > len(demos):
         return rollouts_report.report_folder(
-            short_path(path), rollouts, doubts, f"ebt inspect {short_path(path)}/{_telling(rollouts)}"
+            short_path(path), rollouts, doubts, f"ebt inspect {short_path(path)}/{_next_rollout(rollouts)}"
         )
-    return demonstrations.report_folder(path, demos, usual.joints, doubts)
+    return demonstrations.report_folder(path, demos, reference.joints, doubts)
 
 
-def _is(word: str, found: Mapping[str, Any]) -> bool:
+def _matches(word: str, found: Mapping[str, Any]) -> bool:
     """Whether an episode matches `--only`."""
     what, _, tag = word.partition(":")
     if what not in [name.partition(":")[0] for name in ONLY] or bool(tag) is not (what == "tag"):
@@ -232,7 +230,7 @@ def _doubts(damaged: list[str], odd: list[str], alike: Sequence[Mapping[str, Any
     return doubts
 
 
-def _telling(rollouts: Sequence[Mapping[str, Any]]) -> str:
-    """The rollout to inspect next: the first that failed, or that was retried."""
+def _next_rollout(rollouts: Sequence[Mapping[str, Any]]) -> str:
+    """The rollout to inspect next: the first failure, or the first that was retried."""
     order = sorted(rollouts, key=lambda one: (one["outcome"] != "failure", one["attempts"] == 1))
     return str(order[0]["episode"])

@@ -46,10 +46,10 @@ def label(
     from ebt_data.reading.episode import Episode
     from ebt_data.reading.labels import add_label, check_label, check_undo, undo_label
 
-    said = _said(success, note, tag, untag, exclude)
-    if sum((bool(said or trim), undo, trash, restore)) > 1:
-        raise MisuseError("--undo, --trash and --restore stand alone", "ebt label --help")
-    for kind, value in said:
+    added = _to_add(success, note, tag, untag, exclude)
+    if sum((bool(added or trim), undo, trash, restore)) > 1:
+        raise MisuseError("--undo, --trash and --restore cannot be combined with other options", "ebt label --help")
+    for kind, value in added:
         check_label(kind, value)
     paths = list(dict.fromkeys(path.parent.resolve() / path.name for path in paths))
     ranges, tags = [], set[str]()
@@ -63,9 +63,9 @@ def label(
         if trash or restore:
             _check_move(path, back=restore)
     _check_untag(untag or (), tags, paths[0].parent)
-    by = _user() if said or trim or undo else ""
+    by = _user() if added or trim or undo else ""
     for path, rows in zip(paths, ranges, strict=True):
-        for kind, value in [*said, *([("trim", rows)] if trim else [])]:
+        for kind, value in [*added, *([("trim", rows)] if trim else [])]:
             add_label(path, kind, value, by)
         if undo:
             notify(f"{path.name}: undone: {_words(undo_label(path, by))}")
@@ -99,18 +99,18 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _said(
+def _to_add(
     success: bool | None, note: Words | None, tag: Words | None, untag: Words | None, exclude: bool | None
 ) -> list[tuple[str, object]]:
     """The labels to add, by kind."""
-    said: list[tuple[str, object]] = []
+    added: list[tuple[str, object]] = []
     if success is not None:
-        said.append(("outcome", "success" if success else "failure"))
+        added.append(("outcome", "success" if success else "failure"))
     if exclude is not None:
-        said.append(("exclude", exclude))
-    said += [("untag", word) for word in untag or ()]
-    said += [("tag", word) for word in tag or ()]
-    return said + [("note", text) for text in note or ()]
+        added.append(("exclude", exclude))
+    added += [("untag", word) for word in untag or ()]
+    added += [("tag", word) for word in tag or ()]
+    return added + [("note", text) for text in note or ()]
 
 
 def _rows(episode: "Episode", trim: str) -> tuple[int, int] | None:
@@ -170,16 +170,16 @@ def _show(paths: list[Path]) -> None:
             labels, kept = episode.labels, episode.trimmed
             ticks_s = episode.time["tick"]
             part = "all" if labels.trim is None else f"{ticks_s[kept.start]:.2f}:{ticks_s[kept.stop - 1]:.2f}"
-            learnt = "no" if labels.excluded else part
-            rows.append((short_path(path), episode.judged, learnt, " ".join(labels.tags), "; ".join(episode.notes)))
+            used = "no" if labels.excluded else part
+            rows.append((short_path(path), episode.judged, used, " ".join(labels.tags), "; ".join(episode.notes)))
         if labels.damaged:
             notify(f"{labels.damaged} lines of its labels are damaged and ignored", "yellow")
     result_table(("episode", "outcome", "learnt_from_s", "tags", "notes"), rows)
     if len(paths) == 1:
         lines = read_lines(paths[0])
-        stand = labels_in_force(lines)
+        in_force = labels_in_force(lines)
         for line in lines:
-            notify(f"{line.time}  {line.by}  {_words(line)}", "" if line in stand else "dim")
+            notify(f"{line.time}  {line.by}  {_words(line)}", "" if line in in_force else "dim")
 
 
 def _words(line: "Line") -> str:

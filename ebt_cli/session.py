@@ -57,9 +57,9 @@ def _notify_once(text: str) -> None:
 class LineEditor(Protocol):
     """Reads a line from the keyboard while the loop continues."""
 
-    def write(self) -> None: ...
+    def start_line(self) -> None: ...
 
-    def written(self) -> str | None: ...
+    def next_line(self) -> str | None: ...
 
 
 class OperatorKeys:
@@ -88,13 +88,13 @@ class OperatorKeys:
             keys["b"] = Command.BACK
         if self._line_editor is not None:
             keys |= {"p": Command.PAUSE, "n": Command.NOTE}
-            if note := self._line_editor.written():
+            if note := self._line_editor.next_line():
                 self._marks.append(Event("note", note))
         if key == "m":
             self._marks.append(Event("mark", "by the operator"))
         command = keys.get(key or "", Command.NONE)
         if command is Command.NOTE and self._line_editor is not None:
-            self._line_editor.write()
+            self._line_editor.start_line()
         # A mark ends nothing, so it vetoes a retry like any other key.
         self._stray = key is not None and command is Command.NONE
         return command

@@ -1,4 +1,4 @@
-"""`ebt twin`: serve the twin's arms, live, on pseudo-terminals for any program that speaks to Dynamixel motors."""
+"""`ebt twin`: serve the twin's arms, live, on pseudo-terminals for any program that drives Dynamixel motors."""
 
 from pathlib import Path
 from typing import Annotated
@@ -35,5 +35,5 @@ def twin(
             notify("Ctrl-C ends it", "dim")
             live.process.join()
         except KeyboardInterrupt:
-            return  # the way it is meant to end
+            return  # Ctrl-C is the normal end
         raise HardwareError("the live twin has ended", hint="its last output is above")

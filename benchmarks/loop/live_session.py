@@ -150,7 +150,7 @@ def run_session(
         "episode": {"rows": recorder.kept, "dropped_frames": dropped, "bytes": size},
         "processes": processes.figures(),
         "gc": {"longest_ms": 1e3 * gc_pauses.longest_s, "full_collections": gc_pauses.full},
-        "twin_stood_still_s": scene.lost_s(),
+        "twin_stood_still_s": scene.skipped_s(),
     }
 
 

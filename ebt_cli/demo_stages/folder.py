@@ -1,4 +1,4 @@
-"""The folder of one demo: one and the same demo is made in it, with room for what it makes."""
+"""The folder of one demo: checks that its settings are unchanged and that the disk has enough space."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ STAMP = "demo.json"
 
 
 def check_space(folder: Path, needed_mb: int) -> None:
-    """Stop before anything is started where the disk has too little space for the demo.
+    """Refuse to start where the disk has too little space for the demo.
 
     Raises:
         DataError: it has; the message contains how much is needed.
@@ -26,7 +26,7 @@ def check_space(folder: Path, needed_mb: int) -> None:
 
 
 def check_same(folder: Path, demo: Mapping[str, Any]) -> None:
-    """Stamp a new folder with what its demo is made of; in an old one, refuse to mix two demos.
+    """Store the demo's settings in a new folder; in an existing one, refuse other settings.
 
     Where only the code of ebt has changed since, that is reported and the demo continues.
 
@@ -71,7 +71,7 @@ def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _code() -> str:
-    """Twelve hex digits that stand for every line of the four packages."""
+    """First twelve hex digits of the sha256 over all files of the four packages."""
     import ebt_cli
     import ebt_data
     import ebt_hardware

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ebt_cli.demo_stages.stage import go_on, missing
+from ebt_cli.demo_stages.stage import missing, resume_command
 from ebt_cli.reports.rollouts_report import ENERGIES, SMOOTHED, peak, report_folder, smoothed
 from ebt_cli.reports.tally import CALIBRATION, Line, load_tally, made_by, successes
 from ebt_cli.terminal.console import short_path
@@ -25,10 +25,10 @@ NAMES = {
     "clean_with_retry": "not disturbed, with retry",
 }
 """By file, in the order of the table."""
-WATCHED = re.compile(r"\bcalibration=(?!None\b)")
-"""In the words of a trial: its rollouts were watched by a monitor, which smooths the scores itself."""
+MONITORED = re.compile(r"\bcalibration=(?!None\b)")
+"""In the words of a trial: a monitor ran on its rollouts, and it smooths the scores itself."""
 
-LEARNT = ("episodes", "run")
+JUDGED_PARTS = ("episodes", "run")
 """Parts that the demo's verdict depends on; the two rollouts beside them are examples."""
 
 
@@ -44,38 +44,45 @@ def report(folder: Path, parts: Sequence[tuple[str, Report]]) -> Report:
     old = sum((folder / f"{name}.jsonl").is_file() and name not in tallies for name in NAMES)
     calibrated = (folder / "run" / CALIBRATION).is_file()
     left = missing(folder, tallies, calibrated)
-    told = [_rate(tallies.get("policy", [])), *_controls(tallies), *_retry(tallies, left, calibrated)]
-    told += [_part(name, part) for name, part in parts if name in LEARNT]
+    reasons = [_rate(tallies.get("policy", [])), *_controls(tallies), *_retry(tallies, left, calibrated)]
+    reasons += [_part(name, part) for name, part in parts if name in JUDGED_PARTS]
     if old:
         text = f"{old} tallies are empty, or of other weights than run/ has: not counted"
-        told.append(Reason("other_weights", Grade.DOUBTFUL, text, old, "0"))
+        reasons.append(Reason("other_weights", Grade.DOUBTFUL, text, old, "0"))
     rows = [(_share(lines), f"{NAMES[name]} ({_facts(lines)['interval_95']})") for name, lines in tallies.items()]
-    rows += [(f"{name}/", f"{part.grade.word}: {_worst(part)}") for name, part in parts if name not in LEARNT]
+    rows += [(f"{name}/", f"{part.grade.word}: {_worst(part)}") for name, part in parts if name not in JUDGED_PARTS]
     if (folder / "rollout.png").is_file():
         rows.append(("picture", str(short_path(folder / "rollout.png"))))
     facts: dict[str, Any] = {"folder": str(folder), "tallies": {name: _facts(lines) for name, lines in tallies.items()}}
     facts |= {name: part.grade.word for name, part in parts}
-    then = go_on(folder) if left else f"ebt inspect {short_path(folder / 'run')}"
-    return Report("demo", f"the demo in {short_path(folder)}", told, rows, then, facts)
+    then = resume_command(folder) if left else f"ebt inspect {short_path(folder / 'run')}"
+    return Report("demo", f"the demo in {short_path(folder)}", reasons, rows, then, facts)
 
 
 def report_tally(file: Path) -> Report:
     """The rollouts of one tally."""
     header, lines = load_tally(file)
-    found = [_as_rollout(line, WATCHED.search(str(header["trial"])) is not None) for line in lines]
-    told = report_folder(short_path(file), found, [], f"ebt inspect {short_path(file.parent)}")
-    return Report("tally", told.title, told.reasons, told.rows, told.next, told.facts | {"trial": header["trial"]})
+    found = [_as_rollout(line, MONITORED.search(str(header["trial"])) is not None) for line in lines]
+    rollouts = report_folder(short_path(file), found, [], f"ebt inspect {short_path(file.parent)}")
+    return Report(
+        "tally",
+        rollouts.title,
+        rollouts.reasons,
+        rollouts.rows,
+        rollouts.next,
+        rollouts.facts | {"trial": header["trial"]},
+    )
 
 
 def _rollouts(file: Path, run: Path) -> list[Line]:
-    """What counts for the run as it is now."""
+    """The rollouts made with the run's current files."""
     return load_tally(file)[1] if file.is_file() and made_by(file, run) else []
 
 
-def _as_rollout(line: Line, watched: bool) -> dict[str, Any]:
+def _as_rollout(line: Line, monitored: bool) -> dict[str, Any]:
     """Energies only of rollouts without a retry: a line does not contain where its first attempt ended."""
     kinds, scores = line.get("kinds", []), line.get("scores", []) if line.get("attempts", 1) == 1 else []
-    energies = smoothed(scores, 1 if watched else SMOOTHED)
+    energies = smoothed(scores, 1 if monitored else SMOOTHED)
     return {
         "episode": f"seed {line['seed']}",
         "outcome": line["outcome"],
@@ -101,14 +108,14 @@ def _controls(tallies: dict[str, list[Line]]) -> list[Reason]:
 
     policy = tallies.get("policy", [])
     floor = wilson(successes(policy), len(policy))[0]
-    told = []
+    reasons = []
     for name, words in CONTROLS.items():
         if lines := tallies.get(name):
             good = successes(lines)
             below = wilson(good, len(lines))[1] < floor
-            text = f"{words} {good} of {len(lines)} succeed{'' if below else ', which may not be fewer'}"
-            told.append(Reason(name, Grade(int(not below)), text, good, "upper end below the policy's lower"))
-    return told
+            text = f"{words} {good} of {len(lines)} succeed{'' if below else ', not clearly fewer than the policy'}"
+            reasons.append(Reason(name, Grade(int(not below)), text, good, "upper end below the policy's lower"))
+    return reasons
 
 
 def _retry(tallies: dict[str, list[Line]], left: Sequence[str], calibrated: bool) -> list[Reason]:

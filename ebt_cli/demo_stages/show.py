@@ -1,4 +1,4 @@
-"""The demo's last stage: the verb itself on its live screen, and a picture of what it recorded."""
+"""The demo's last stage: `ebt deploy` on its live screen, and a plot of its first rollout."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -12,22 +12,22 @@ from ebt_data.errors import HardwareError
 def roll_out_missing(
     deploy: Callable[..., None], run: Path, bench: str, task: str, seeds: Sequence[int], out: Path, disturb: str
 ) -> None:
-    """The verb `deploy` on those of the seeds that an earlier start did not finish."""
+    """Run `deploy` on the seeds that an earlier start did not finish."""
     from ebt_data.reading.episode import Episode, list_episodes
     from ebt_data.step import Outcome
     from ebt_recipes.loop.rollouts import use_one_thread
 
-    shown = set()
+    recorded = set()
     for path in list_episodes(out) if out.is_dir() else ():
         with Episode(path) as episode:
             judged = episode.complete and episode.outcome is not Outcome.ABORTED
-            shown |= {episode.meta.seed} if judged else set()
-    missing = [seed for seed in seeds if seed not in shown]
+            recorded |= {episode.meta.seed} if judged else set()
+    missing = [seed for seed in seeds if seed not in recorded]
     if not missing:
         return
     use_one_thread()
     try:
-        with redirect_stdout(sys.stderr):  # what the verb prints is talk here
+        with redirect_stdout(sys.stderr):  # stdout is for the demo's own result
             deploy(run, bench, task, len(missing), missing[0], out, disturb=disturb)
     except HardwareError as fault:
         # An under-trained policy may push until a motor of the twin shuts down; the rest of the demo is valid.

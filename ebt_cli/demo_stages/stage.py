@@ -1,4 +1,4 @@
-"""How far a demo got, by its folder, and the command that resumes it."""
+"""The progress of a demo, by its folder, and the command that resumes it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ def missing(folder: Path, tallies: Mapping[str, Sequence[Line]], calibrated: boo
     return [name for name, count in expected.items() if len(tallies.get(name, ())) < size.get(count, 1)]
 
 
-def go_on(folder: Path) -> str:
+def resume_command(folder: Path) -> str:
     """`ebt demo` with this folder's settings; defaults are left out."""
     from ebt_hardware.twin.tasks.registry import DEFAULT_TASK, task_label
 

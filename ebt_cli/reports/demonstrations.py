@@ -22,11 +22,11 @@ ENOUGH, FEW = 50, 10
 """Demonstrations: ACT was trained on 50 for each task (arXiv 2304.13705); the twin's task took 200
 (docs/lab-notes/image-policies.md)."""
 LATE, VERY_LATE = 0.01, 0.05
-"""Of the ticks. A late tick holds the action before for twice its time; our choice."""
+"""Of the ticks. A late tick holds the previous action for twice its time; our choice."""
 LOST, MANY_LOST = 0.01, 0.05
 """Of the frames, dropped by the writer; our choice."""
 OLD_S, VERY_OLD_S = 0.1, 0.25
-"""Median age of a picture: with older ones the policy observes the scene two ticks of 20 Hz late; our choice."""
+"""Median age of an image: with older ones the policy observes the scene two ticks of 20 Hz late; our choice."""
 IDLE, MOSTLY_IDLE = 0.2, 0.5
 """Of the ticks; our choice."""
 WAIT_S, LONG_WAIT_S = 1.0, 3.0
@@ -34,21 +34,21 @@ WAIT_S, LONG_WAIT_S = 1.0, 3.0
 HELD_BACK, OFTEN_HELD_BACK = 0.1, 0.3
 """Of the ticks, in which a limit of the bench changed the requested action; our choice. The twin's scripted operator stays under 0.05."""
 DARK, BRIGHT, FLAT = 25.0, 230.0, 4.0
-"""Mean of a picture in 0..255, and the spread below which it shows nothing, as behind a lens cap; our choice."""
+"""Mean of an image in 0..255, and the standard deviation below which it is empty, as behind a lens cap; our choice."""
 TRACKING_RAD = 0.15
 """95th percentile of measured less sent, without grippers: above it, the arm does not follow its goals. The twin's
 arms stay within 0.04; the bench itself stops at 0.4 (`tracking_rad`)."""
 VARIETY_RAD = 0.05
-"""Spread of where the gripper first acts, of the joint that varies most: less, and replaying the mean would do as well.
-The recipe's own precision is 0.03 (`zoom_rad`)."""
+"""Standard deviation of the pose where the gripper first acts, of the joint that varies most. With
+less, replaying the mean demonstration would work as well. The recipe's own precision is 0.03 (`zoom_rad`)."""
 OUTLIER = 2.0
-"""Times the median length: longer, or shorter by as much, is unlike the others."""
+"""Times the median length: longer, or shorter by this factor, is an outlier."""
 ODD, MANY_ODD = 0.1, 0.3
 """Of the demonstrations may be of odd length, or lack a gripper event; our choice."""
 
 
 def reasons(found: Sequence[Mapping[str, Any]], folder: Path) -> list[Reason]:
-    """Checks that every episode gets, over all of `found` in `folder` together."""
+    """The checks common to one episode and a folder, over all of `found` in `folder` together."""
     rows = sum(one["rows"] for one in found)
     late = sum(one["late_ticks"] for one in found)
     part = late / max(1, rows + late)
@@ -75,14 +75,14 @@ def reasons(found: Sequence[Mapping[str, Any]], folder: Path) -> list[Reason]:
     checks += [*_ends(found, folder), *_held_back(found)]
     tracked = [one["tracking_rad"] for one in found if one["tracking_rad"] is not None]
     if tracked:
-        usual, off = float(np.median(tracked)), sum(one > TRACKING_RAD for one in tracked)
+        median, off = float(np.median(tracked)), sum(one > TRACKING_RAD for one in tracked)
         others = f"; {off} of {len(tracked)} only within {max(tracked):.3f}" if len(tracked) > 1 and off else ""
         checks.append(
             Reason(
                 "tracking_rad",
                 Grade(off / len(tracked) > ODD),
-                f"the arm follows within {usual:.3f} rad in 95 % of the ticks{others}",
-                usual,
+                f"the arm follows within {median:.3f} rad in 95 % of the ticks{others}",
+                median,
                 f"<= {TRACKING_RAD} in {1 - ODD:.0%} of the episodes",
             )
         )
@@ -118,14 +118,14 @@ def _held_back(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
     parts = [one["held_back"] for one in found if one["held_back"] is not None]
     if not parts:
         return []
-    usual = float(np.median(parts))
-    text = f"a limit of the bench held the arm back in {usual:.0%} of the ticks"
-    grade = graded(usual, HELD_BACK, OFTEN_HELD_BACK)
-    return [Reason("held_back", grade, text, usual, f"<= {HELD_BACK:.0%}")] if grade is not Grade.GOOD else []
+    median = float(np.median(parts))
+    text = f"a limit of the bench changed the action in {median:.0%} of the ticks"
+    grade = graded(median, HELD_BACK, OFTEN_HELD_BACK)
+    return [Reason("held_back", grade, text, median, f"<= {HELD_BACK:.0%}")] if grade is not Grade.GOOD else []
 
 
 def advice(path: Path) -> tuple[Grade, str]:
-    """Whether to keep what was just recorded, and why not: `keep`, `keep, but ...`, `redo: ...`."""
+    """Whether to keep the episode just recorded, and the reason: `keep`, `keep, but ...`, `redo: ...`."""
     from ebt_cli.reports.measure_cache import Measured
 
     with Measured(path.parent) as measured:
@@ -150,8 +150,8 @@ def _camera_reasons(found: Sequence[Mapping[str, Any]], rows: int) -> list[Reaso
     age_s = float(np.median([camera["age_s"] for _, camera in cameras]))
     odd = [name for name, camera in cameras if not DARK <= camera["brightness"] <= BRIGHT or camera["spread"] < FLAT]
     levels = [camera["brightness"] for _, camera in cameras]
-    seen = f"images of {names} have a mean brightness of {np.nanmin(levels):.0f}-{np.nanmax(levels):.0f} of 255"
-    unseen = f"; {len(odd)} dark, glaring or empty ({', '.join(sorted(set(odd)))})" if odd else ""
+    levels_text = f"images of {names} have a mean brightness of {np.nanmin(levels):.0f}-{np.nanmax(levels):.0f} of 255"
+    odd_text = f"; {len(odd)} dark, glaring or empty ({', '.join(sorted(set(odd)))})" if odd else ""
     worst = max(graded(lost, LOST, MANY_LOST), graded(stale, LOST, MANY_LOST), graded(age_s, OLD_S, VERY_OLD_S))
     text = f"frames: {lost:.1%} dropped, {stale:.1%} repeated, {1000 * age_s:.0f} ms old"
     return [
@@ -159,7 +159,7 @@ def _camera_reasons(found: Sequence[Mapping[str, Any]], rows: int) -> list[Reaso
         Reason(
             "exposure",
             graded(len(odd) / len(cameras), 0.0, ODD),
-            f"{seen}{unseen}",
+            f"{levels_text}{odd_text}",
             len(odd),
             f"{DARK:.0f}-{BRIGHT:.0f}",
         ),
@@ -313,7 +313,7 @@ def _variety(found: Sequence[Mapping[str, Any]], joints: Sequence[str]) -> list[
     place, spread = _widest(poses)
     text = f"where the gripper first acts varies: {joints[place]} by {spread:.2f} rad (sd)"
     if spread < VARIETY_RAD:
-        text = f"the gripper always acts at the same place: {joints[place]} varies most, by {spread:.3f} rad (sd)"
+        text = f"the gripper always acts at the same pose: {joints[place]} varies most, by {spread:.3f} rad (sd)"
     seeds = Counter(one["seed"] for one in found if one["seed"] is not None)
     twice = sum(count - 1 for count in seeds.values())
     checks = [Reason("variety_rad", Grade(spread < VARIETY_RAD), text, round(spread, 4), f">= {VARIETY_RAD}")]

@@ -64,12 +64,12 @@ def _camera(episode: "Episode", name: str) -> dict[str, Any]:
 
 def _motors(episode: "Episode") -> dict[str, Any] | None:
     """The hottest motor, the lowest supply and whatever reported an error; None where no motor status was read."""
-    said, joints = episode.motors, episode.spec.joints
-    known = (said["joint"] >= 0) & (said["joint"] < len(joints))
-    known &= np.isfinite(said["temperature"]) & np.isfinite(said["voltage"])
+    status, joints = episode.motors, episode.spec.joints
+    known = (status["joint"] >= 0) & (status["joint"] < len(joints))
+    known &= np.isfinite(status["temperature"]) & np.isfinite(status["voltage"])
     if not known.any():
         return None
-    joint, temperature, voltage, error = (said[name][known] for name in ("joint", "temperature", "voltage", "error"))
+    joint, temperature, voltage, error = (status[name][known] for name in ("joint", "temperature", "voltage", "error"))
     hottest, lowest = int(np.argmax(temperature)), int(np.argmin(voltage))
     return {
         "hottest": joints[joint[hottest]],

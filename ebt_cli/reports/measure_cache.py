@@ -1,6 +1,6 @@
 """Measures of a folder's episodes, cached in `<folder>/.measures.jsonl`, so that a large folder opens at once.
 
-A line holds for an episode and its labels as they were then. It is only a shortcut: what does not fit is measured anew.
+A line is valid for an episode and its labels as they were then. Any other episode is measured again.
 
 with Measured(folder) as measured:
     found, on = measured.of(path)
@@ -24,7 +24,7 @@ from ebt_data.step import BenchSpec
 
 NAME = ".measures.jsonl"
 VERSION = 3
-"""Of what is measured and how: another one is measured anew."""
+"""Version of the measures: entries of another version are measured again."""
 _LARGEST = 1 << 26  # bytes
 
 
@@ -57,11 +57,11 @@ _KNOWN = TypeAdapter(Known)
 
 
 class Measured:
-    """The episodes of one folder; what was new is written down at the end of the block."""
+    """The episodes of one folder; new measures are saved at the end of the block."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
-        self._lines: dict[str, str] = {}  # by episode, as they stand in the file
+        self._lines: dict[str, str] = {}  # by episode, as stored in the file
         self._fresh = False
         with suppress(OSError, ValueError):
             if self._path.stat().st_size <= _LARGEST:
@@ -70,7 +70,7 @@ class Measured:
                     self._lines[name] = content
 
     def of(self, path: Path) -> tuple[Mapping[str, Any], Hardware]:
-        """What one episode is judged by, and on what it was recorded.
+        """The measures of one episode, and the hardware it was recorded on.
 
         Raises:
             DataError: it cannot be read.
@@ -98,13 +98,13 @@ class Measured:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._fresh:
-            there = {name: content for name, content in self._lines.items() if (self._path.parent / name).exists()}
+            present = {name: content for name, content in self._lines.items() if (self._path.parent / name).exists()}
             with suppress(DataError):  # a folder that cannot be written, or is full, is measured each time
-                write_whole(self._path, "".join(f"{name}\t{content}\n" for name, content in there.items()))
+                write_whole(self._path, "".join(f"{name}\t{content}\n" for name, content in present.items()))
 
 
 def _fits(known: Known) -> bool:
-    """Whether it is what its kind of episode is judged by, and of these joints."""
+    """Whether the entry has the measures of its kind of episode, for these joints."""
     found: Mapping[str, Any] = known.found
     poses = [found.get(name) for name in ("start_rad", "grip_rad")]
     alike = all(pose is None or len(pose) == len(known.on.joints) for pose in poses)

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float32]
 IDLE_RAD_S = 0.1
-"""Below this speed of every joint nothing is demonstrated, and a policy trained on it learns to stand still."""
+"""A tick is idle when every joint is slower; a policy trained on idle ticks learns to stand still."""
 GRIPPER_RAD = 0.2
-"""A gripper whose goal stays within so much does nothing."""
+"""A gripper whose goal varies by less is counted as unused."""
 HELD_BACK_RAD = 0.01
 """Sent less requested, above which a limit of the bench changed an action."""
-LOOKED_AT = 5
-"""Pictures of each camera that are decoded, evenly over the episode."""
+SAMPLED_IMAGES = 5
+"""Images of each camera that are decoded, evenly spaced over the episode."""
 
 
-class Said(TypedDict):
-    """What an episode is, and its outcome by the latest label."""
+class EpisodeInfo(TypedDict):
+    """Identification of an episode, and its outcome by the latest label."""
 
     episode: str
     kind: str
@@ -38,7 +38,7 @@ class Said(TypedDict):
     seed: int | None
 
 
-class Seen(TypedDict):
+class CameraMeasures(TypedDict):
     """Measures of one camera."""
 
     repeated: float
@@ -48,7 +48,7 @@ class Seen(TypedDict):
     spread: float
 
 
-class Measures(Said):
+class Measures(EpisodeInfo):
     """Measures of a demonstration; None where one does not apply."""
 
     operator: str
@@ -68,11 +68,11 @@ class Measures(Said):
     tracking_rad: float | None
     start_rad: list[float] | None
     grip_rad: list[float] | None
-    cameras: dict[str, Seen]
+    cameras: dict[str, CameraMeasures]
 
 
 def measure(episode: "Episode") -> Measures:
-    """Judge one demonstration."""
+    """Measure one demonstration."""
     kept = episode.training_rows
     ticks, action, qpos = episode.time["tick"][kept], episode.action[kept], episode.qpos[kept]
     joints, rate_hz = episode.spec.joints, episode.spec.rate_hz
@@ -82,9 +82,9 @@ def measure(episode: "Episode") -> Measures:
     paused_s = float((ticks[pauses] - ticks[pauses - 1]).sum())
     grips = gripper_events(action[:, ~arm])
     still = idle(action, rate_hz)
-    asked = episode.action_asked[kept]
+    requested = episode.action_asked[kept]
     return Measures(
-        **said(episode),
+        **episode_info(episode),
         operator=episode.meta.operator,
         rows=rows,
         first_s=round(float(ticks[0]), 3) if rows else 0.0,
@@ -96,7 +96,7 @@ def measure(episode: "Episode") -> Measures:
         idle_head_s=leading_s(still, ticks),
         idle_tail_s=leading_s(still[::-1], ticks[::-1]),
         jerk_rad_s3=jerk(action[:, arm], rate_hz),
-        held_back=share((np.abs(action - asked)[:, arm] > HELD_BACK_RAD).any(axis=1)) if arm.any() else None,
+        held_back=share((np.abs(action - requested)[:, arm] > HELD_BACK_RAD).any(axis=1)) if arm.any() else None,
         gripper_events=len(grips),
         tracking_rad=tracking_rad(qpos[:, arm], action[:, arm]),
         start_rad=[round(float(value), 4) for value in qpos[0]] if rows else None,
@@ -105,12 +105,12 @@ def measure(episode: "Episode") -> Measures:
     )
 
 
-def said(episode: "Episode") -> Said:
+def episode_info(episode: "Episode") -> EpisodeInfo:
     """Measures that every episode has."""
     labels = episode.labels
     cut = not episode.complete and labels.outcome is None
     ended = (episode.judged.value, "cut off" if cut else "", "excluded" if labels.excluded else "")
-    return Said(
+    return EpisodeInfo(
         episode=episode.path.name,
         kind=episode.meta.kind,
         task=episode.meta.task,
@@ -126,7 +126,7 @@ def said(episode: "Episode") -> Said:
 def jitter_ms(
     ticks_s: NDArray[np.float64], skipped: NDArray[np.int64], pauses: NDArray[np.int64], rate_hz: float
 ) -> float | None:
-    """99th percentile of how far a tick was from when it was due, counted from the one before; not over pauses."""
+    """99th percentile of how far a tick was from its due time, relative to the previous tick; pauses are left out."""
     off_s = np.delete(np.abs(np.diff(ticks_s) - (1 + skipped[1:]) / rate_hz), pauses - 1)
     return round(float(1e3 * np.percentile(off_s, 99)), 2) if len(off_s) else None
 
@@ -137,7 +137,7 @@ def idle(action: Values, rate_hz: float) -> NDArray[np.bool_]:
 
 
 def leading_s(still: NDArray[np.bool_], ticks_s: NDArray[np.float64]) -> float:
-    """How long it is, late ticks and pauses included, until the first of `still` [T - 1] that is not true."""
+    """Seconds until the first false value of `still` [T - 1], late ticks and pauses included."""
     if not len(ticks_s):
         return 0.0
     count = len(still) if still.all() else int(np.argmin(still))
@@ -145,21 +145,21 @@ def leading_s(still: NDArray[np.bool_], ticks_s: NDArray[np.float64]) -> float:
 
 
 def jerk(arm: Values, rate_hz: float) -> float | None:
-    """Root mean square of the third derivative of what was sent to the arm's joints, in rad/s^3; None under 5 rows."""
+    """Root mean square of the third derivative of the goals sent to the arm's joints, in rad/s^3; None under 5 rows."""
     if len(arm) < 5 or not arm.shape[1]:
         return None
     return round(float(np.sqrt(np.square(np.diff(arm, n=3, axis=0) * rate_hz**3).mean())), 2)
 
 
 def tracking_rad(qpos: Values, action: Values) -> float | None:
-    """95th percentile over ticks and joints of the arm; grippers are stopped by what they hold."""
+    """95th percentile over ticks and joints of the arm; grippers are left out, as a held object stops them."""
     if len(qpos) < 2 or not qpos.shape[1]:
         return None
     return round(float(np.percentile(np.abs(qpos[1:] - action[:-1]), 95)), 4)
 
 
 def gripper_events(grippers: Values) -> list[int]:
-    """Rows in which a gripper's goal passes the middle of its way, by a tenth of it."""
+    """Rows in which a gripper's goal crosses the middle of its range, by a tenth of that range."""
     rows: list[int] = []
     for goals in grippers.T:
         if not len(goals) or np.ptp(goals) < GRIPPER_RAD:
@@ -176,21 +176,21 @@ def share(which: NDArray[np.bool_]) -> float | None:
     return round(float(which.mean()), 4) if len(which) else None
 
 
-def _camera(episode: "Episode", name: str) -> Seen:
+def _camera(episode: "Episode", name: str) -> CameraMeasures:
     from ebt_data.errors import DataError
 
     kept = episode.training_rows
     times = {what: column[kept] for what, column in episode.camera_time(name).items()}
     expected = min(1.0, episode.spec.cameras[name].rate_hz / episode.spec.rate_hz)
     means, spreads = [], []
-    for row in kept[np.linspace(0, len(kept) - 1, LOOKED_AT).astype(int)]:
+    for row in kept[np.linspace(0, len(kept) - 1, SAMPLED_IMAGES).astype(int)]:
         try:
             picture = episode.image(name, int(row))
         except DataError:
             continue
         means.append(float(picture.mean()))
         spreads.append(float(picture.std()))
-    return Seen(
+    return CameraMeasures(
         repeated=round(max(0.0, float(times["repeated"].mean()) - (1 - expected)), 4),
         dropped=int(times["dropped"].sum()),
         age_s=round(float(np.median(np.abs(times["age"]))), 4),

@@ -16,14 +16,14 @@ from ebt_data.step import Actor
 if TYPE_CHECKING:
     from ebt_data.reading.episode import Episode, EpisodeEvent
 
-INK, ASKED, ENERGY, LIMIT, EVENT = "#222222", "#b8b8b8", "#1b6ca8", "#c1403d", "#d9902f"
+INK, SENT, ENERGY, LIMIT, EVENT = "#222222", "#b8b8b8", "#1b6ca8", "#c1403d", "#d9902f"
 FRAMES = 8
 COLUMNS = 3
 WIDTH_IN = 12.0
 COMMON = ("limit", "late")
 """Events that are too many to be labelled; `ebt inspect --json` has them all."""
 LABEL_APART = 0.07
-"""Of the whole time: labels that stand closer become one."""
+"""Of the whole time: labels that are closer are merged."""
 
 
 def plot_episode(episode: "Episode", name: str, out: Path) -> None:
@@ -76,7 +76,7 @@ def _energy(axes: Axes, episode: "Episode", time_s: NDArray[np.float64]) -> None
 
 
 def _events(axes: Axes, events: "Sequence[EpisodeEvent]", last_s: float) -> None:
-    """A line for each event and one label for those that stand too close for two."""
+    """A line for each event and one label for events too close for two."""
     groups: list[tuple[float, list[str]]] = []
     for event in (event for event in events if event.kind not in COMMON):
         axes.axvline(event.time_s, color=EVENT, lw=0.7)
@@ -93,7 +93,7 @@ def _events(axes: Axes, events: "Sequence[EpisodeEvent]", last_s: float) -> None
 
 def _joints(axes: Sequence[Axes], episode: "Episode", time_s: NDArray[np.float64], joints: range) -> None:
     for panel, joint in zip(axes, joints, strict=False):
-        panel.plot(time_s, episode.action[:, joint], color=ASKED, lw=2.2, label="sent")
+        panel.plot(time_s, episode.action[:, joint], color=SENT, lw=2.2, label="sent")
         panel.plot(time_s, episode.qpos[:, joint], color=INK, lw=0.9, label="measured")
         _dress(panel, f"{episode.spec.joints[joint]} (rad)", time_s)
     if joints.start == 0:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ebt_cli.reports.demonstrations import LATE, VERY_LATE
 from ebt_cli.reports.episode_summary import motors_in_words
-from ebt_cli.reports.rollouts_report import Measures, measure, shown
+from ebt_cli.reports.rollouts_report import Measures, measure, without_energies
 from ebt_cli.reports.suggested_commands import draw
 from ebt_cli.screens import widgets
 from ebt_cli.screens.deploy_screen import MARKED
@@ -50,7 +50,7 @@ def report(episode: "Episode", facts: dict[str, Any]) -> Report:
         checks,
         [*_strip(episode), *_story(episode), *_rows(episode, found, facts, energy)],
         draw(episode, "rollout.png"),
-        facts | {"measures": shown(found)},
+        facts | {"measures": without_energies(found)},
     )
 
 
@@ -65,22 +65,22 @@ def _outcome(found: Measures) -> Reason:
 def _energy(episode: "Episode", found: Measures, energy: dict[str, Any]) -> Reason:
     won, limit = found["outcome"] == "success", "no alarm in a success, an alarm in a failure"
     if not energy:
-        return Reason("energy", Grade.DOUBTFUL, "it holds no energy: nothing was planned", None, limit)
+        return Reason("energy", Grade.DOUBTFUL, "it contains no energy: no plan was sampled", None, limit)
     if not energy["calibrated"]:
         text = "there was no threshold: alarms and retries were off"
         return Reason("energy", Grade.DOUBTFUL, text, None, limit)
-    rise = next((event for event in episode.events if event.kind == "rise"), None)
-    if rise is None:
+    alarm = next((event for event in episode.events if event.kind == "rise"), None)
+    if alarm is None:
         text = f"the energy stayed below its threshold, at most {energy['score_peak']:.3g}{'' if won else ': no alarm'}"
         return Reason("energy", Grade.GOOD if won else Grade.DOUBTFUL, text, 0, limit)
     retried = found["attempts"] > 1
     after = "a retry followed" if retried else "nothing followed"
-    text = f"the first alarm came at {rise.time_s:.1f} s ({rise.text}), and {after}"
+    text = f"the first alarm came at {alarm.time_s:.1f} s ({alarm.text}), and {after}"
     return Reason("energy", Grade(int(won and not retried)), text, found["rises"], limit)
 
 
 def _pace(energy: dict[str, Any]) -> list[Reason]:
-    """How old the oldest plan in use was: planning must be over before the chunk is."""
+    """Age of the oldest plan in use: planning must finish before the chunk does."""
     age_ms, latency_ms = energy.get("plan_age_ms_max"), energy.get("latency_ms_max")
     if age_ms is None or latency_ms is None or not np.isfinite([age_ms, latency_ms]).all():
         return []

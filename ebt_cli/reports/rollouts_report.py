@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ebt_cli.reports.measures import Said, said
+from ebt_cli.reports.measures import EpisodeInfo, episode_info
 from ebt_cli.terminal.verdict import Grade, Reason, Report, rate_reason
 
 if TYPE_CHECKING:
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 SEPARATES = 0.8
 """Probability that a failure's highest energy is above a success's (AUROC); 0.5 is chance. Our choice."""
 TOO_FEW = 5
-"""Of either kind: fewer failures or successes do not show how energies differ."""
+"""Of either kind: with fewer failures or successes the separation is not estimated."""
 ENERGIES = "energies"
-"""Of what `measure` finds: the smoothed energies of the first attempt's plans, or None."""
+"""Key of `Measures`: the smoothed energies of the first attempt's plans, or None."""
 SMOOTHED = 3
 """Plans averaged before the highest energy is taken, as the monitor does (`MonitorRules.window`)."""
 NAMED = 3
-"""Failures that are named on the screen; the others stand in --json."""
+"""Failures that are listed on the screen; --json lists all."""
 
 
-class Measures(Said):
-    """What one rollout is judged by."""
+class Measures(EpisodeInfo):
+    """Measures of one rollout."""
 
     why: str
     rows: int
@@ -40,7 +40,7 @@ class Measures(Said):
 
 
 def measure(episode: "Episode") -> Measures:
-    """Judge one rollout."""
+    """Measure one rollout."""
     energy, ticks = episode.energy or {}, episode.time["tick"]
     rows = len(episode)
     known = first_energies(energy, energy["attempt"]) if energy and rows else None
@@ -48,7 +48,7 @@ def measure(episode: "Episode") -> Measures:
     attempt = energy["attempt"] if rows else np.ones(0)
     seconds = float(ticks[-1] - ticks[0]) if rows else 0.0
     return Measures(
-        **said(episode),
+        **episode_info(episode),
         why=_why(episode, kinds, round(seconds, 3)),
         rows=rows,
         seconds=round(seconds, 3),
@@ -95,16 +95,16 @@ def peak(energies: Sequence[float] | None) -> float | None:
     return round(max(energies), 3) if energies else None
 
 
-def shown(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What is reported of a rollout: all but the energies of its plans, which are only compared."""
+def without_energies(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The reported measures of a rollout: all but the energies of its plans, which are only compared."""
     return {name: value for name, value in found.items() if name != ENERGIES}
 
 
 def separation(failures: Sequence[Sequence[float]], successes: Sequence[Sequence[float]]) -> float:
     """Chance that a failure's energies peak above a success's (area under the ROC curve); ties count half.
 
-    Each pair is compared over as many plans as both made. Failures last longer, and of more plans the highest is higher
-    by chance: over all of them, uninformative energies would seem informative.
+    Each pair is compared over the number of plans that both have. Failures last longer, and the maximum
+    over more plans is higher by chance: over all of them, uninformative energies would seem informative.
     """
     above = []
     for bad in map(np.maximum.accumulate, failures):
@@ -133,7 +133,7 @@ def reasons(found: Sequence[Mapping[str, Any]]) -> list[Reason]:
     retried = [one for one in judged if one["attempts"] > 1]
     if retried:
         helped = sum(one["outcome"] == "success" for one in retried)
-        text = f"{helped} of {len(retried)} that were retried succeeded after all"
+        text = f"{helped} of {len(retried)} retried rollouts succeeded"
         checks.append(
             Reason("retried", Grade.GOOD if helped * 2 >= len(retried) else Grade.DOUBTFUL, text, helped, ">= half")
         )
@@ -146,7 +146,7 @@ def _energies(judged: Sequence[Mapping[str, Any]]) -> list[Reason]:
         return []
     area = separation(bad, good)
     text = (
-        f"energy separates {len(bad)} failures from {len(good)} successes at equal time: AUROC {area:.2f} (coin: 0.5)"
+        f"energy separates {len(bad)} failures from {len(good)} successes at equal time: AUROC {area:.2f} (chance: 0.5)"
     )
     return [Reason("separation", Grade(int(area < SEPARATES)), text, round(area, 3), f">= {SEPARATES}")]
 
@@ -162,7 +162,12 @@ def report_folder(name: str, found: Sequence[Mapping[str, Any]], damaged: Sequen
     facts = {"folder": name, "judged": len(judged), "successes": sum(one["outcome"] == "success" for one in judged)}
     checks = [*reasons(found), *damaged]
     return Report(
-        "rollouts", f"{len(found)} rollouts in {name}", checks, rows, then, facts | {"episodes": [*map(shown, found)]}
+        "rollouts",
+        f"{len(found)} rollouts in {name}",
+        checks,
+        rows,
+        then,
+        facts | {"episodes": [*map(without_energies, found)]},
     )
 
 
@@ -180,7 +185,7 @@ def _energy_rows(judged: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     sides = [(what, each) for what, each in (("successes", good), ("failures", bad)) if each]
     rows = [("peak energy", f"{_ladder([*map(max, each)])} in {len(each)} {what}") for what, each in sides]
     if min(len(bad), len(good)) < TOO_FEW:
-        text = f"{len(bad)} failures, {len(good)} successes: too few to say whether energy separates them"
+        text = f"{len(bad)} failures, {len(good)} successes: too few to estimate whether energy separates them"
         rows.append(("", text))
     unknown = sum(one["attempts"] > 1 and not one[ENERGIES] for one in judged)
     if unknown:

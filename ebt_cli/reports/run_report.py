@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from ebt_recipes.uncertainty.conformal import Calibration
 
 LAST = 0.25
-"""Of the training that is looked at for whether it had converged."""
+"""Last fraction of the training, over which convergence is checked."""
 FALLING = 0.05
 """A validation error that fell by more in that last part was still falling; our choice."""
-RISEN = 1.15
-"""Times its lowest: a validation error that ends higher has over-fitted or diverged; our choice."""
+OVERFIT_RATIO = 1.15
+"""A validation error that ends above so many times its lowest has over-fitted or diverged; our choice."""
 MOSTLY = 0.8
 """Of the undisturbed rollouts that must succeed for retries among them to count as false alarms: where more fail, a
 retry that led to success may well have been needed. Our choice."""
@@ -33,7 +33,7 @@ SPARK = 40  # columns
 
 
 def report(path: Path) -> Report:
-    """What a run was trained on and how far it got, how often it works, and whether its energy is calibrated.
+    """Training data and progress of a run, its success rate, and whether its energy is calibrated.
 
     Raises:
         DataError: something in the run is missing or damaged.
@@ -86,7 +86,7 @@ def _success(tallies: dict[str, list[Line]]) -> Reason:
     return Reason(
         "success_rate",
         Grade.DOUBTFUL,
-        "its success rate is unknown here",
+        "its success rate is unknown: no rollouts of it were found",
         None,
         "known",
     )
@@ -124,9 +124,9 @@ def _training(run: "Run", curves: "dict[str, Curve]", finished: bool | None) -> 
     known = [(step, value) for step, value in curve if isfinite(value)]
     before = [value for step, value in known if step <= (1 - LAST) * last_step] or [known[0][1]]
     fell, lowest = 1 - last / before[-1], min(value for _, value in known)
-    if last > RISEN * lowest:
+    if last > OVERFIT_RATIO * lowest:
         text = f"its validation error ended at {last:.4f} rad, {last / lowest:.2f} times its lowest: over-fitted"
-        return [*checks, Reason("converged", Grade.DOUBTFUL, text, round(last / lowest, 3), f"<= {RISEN}")]
+        return [*checks, Reason("converged", Grade.DOUBTFUL, text, round(last / lowest, 3), f"<= {OVERFIT_RATIO}")]
     state = "it was still improving" if fell > FALLING else "it had converged"
     text = f"{state}: validation error {last:.4f} rad, {abs(fell):.0%} {'less' if fell >= 0 else 'more'} over the last quarter"
     return [*checks, Reason("converged", Grade(int(fell > FALLING)), text, round(fell, 4), f"<= {FALLING:.0%}")]
@@ -157,16 +157,16 @@ def _energy(calibration: "Calibration | None", tallies: dict[str, list[Line]]) -
 
 def _retried_successes(clean: list[Line]) -> int:
     """Undisturbed rollouts that were retried and succeeded. Whether one that failed was retried needlessly is unknown:
-    the promise is about rollouts like the successful ones, and an alarm in a failure is correct."""
+    the guarantee covers rollouts like the successful ones, and an alarm in a failure is correct."""
     return sum(line["attempts"] > 1 and line["outcome"] == "success" for line in clean)
 
 
 def _retried_words(clean: list[Line]) -> str:
-    return f"{_retried_successes(clean)} of {successes(clean)} undisturbed successes were retried on the way"
+    return f"{_retried_successes(clean)} of {successes(clean)} undisturbed successes were retried"
 
 
 def _bench(run: "Run") -> Reason:
-    """Whether the bench that it was trained for is here, unchanged."""
+    """Whether the bench that it was trained for still has the same spec."""
     from ebt_hardware.config.benches import load_bench
 
     name = run.contract.bench
@@ -175,10 +175,8 @@ def _bench(run: "Run") -> Reason:
     except ConfigError:
         return Reason("bench", Grade.DOUBTFUL, f"its bench {name!r} is unknown here", name, "known")
     if not differs:
-        return Reason(
-            "bench", Grade.GOOD, f"it fits the bench {name} as it is here", name, "joints, cameras and rate alike"
-        )
-    words = ", ".join(f"{what} {there} there, {here} here" for what, there, here in differs)
+        return Reason("bench", Grade.GOOD, f"it fits the bench {name}", name, "joints, cameras and rate alike")
+    words = ", ".join(f"{what} {trained} in the run, {current} on the bench" for what, trained, current in differs)
     return Reason(
         "bench", Grade.BAD, f"it does not fit the bench {name}: {words}", words, "joints, cameras and rate alike"
     )
@@ -217,8 +215,9 @@ def _rows(
     if calibration is not None:
         rows.append(
             (
-                "band",
-                f"{calibration.k:.1f} spreads above the mean of {calibration.n - calibration.counted} rollouts, counted on {calibration.counted} others",
+                "threshold",
+                f"{calibration.k:.1f} standard deviations above the mean of {calibration.n - calibration.counted} rollouts, "
+                f"calibrated on {calibration.counted} others",
             )
         )
     return rows

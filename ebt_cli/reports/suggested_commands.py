@@ -9,7 +9,7 @@ from ebt_cli.terminal.console import short_path
 if TYPE_CHECKING:
     from ebt_data.reading.episode import Episode
 
-USUAL = "twin"
+DEFAULT_BENCH = "twin"
 """The default bench of every verb."""
 
 
@@ -36,7 +36,7 @@ def draw(episode: "Episode", picture: str) -> str:
 
 
 def _bench(bench: str) -> list[str]:
-    return [] if bench in ("", USUAL) else ["--bench", bench]
+    return [] if bench in ("", DEFAULT_BENCH) else ["--bench", bench]
 
 
 def _task(bench: str, task: str) -> list[str]:
@@ -45,7 +45,7 @@ def _task(bench: str, task: str) -> list[str]:
     from ebt_hardware.config.benches import load_bench
 
     try:
-        usual = load_bench(bench or USUAL).spec.task
+        default_task = load_bench(bench or DEFAULT_BENCH).spec.task
     except ConfigError:
-        usual = ""
-    return [] if task in ("", usual) else ["--task", task]
+        default_task = ""
+    return [] if task in ("", default_task) else ["--task", task]

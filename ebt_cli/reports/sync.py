@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from ebt_data.reading.episode import Episode
 
 Values = NDArray[np.float64]
-WIDEST_S, STEP_S = 0.3, 0.005
+MAX_LAG_S, STEP_S = 0.3, 0.005
 """Lags that are tried; a queue of ten pictures or a wrong clock is further off."""
 EXPLAINED = 0.3
 """Share of the pictures' changes (R^2) below which nothing is reported; our choice. The twin's cameras reach .7 to .9."""
-FEWEST = 40
-"""Pictures."""
+MIN_PICTURES = 40
+"""With fewer no lag is estimated."""
 SIDE = 48
 """Pixels a side, about, that pictures are thinned to."""
 BLOCK, RESAMPLES = 10, 200
-"""Pictures that stay together in the bootstrap, and how often it is drawn."""
-TRIED_S: Values = np.arange(-WIDEST_S, WIDEST_S + STEP_S / 2, STEP_S)
+"""Pictures per block of the bootstrap, and the number of resamples."""
+TRIED_S: Values = np.arange(-MAX_LAG_S, MAX_LAG_S + STEP_S / 2, STEP_S)
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Moves(NamedTuple):
     """Motion between images, by the joints and by the images."""
 
     ways: Values
-    """[L, F - 1, K] how far each joint went, and 1."""
+    """[L, F - 1, K] how far each joint moved, and 1."""
     changes: Values
     """[F - 1] mean absolute difference of the pictures."""
 
 
 def moves(episode: "Episode", camera: str) -> Moves:
-    """Of one episode: only pictures that every lag can be tried on, so that no lag wins by looking at other pictures."""
+    """Of one episode: only pictures that every lag can be tried on: all lags are compared on the same ones."""
     thin, taken_s = [], []
     age_s, ticks_s = episode.camera_time(camera)["age"], episode.time["tick"]
     for row in episode.shown(camera)[0]:  # none where the first of them was dropped
@@ -68,10 +68,10 @@ def moves(episode: "Episode", camera: str) -> Moves:
 
 
 def between(taken_s: Values, changes: Values, read_s: Values, qpos_TJ: NDArray[np.float32]) -> Moves:
-    """From when pictures were taken [F] and how they changed [F - 1], and when joints were read [T] and where they were."""
+    """From capture times [F] and changes [F - 1] of pictures, and read times [T] and positions of joints."""
     if len(taken_s) < 2 or len(read_s) < 2:
         return Moves(np.empty((len(TRIED_S), 0, qpos_TJ.shape[1] + 1)), np.empty(0))
-    inside = (taken_s[:-1] - WIDEST_S >= read_s[0]) & (taken_s[1:] + WIDEST_S <= read_s[-1])
+    inside = (taken_s[:-1] - MAX_LAG_S >= read_s[0]) & (taken_s[1:] + MAX_LAG_S <= read_s[-1])
     poses = np.stack([np.interp(taken_s - TRIED_S[:, None], read_s, joint) for joint in qpos_TJ.T], axis=2)
     ways = np.abs(np.diff(poses, axis=1))[:, inside]
     return Moves(np.concatenate([ways, np.ones((*ways.shape[:2], 1))], axis=2), changes[inside])
@@ -81,7 +81,7 @@ def lag(parts: Iterable[Moves]) -> Lag | None:
     """The lag of one camera over one or several episodes; None where too little moves, or not with the joints."""
     blocks = [block for part in parts for block in _blocks(part)]
     count = sum(len(block.changes) for block in blocks)
-    if count < FEWEST:
+    if count < MIN_PICTURES:
         return None
     grams = np.stack([np.einsum("lfk,lfm->lkm", block.ways, block.ways) for block in blocks])
     sides = np.stack([np.einsum("lfk,f->lk", block.ways, block.changes) for block in blocks])
@@ -103,7 +103,7 @@ def _blocks(part: Moves) -> list[Moves]:
 
 
 def _best(weights_RB: Values, grams: Values, sides: Values, squares: Values) -> tuple[Values, Values]:
-    """For each way of counting the blocks [R] the lag at the top, between those that were tried, and its R^2."""
+    """For each resample [R] of the blocks the lag of the highest R^2, interpolated between tried lags, and its R^2."""
     terms = grams.shape[-1]
     gram = np.einsum("rb,blkm->rlkm", weights_RB, grams) + 1e-9 * np.eye(terms)
     side = np.einsum("rb,blk->rlk", weights_RB, sides)

@@ -1,4 +1,4 @@
-"""What `ebt inspect --sync` reports of the cameras of an episode, or of a folder: whether their time stamps are true."""
+"""What `ebt inspect --sync` reports of the cameras of an episode or a folder: whether their time stamps are correct."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,40 +7,42 @@ from pathlib import Path
 import numpy as np
 
 from ebt_cli.reports.measure_cache import Hardware, hardware
-from ebt_cli.reports.sync import FEWEST, Lag, Moves, lag, moves
+from ebt_cli.reports.sync import MIN_PICTURES, Lag, Moves, lag, moves
 from ebt_cli.terminal.console import short_path
 from ebt_cli.terminal.verdict import Grade, Reason, Report, graded
 from ebt_data.errors import DataError
 from ebt_data.reading.episode import Episode
 
 OFF_S, FAR_OFF_S = 0.02, 0.1
-"""By which the pictures are surely older, or younger, than their stamps say; our choice: a tick of 50 Hz, two of 20 Hz."""
-MOST = 20
-"""Episodes of a folder that are looked at, evenly over it."""
+"""Offset of pictures from their time stamps, at the near end of its 95 % interval; our choice: a tick of 50 Hz, two of 20 Hz."""
+MAX_EPISODES = 20
+"""Episodes of a folder that are measured, evenly spaced over it."""
 
 
 def report(path: Path, paths: Sequence[Path]) -> Report:
-    """`paths` are the episodes under `path`, which is one or a folder; of a folder only its most usual bench counts.
+    """`paths` are the episodes under `path`, which is one or a folder; of a folder only its most frequent bench counts.
 
     Raises:
         DataError: none of them can be read.
     """
-    some = [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, min(MOST, len(paths))).astype(int))]
-    seen: list[tuple[Hardware, dict[str, Moves]]] = []
+    sampled = [
+        paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, min(MAX_EPISODES, len(paths))).astype(int))
+    ]
+    measured: list[tuple[Hardware, dict[str, Moves]]] = []
     damaged: list[DataError] = []
-    for each in some:
+    for each in sampled:
         try:
             with Episode(each) as episode:
-                seen.append((hardware(episode.spec), {name: moves(episode, name) for name in episode.spec.cameras}))
+                measured.append((hardware(episode.spec), {name: moves(episode, name) for name in episode.spec.cameras}))
         except DataError as error:
             damaged.append(error)
-    if not seen:
+    if not measured:
         raise damaged[0]
-    usual = Counter(on for on, _ in seen).most_common(1)[0][0]
-    alike = [cameras for on, cameras in seen if on == usual]
-    found = {name: lag(cameras[name] for cameras in alike) for name, *_ in usual.cameras}
+    reference = Counter(on for on, _ in measured).most_common(1)[0][0]
+    alike = [cameras for on, cameras in measured if on == reference]
+    found = {name: lag(cameras[name] for cameras in alike) for name, *_ in reference.cameras}
     checks = [_reason(camera, each) for camera, each in found.items()]
-    checks += _left_out(damaged, len(seen) - len(alike))
+    checks += _left_out(damaged, len(measured) - len(alike))
     facts = {
         "path": str(path),
         "episodes_looked_at": len(alike),
@@ -58,7 +60,7 @@ def report(path: Path, paths: Sequence[Path]) -> Report:
 
 
 def _left_out(damaged: Sequence[DataError], others: int) -> list[Reason]:
-    """What of a folder was not looked at."""
+    """The episodes of a folder that were left out."""
     checks = []
     if damaged:
         text = f"{len(damaged)} cannot be read: {damaged[0]}"
@@ -72,12 +74,12 @@ def _left_out(damaged: Sequence[DataError], others: int) -> list[Reason]:
 def _reason(camera: str, found: Lag | None) -> Reason:
     limit = f"<= {1000 * OFF_S:.0f} ms"
     if found is None:
-        text = f"{camera}: no estimate: fewer than {FEWEST} pictures, or what moves in them is not the arm"
+        text = f"{camera}: no estimate: fewer than {MIN_PICTURES} pictures, or what moves in them is not the arm"
         return Reason(f"lag_{camera}", Grade.DOUBTFUL, text, None, limit)
-    surely_s = max(0.0, found.low_s, -found.high_s)
+    offset_s = max(0.0, found.low_s, -found.high_s)
     older = "older" if found.lag_s > 0 else "younger"
     text = f"{camera}: pictures are {abs(1000 * found.lag_s):.0f} ms {older} than their stamps ({_interval(found)})"
-    return Reason(f"lag_{camera}", graded(surely_s, OFF_S, FAR_OFF_S), text, round(1000 * found.lag_s, 1), limit)
+    return Reason(f"lag_{camera}", graded(offset_s, OFF_S, FAR_OFF_S), text, round(1000 * found.lag_s, 1), limit)
 
 
 def _interval(found: Lag) -> str:

@@ -29,11 +29,11 @@ Line = dict[str, Any]
 def tally(file: Path, title: str, trial: "Trial", seeds: Sequence[int], inputs: Sequence[Path]) -> list[Line]:
     """Roll out on every seed that `file` does not hold yet, two at a time; returns all, in the order of the seeds.
 
-    What was kept counts only while the trial and the files that it reads, `inputs`, are still the same. A rollout is
-    kept, on the disk, as soon as it ends.
+    Stored rollouts count only while the trial and the files that it reads, `inputs`, are unchanged. A rollout is
+    stored on the disk as soon as it ends.
 
     Raises:
-        DataError: the disk is full; what was kept before stays.
+        DataError: the disk is full; the rollouts stored before remain.
     """
     from ebt_recipes.loop.rollouts import rollouts
 
@@ -79,7 +79,7 @@ def load_tally(file: Path) -> tuple[Line, list[Line]]:
 def made_by(file: Path, run: Path) -> bool:
     """True where a tally was made with the weights, contract and (if it used one) calibration that `run` holds now.
 
-    False of what is no tally at all.
+    False for a file that is no tally.
     """
     try:
         inputs = load_tally(file)[0].get("inputs")
@@ -105,11 +105,11 @@ def _append(kept: IO[bytes], line: Line) -> None:
 
 
 def _kept(file: Path, header: Line) -> dict[int, Line]:
-    """What the file holds of this very trial, by seed; anything else in it is dropped."""
+    """The rollouts of this trial in the file, by seed; any other content is dropped."""
     before = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     top, *rest = before.split("\n")
     same = top == json.dumps(header)
-    # Whatever killed an earlier run may have cut its last line short.
+    # An earlier run may have been killed while it wrote its last line.
     known = {line["seed"]: line for line in map(_parsed, rest) if line} if same else {}
     now = "\n".join([json.dumps(header), *map(json.dumps, known.values()), ""])
     if now != before:
@@ -118,7 +118,7 @@ def _kept(file: Path, header: Line) -> dict[int, Line]:
 
 
 def _parsed(text: str) -> Line:
-    """A line as it was written; empty where it is no whole one."""
+    """A parsed line; empty where the line is incomplete."""
     try:
         found = json.loads(text)
     except ValueError:
@@ -140,15 +140,15 @@ def _line(rollout: "Rollout") -> Line:
 
 
 class TallyView:
-    """How many are done, how many of them succeeded, and how each went."""
+    """Counts of finished and successful rollouts, and the outcome of each."""
 
-    def __init__(self, title: str, target: int, had: Sequence[Line]) -> None:
+    def __init__(self, title: str, target: int, stored: Sequence[Line]) -> None:
         self.title = f"ebt demo · {title}"
         self._words = title
         self._target = target
-        self._lines = list(had)
-        self._had = len(had)
-        self._began_s = monotonic()
+        self._lines = list(stored)
+        self._stored = len(stored)
+        self._started_s = monotonic()
 
     def report(self, line: Line) -> None:
         self._lines.append(line)
@@ -164,6 +164,6 @@ class TallyView:
         return f"{self._words}: {self._counts(tuple(self._lines))}" if self._lines else ""
 
     def _counts(self, done: Sequence[Line]) -> str:
-        new = len(done) - self._had
-        left_s = (monotonic() - self._began_s) / new * (self._target - len(done)) if new else float("nan")
+        new = len(done) - self._stored
+        left_s = (monotonic() - self._started_s) / new * (self._target - len(done)) if new else float("nan")
         return f"{len(done)}/{self._target} rollouts  {successes(done)} successes  {widgets.duration(left_s)} left"

@@ -28,12 +28,12 @@ EVENTS = 4
 RECENT = 60
 """Ticks that the rate is averaged over: long enough to be steady, short enough to show a stall."""
 OLD_FRAMES = 2.0
-"""Of its camera's periods; a picture that is older is called old."""
+"""Camera periods; an older image is marked as old."""
 
 
 @dataclass(frozen=True)
 class JointScale:
-    """What a joint's numbers are held against."""
+    """The limits that a joint's numbers are shown against."""
 
     low: float
     """rad, the end of its range."""
@@ -84,7 +84,7 @@ class BenchView(ABC):
         self._stamps_s: deque[float] = deque(maxlen=RECENT)
 
     def watch(self, tick: "Tick") -> None:
-        """Take what the loop has just done. Called every tick: keep it to a few assignments."""
+        """Store the loop's last tick. Called every tick: it makes only a few assignments."""
         if self.tick is None or self.ended or tick.step.observation.time_s < self.tick.step.observation.time_s:
             self.skipped, self.limited, self.done, self.ended = 0, 0, tick.episode - 1, None
             self._stamps_s.clear()
@@ -98,13 +98,13 @@ class BenchView(ABC):
         self.tick = tick
 
     def report(self, result: "EpisodeResult") -> None:
-        """Take how the episode ended."""
+        """Store how the episode ended."""
         self.done += result.path is not None
         self.successes += result.path is not None and result.outcome is Outcome.SUCCESS
         self.ended = result
 
     def begin(self) -> None:
-        """A new episode; a view that keeps something of the old one forgets it here."""
+        """Start a new episode; a view resets its fields of the previous one here."""
         return
 
     def render(self, width: int, height: int) -> RenderableType:
@@ -140,7 +140,7 @@ class BenchView(ABC):
 
     @abstractmethod
     def tally(self) -> str:
-        """What has come of the episodes so far."""
+        """The counts of the episodes so far."""
 
     def line(self) -> str:
         tick = self.tick
@@ -185,13 +185,13 @@ class BenchView(ABC):
         return (len(stamps) - 1) / max(last_s - stamps[0], 1e-6)
 
     def _ages(self, tick: "Tick") -> Text:
-        said = Text("camera age")
+        ages = Text("camera age")
         for name, frame in tick.step.observation.frames.items():
             old = frame.age_s * self.spec.cameras[name].rate_hz > OLD_FRAMES
-            said.append(
+            ages.append(
                 f"  {escape_control(name)} {abs(1000 * frame.age_s):.0f} ms{' old' if old else ''}", "yellow" * old
             )
-        return said
+        return ages
 
     def _last_events(self, count: int, width: int) -> list[Text]:
         last = list(self.events)[-count:]
@@ -225,10 +225,10 @@ class CollectView(BenchView):
         self.keys = "1-6↑↓ joint  s save  d drop  r redo  b back  p pause  n note  m mark  q stop"
 
     def footer(self, width: int) -> str:
-        line, hint = self._line(), "▏  Enter keeps it, Esc gives it up"
+        line, hint = self._line(), "▏  Enter saves it, Esc cancels it"
         if line is None:
             return super().footer(width)
-        return f"note  {line[-max(1, width - len(hint) - 6) :]}{hint}"  # its end, where it is typed
+        return f"note  {line[-max(1, width - len(hint) - 6) :]}{hint}"  # the end of the line, where the cursor is
 
     def state(self, tick: "Tick") -> tuple[str, str]:
         if self.ended is not None:

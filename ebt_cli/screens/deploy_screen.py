@@ -22,7 +22,7 @@ MARKED = {"disturbance": "{text}", "rise": "alarm", "resume": "again", "give_up"
 
 
 class DeployView(BenchView):
-    """The energy of this rollout against its threshold, and what the policy does about it."""
+    """The energy of this rollout against its threshold, and the policy's retries."""
 
     keys = "keys  s it worked  d it failed  r redo  m mark  q stop"
     least = AROUND + 5

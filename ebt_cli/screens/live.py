@@ -1,4 +1,4 @@
-"""Live screens: a view is fed by the loop, and painted from another thread at a slow rate.
+"""Live screens: the loop updates a view, and another thread paints it at a low rate.
 
 The loop only ever assigns to the view's fields; it never waits for the terminal. Without a terminal the same view is
 printed as a plain line from time to time.
@@ -16,18 +16,18 @@ from ebt_cli.screens import widgets
 from ebt_cli.terminal.console import bell, escape_control, stderr_console
 from ebt_data.errors import EbtError
 
-PAINT_EVERY_S = 0.25  # a picture costs a few ms of the interpreter, which the loop shares
+PAINT_EVERY_S = 0.25  # painting takes a few ms of the interpreter, which the loop shares
 LINE_EVERY_S = 15.0
 WIDEST = 120  # columns; wider lines are hard to read
 
 
 class View(Protocol):
-    """A live view: fed from the loop's thread, read from the painter's."""
+    """A live view: updated by the loop's thread, read by the painter's."""
 
     title: str
 
     def render(self, width: int, height: int) -> RenderableType:
-        """At most `height` lines of `width` columns, as many each time as before: nothing may jump."""
+        """At most `height` lines of `width` columns, always the same number, so that the screen is steady."""
         ...
 
     def line(self) -> str:
@@ -45,7 +45,7 @@ class Painter:
         self._live = self._fresh()
         self._size = self._console.size
         self._stop = Event()
-        self._said = ""
+        self._last_line = ""
         self._thread = Thread(target=self._run, name="painter", daemon=True)
 
     def note(self, text: str, style: str = "") -> None:
@@ -75,7 +75,7 @@ class Painter:
             if self._shows:
                 self._paint()
             else:
-                self._say()
+                self._print_line()
 
     def _paint(self) -> None:
         if self._console.size != self._size:
@@ -93,8 +93,8 @@ class Painter:
     def _fresh(self) -> Live:
         return Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
 
-    def _say(self) -> None:
+    def _print_line(self) -> None:
         line = self._view.line()
-        if line and line != self._said:
-            self._said = line
+        if line and line != self._last_line:
+            self._last_line = line
             self.note(line)

@@ -18,13 +18,13 @@ MOST_VALUES = 12
 
 
 def show(report: Report, json: bool) -> None:
-    """One JSON object, one screen, or lines of `what` and `value`, as the reader can take it."""
+    """One JSON object, one screen, or lines of `what` and `value`, depending on where it is printed."""
     if json:
         result_json(report.schema, report.to_json())
     elif sys.stdout.isatty():
         _paint(report)
     else:
-        _tell(report)
+        _print_plain(report)
 
 
 def show_list(episodes: Iterable[Mapping[str, Any]]) -> None:
@@ -34,8 +34,8 @@ def show_list(episodes: Iterable[Mapping[str, Any]]) -> None:
     result_table(columns, rows)
 
 
-def _tell(report: Report) -> None:
-    """For a program: every fact; episodes of a folder as a table of their own, the verdict as talk."""
+def _print_plain(report: Report) -> None:
+    """For a program: every fact; episodes of a folder as a table of their own, the verdict on stderr."""
     episodes = report.facts.get("episodes")
     if not isinstance(episodes, list):
         summary = [("verdict", report.grade.word), *(("reason", f"{r.grade.word}: {r.text}") for r in report.reasons)]
@@ -57,7 +57,7 @@ def _paint(report: Report) -> None:
 
 
 def screen(report: Report, width: int, height: int) -> "list[Text]":
-    """At most `height - 1` lines of `width` columns, the last wrapped; what finds no room is in --json."""
+    """At most `height - 1` lines of `width` columns, the last wrapped; the rest is in --json."""
     from rich.console import Console
     from rich.text import Text
 

@@ -22,7 +22,7 @@ NAMES = {"action_error_rad": "action error, rad", "gradient_norm": "gradient nor
 
 
 class TrainView:
-    """Fed with `Progress` now and then."""
+    """Shows the latest `Progress` and the curves so far."""
 
     def __init__(self, title: str) -> None:
         self.title = title

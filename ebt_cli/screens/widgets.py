@@ -24,7 +24,7 @@ def buckets(values: Sequence[float], width: int) -> list[float]:
 
 
 def spark(values: Sequence[float], width: int, style: str = CALM) -> Text:
-    """One line of bars, the lowest value lowest; none is so high that it touches the line above."""
+    """One line of bars, the lowest value lowest; no bar touches the line above."""
     shown = buckets(values, width)
     low, high = _range(shown)
     return Text("".join(EIGHTHS[1 + round(6 * _part(v, low, high))] if isfinite(v) else " " for v in shown), style)
@@ -33,10 +33,10 @@ def spark(values: Sequence[float], width: int, style: str = CALM) -> Text:
 def strip(
     scores: Sequence[float], thresholds: Sequence[float], retrying: Sequence[bool], width: int, height: int
 ) -> Text:
-    """`height` lines of bars, the threshold as a line across, and at the left what the top and bottom stand for.
+    """`height` lines of bars, the threshold as a line across, and at the left the values of the top and the bottom.
 
-    Bars above the threshold are red. Those of a retry are pale, but for the first, which began it: nothing is planned
-    then, and the score is constant.
+    Bars above the threshold are red. Those of a retry are pale, except for the first, which started it: nothing is
+    planned then, and the score is constant.
     """
     across = max(1, width - SCALE)
     shown, limits = buckets(scores, across), buckets(thresholds, across)
@@ -54,7 +54,7 @@ def strip(
 
 
 def marks(labels: Sequence[tuple[int, str]], retrying: Sequence[bool], width: int) -> Text:
-    """The line below a strip: `▲label` under the value where something happened, `~` where it was being retried.
+    """The line below a strip: `▲label` under the value of an event, `~` during a retry.
 
     `labels` are (index, text) in order. A label that would run into the one before it is left out.
     """
@@ -83,7 +83,7 @@ def _cell(row: int, height: int, level: float, limit: float, retry: bool) -> tup
     """The character and style of one cell; `level` and `limit` in 0..1 or NaN."""
     fill = round(8 * (level * height - row)) if isfinite(level) else 0
     if row == 0 and isfinite(level):
-        fill = max(fill, 1)  # the lowest score is a score too
+        fill = max(fill, 1)  # the lowest score is visible too
     at_limit = isfinite(limit) and row == min(int(limit * height), height - 1)
     if at_limit and not 0 < fill < 8:  # the line continues through a higher bar
         return "─", LIMIT

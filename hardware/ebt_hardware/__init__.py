@@ -1,1 +1,1 @@
-"""The body: bench, Dynamixel bus, RealSense cameras, teleoperators, safety, and the digital twin of all of it."""
+"""Hardware: bench, Dynamixel bus, RealSense cameras, teleoperators, safety, and the digital twin of all of it."""

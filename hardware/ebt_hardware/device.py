@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ebt_data.step import Frame, Image
 
-Ticks = NDArray[np.int32]  # [M] motor units, 4096 to the turn
+Ticks = NDArray[np.int32]  # [M] motor units, 4096 per turn
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,16 @@ class MotorState:
     effort: Ticks
     """[M] current in the model's unit, or load in 0.1 % on models without a current sensor."""
     alert: NDArray[np.bool_]
-    """[M] the alert bit of each status packet: the motor wants its hardware-error register read."""
+    """[M] the alert bit of each status packet: the motor requests that its hardware-error register be read."""
     fresh: NDArray[np.bool_]
-    """[M] False where a motor did not answer and the values are those of the read before."""
+    """[M] False where a motor did not answer and the values are those of the previous read."""
 
 
 class Clock(Protocol):
     """Time on the bench: wall time, or the twin's lock-step time."""
 
     def start(self) -> None:
-        """Make now 0 and the next tick one period away."""
+        """Set the current time to 0 and the next tick to one period later."""
         ...
 
     def now(self) -> float:
@@ -47,7 +47,7 @@ class Camera(Protocol):
     """A colour camera that always has a latest frame."""
 
     def latest(self, now_s: float) -> Frame:
-        """The freshest frame; its age is counted at `now_s` on the bench clock.
+        """The latest frame; its age is measured at `now_s` on the bench clock.
 
         Raises:
             HardwareError: no frame for longer than the camera's stall limit.
@@ -58,10 +58,10 @@ class Camera(Protocol):
 
 
 class Scene(Protocol):
-    """What only a twin can do: set the table, judge, and disturb. A real bench has none."""
+    """Operations of the twin only: reset the scene, judge success, disturb. A real bench has none."""
 
     def reset(self, seed: int) -> None:
-        """Lay the objects out anew, the same for the same seed."""
+        """Reset the objects' poses; the same seed gives the same poses."""
         ...
 
     def succeeded(self) -> bool:
@@ -73,7 +73,7 @@ class Scene(Protocol):
         ...
 
     def lifted(self) -> bool:
-        """True while the task's object is up in the grip."""
+        """True while the gripper holds the task's object up."""
         ...
 
     def disturb(self, kind: str) -> None:
@@ -85,11 +85,11 @@ class Scene(Protocol):
         ...
 
     def demonstrate(self) -> None:
-        """Let the scripted operator take the leader arm and do the task once, from the next tick on."""
+        """Let the scripted operator demonstrate the task once with the leader arm, from the next tick on."""
         ...
 
     def demonstrating(self) -> bool:
-        """False once the scripted operator has let go of the leader arm."""
+        """False once the scripted operator has released the leader arm."""
         ...
 
     def picture(self, height: int, width: int) -> Image:

@@ -263,7 +263,7 @@ def test_a_shortcut_with_the_right_stamp_is_not_taken_either_where_it_makes_no_s
     ("name", "words"),
     [
         ("nothing", "there is nothing at"),
-        ("a.png", "nothing that a verdict"),
+        ("a.png", "cannot be inspected"),
         ("a.jsonl", "no tally"),
         ("empty", "holds no episode"),
     ],
@@ -328,7 +328,7 @@ def test_a_run_for_another_bench_is_bad(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "run" / "run.json").write_text(json.dumps(contract))
     found = told(tmp_path / "run", capsys)
     assert found["verdict"] == "bad"
-    assert "rate_hz 50 there, 20 here" in next(r["text"] for r in found["reasons"] if r["name"] == "bench")
+    assert "rate_hz 50 in the run, 20 on the bench" in next(r["text"] for r in found["reasons"] if r["name"] == "bench")
 
 
 @pytest.mark.parametrize(
@@ -469,10 +469,10 @@ def test_a_tally_tells_energies_apart(demo: Path, capsys: pytest.CaptureFixture[
         (
             lines(15, 0) + lines(5, 0, 50, attempts=2),
             "doubtful",
-            "5 of 20 undisturbed successes were retried on the way",
+            "5 of 20 undisturbed successes were retried",
         ),
-        (lines(17, 0) + lines(0, 3, 50, attempts=3), "good", "0 of 17 undisturbed successes were retried on the way"),
-        (lines(5, 5) + lines(5, 5, 50, attempts=2), None, "5 of 10 undisturbed successes were retried on the way; too"),
+        (lines(17, 0) + lines(0, 3, 50, attempts=3), "good", "0 of 17 undisturbed successes were retried"),
+        (lines(5, 5) + lines(5, 5, 50, attempts=2), None, "5 of 10 undisturbed successes were retried; too"),
     ],
 )
 def test_false_alarms_are_retries_of_what_succeeds(

@@ -79,8 +79,8 @@ def test_trash_and_back_takes_the_labels_along(episodes: list[Path], capsys: pyt
         (["--trim", "nan:"], 2, "no range of seconds"),
         (["--untag", "nope"], 2, "has the tag 'nope'; nor any other"),
         (["--tag", "two words"], 2, "expected a word"),
-        (["--success", "--undo"], 2, "stand alone"),
-        (["--undo", "--trash"], 2, "stand alone"),
+        (["--success", "--undo"], 2, "cannot be combined"),
+        (["--undo", "--trash"], 2, "cannot be combined"),
     ],
 )
 def test_nonsense_is_refused_and_nothing_is_written(

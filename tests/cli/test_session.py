@@ -30,10 +30,10 @@ class Notebook:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def write(self) -> None:
+    def start_line(self) -> None:
         self.lines.append("the cube slipped")
 
-    def written(self) -> str | None:
+    def next_line(self) -> str | None:
         return self.lines.pop(0) if self.lines else None
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ebt_data.errors import DataError
 from ebt_data.meta import EpisodeMeta
+from ebt_data.reading.episode import Episode
 from ebt_data.recording.writer import EpisodeWriter
 from ebt_data.step import (
     PAUSE,
@@ -142,3 +144,28 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root can mount a small disk")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
+
+
+def copy_to_edit(path: Path) -> Path:
+    copy = path.with_name("copy.h5")
+    copy.write_bytes(path.read_bytes())
+    return copy
+
+
+def message_of(path: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        Episode(path)
+    return str(caught.value)
+
+
+@pytest.fixture
+def cut_off(
+    make_spec: Callable[..., BenchSpec], make_step: Callable[..., Step], meta: EpisodeMeta, tmp_path: Path
+) -> Path:
+    """A `.part` of 300 rows, six seconds, with depth."""
+    spec = make_spec(depth=True, lockstep=False)
+    writer = EpisodeWriter(tmp_path, spec, meta, reserve_bytes=0)
+    for row in range(300):
+        writer.append(make_step(row, spec, (Event("mark", "here"),) if row in (100, 296) else ()))
+    writer.leave()
+    return writer.path

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-NEAR_S = 1e-6  # not worth another sleep
-LATE = 0.25  # of a period; a tick that would start later than this is skipped and counted
+MIN_SLEEP_S = 1e-6  # a shorter wait is skipped
+MAX_LATE_PERIODS = 0.25  # of a period; a tick that would start later than this is skipped and counted
 
 
 class WallClock:
-    """Ticks at absolute deadlines, so that lateness never adds up."""
+    """Ticks at absolute deadlines, so that lateness does not accumulate."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class WallClock:
         self.start()
 
     def start(self) -> None:
-        """Make now 0 and the next tick one period away."""
+        """Set the current time to 0 and the next tick to one period later."""
         self._origin_s = self._monotonic_s()
         self._tick = 1
 
@@ -35,15 +35,15 @@ class WallClock:
     def wait(self) -> int:
         """Return at the next tick that can start in time, with how many were skipped."""
         missed = self._skip_late()
-        while (ahead_s := self._tick * self._period_s - self.now()) > NEAR_S:
+        while (ahead_s := self._tick * self._period_s - self.now()) > MIN_SLEEP_S:
             self._sleep_s(ahead_s)
-            missed += self._skip_late()  # the sleep itself may have overslept
+            missed += self._skip_late()  # the sleep itself may take longer
         self._tick += 1
         return missed
 
     def _skip_late(self) -> int:
         late_ticks = self.now() / self._period_s - self._tick
-        missed = max(0, math.ceil(late_ticks - LATE))
+        missed = max(0, math.ceil(late_ticks - MAX_LATE_PERIODS))
         self._tick += missed
         return missed
 
@@ -57,7 +57,7 @@ class World(Protocol):
 
 
 class LockstepClock:
-    """Simulated time: waiting for a tick is what moves the world, so no tick is ever late."""
+    """Simulated time: waiting for a tick advances the world, so no tick is late."""
 
     def __init__(self, world: World, rate_hz: float) -> None:
         self._world = world
@@ -65,7 +65,7 @@ class LockstepClock:
         self.start()
 
     def start(self) -> None:
-        """Make now 0 and the next tick one period away."""
+        """Set the current time to 0 and the next tick to one period later."""
         self._origin_s = self._world.time_s
 
     def now(self) -> float:

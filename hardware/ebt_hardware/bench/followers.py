@@ -1,4 +1,4 @@
-"""Every follower of a bench as one row of joints, in bench-file order."""
+"""All followers of a bench as one joint vector, in bench-file order."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -14,7 +14,7 @@ from ebt_hardware.motors.health import MotorHealth
 
 
 class Followers:
-    """One or two arms that are read and sent to within one tick. Two put their names before their joints'."""
+    """One or two arms, read and commanded in the same tick. With two, joint names are prefixed with the arm's name."""
 
     def __init__(self, arms: Sequence[Arm]) -> None:
         self.arms = tuple(arms)
@@ -23,7 +23,7 @@ class Followers:
         self._parts = [slice(a, b) for a, b in pairwise(counts)]
 
     def connect(self) -> None:
-        """Open every bus; gather what is wrong with all of them into one HardwareError."""
+        """Open every bus; collect all failures in one HardwareError."""
         self._each(lambda arm: arm.connect())
 
     def read(self) -> ArmState:
@@ -38,19 +38,19 @@ class Followers:
         )
 
     def send(self, goal: Joints) -> Joints:
-        """Goals [J] rad to all motors; return them as whole ticks make them."""
+        """Send goals [J] rad to all motors; return them rounded to whole ticks."""
         return np.concatenate([arm.send(goal[part]) for arm, part in zip(self.arms, self._parts, strict=True)])
 
     def set_torque(self, on: bool) -> None:
-        """On or off everywhere; one arm's trouble doesn't keep it from the other."""
+        """Switch torque of all arms; a failure of one arm does not prevent it for the other."""
         self._each(lambda arm: arm.bus.set_torque(on))
 
     def torque(self) -> NDArray[np.bool_]:
-        """[J] which motors hold."""
+        """[J] which motors have torque on."""
         return np.concatenate([arm.bus.torque() for arm in self.arms])
 
     def arm_watchdog(self, timeout_s: float | None) -> None:
-        """Let the motors stop by themselves after this long without a packet; None disarms. Clears a tripped one."""
+        """Let the motors stop by themselves after this time without a packet; None disarms. Clears a trip."""
         self._each(lambda arm: arm.bus.arm_watchdog(timeout_s))
 
     def health(self, place: int) -> MotorHealth:
@@ -63,14 +63,14 @@ class Followers:
 
     def explain(self, faulty: NDArray[np.bool_]) -> str:
         """The faults that the motors of these joints [J] report; slow."""
-        said = []
+        faulty_joints = []
         for place in np.flatnonzero(faulty):
             try:
                 faults = ", ".join(self.health(int(place)).errors) or "an alert that has cleared"
             except MotorSilent:
-                faults = "an alert, and now no answer"
-            said.append(f"{self.joints[place]}: {faults}")
-        return "; ".join(said)
+                faults = "an alert, and the motor no longer responds"
+            faulty_joints.append(f"{self.joints[place]}: {faults}")
+        return "; ".join(faulty_joints)
 
     def _each(self, action: Callable[[Arm], None]) -> None:
         errors = []

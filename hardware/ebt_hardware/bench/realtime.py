@@ -5,17 +5,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PRIORITY = 10  # of 1 to 99: before every ordinary thread, behind the kernel's interrupt threads at 50
+PRIORITY = 10  # of 1 to 99: above every ordinary thread, below the kernel's interrupt threads at 50
 
 
 @contextmanager
 def realtime() -> Iterator[bool]:
-    """Run the calling thread before all ordinary ones while the `with` lasts (Linux `SCHED_FIFO`).
+    """Schedule the calling thread ahead of ordinary threads inside the `with` (Linux `SCHED_FIFO`).
 
-    Gives False, and changes nothing, where the system forbids it; `ebt doctor` reports how to allow it. Threads and
-    processes that are started meanwhile are ordinary ones, so a planner can't starve the machine.
+    Yields False, and changes nothing, where the system forbids it; `ebt doctor` reports how to allow it. Threads and
+    processes started inside have ordinary priority, so that a planner cannot starve the machine.
     """
-    if not hasattr(os, "sched_setscheduler"):  # no Linux
+    if not hasattr(os, "sched_setscheduler"):  # not Linux
         yield False
         return
     thread = threading.get_native_id()
@@ -28,5 +28,5 @@ def realtime() -> Iterator[bool]:
     try:
         yield True
     finally:
-        # Only root may take the flag back; left on an ordinary thread it changes nothing.
+        # Only root may clear the flag; on an ordinary thread it has no effect.
         os.sched_setscheduler(thread, policy | os.SCHED_RESET_ON_FORK, priority)

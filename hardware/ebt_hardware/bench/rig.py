@@ -15,13 +15,13 @@ class Motion:
 
     home: Joints
     park: Joints
-    """[J] rad; where the arm can lose its torque without falling."""
+    """[J] rad; where the arm does not fall when its torque is cut."""
     speed_rad_s: float = 1.0
     arrived_rad: float = 0.1
-    """How near counts as there; printed arms sag."""
+    """Distance at which a pose counts as reached; printed arms sag."""
     time_limit_s: float = 15.0
     watchdog_s: float | None = 0.5
-    """Motors stop by themselves after this long without a packet."""
+    """Motors stop by themselves after this time without a packet."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Rig:
     cameras: Mapping[str, Camera]
     clock: Clock
     leaders: Mapping[str, Arm] = field(default_factory=dict)
-    """By the follower they lead; not connected until teleoperation starts."""
+    """By the name of their follower; not connected until teleoperation starts."""
     scene: Scene | None = None
     closers: ExitStack = field(default_factory=ExitStack)
     """Closes every device, all of them even when one raises."""

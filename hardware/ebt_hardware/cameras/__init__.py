@@ -1,1 +1,1 @@
-"""Camera drivers: one file a make. Knows no bench."""
+"""Camera drivers, one file per manufacturer; independent of the bench."""

@@ -1,4 +1,4 @@
-"""One driver for RealSense cameras: a real `rs.pipeline` on a device that was found, or on a twin's software device."""
+"""One driver for RealSense cameras: an `rs.pipeline` on a connected device, or on the twin's software device."""
 
 import ctypes
 import importlib
@@ -15,10 +15,10 @@ from ebt_data.errors import HardwareError
 from ebt_data.step import CameraSpec, Depth, Frame, Image
 from ebt_hardware.device import Clock
 
-FIRST_FRAME_S = 5.0  # what librealsense itself waits for a frame: https://dev.intelrealsense.com/docs/api-how-to
-LOCKSTEP_WAIT_S = 2.0  # real time; a pushed frame is there within a millisecond
+FIRST_FRAME_S = 5.0  # librealsense's own timeout for a frame: https://dev.intelrealsense.com/docs/api-how-to
+LOCKSTEP_WAIT_S = 2.0  # real time; a pushed frame arrives within a millisecond
 STALL_S = 2.0
-_FIND = "`ebt doctor` lists every connected camera; check the cable and use a USB 3 port"
+_HINT = "`ebt doctor` lists every connected camera; check the cable and use a USB 3 port"
 
 
 @cache
@@ -34,7 +34,7 @@ def import_realsense() -> Any:
         # The wheel links libusb-1.0.so.0 but does not bundle it.
         ctypes.CDLL(str(libusb.get_library_path()), mode=ctypes.RTLD_GLOBAL)
         module = importlib.import_module("pyrealsense2")
-        module.software_device  # noqa: B018  a half-installed package imports, and is empty
+        module.software_device  # noqa: B018  an incomplete package imports, and is empty
         return module
     except (ImportError, OSError, AttributeError) as error:
         raise HardwareError(
@@ -44,40 +44,40 @@ def import_realsense() -> Any:
 
 
 def list_serials() -> list[str]:
-    """Serial numbers of the cameras that are plugged in."""
+    """Serial numbers of the connected cameras."""
     rs = import_realsense()
     return [device.get_info(rs.camera_info.serial_number) for device in rs.context().query_devices()]
 
 
 def find_device(serial: str) -> Any:
-    """The plugged-in `rs.device` with this serial number.
+    """The connected `rs.device` with this serial number.
 
     Raises:
-        HardwareError: it is not there; the message lists those that are.
+        HardwareError: it is not connected; the message lists those that are.
     """
     rs = import_realsense()
     found = {d.get_info(rs.camera_info.serial_number): d for d in rs.context().query_devices()}
     if serial not in found:
-        raise HardwareError(f"no RealSense camera {serial}; found: {', '.join(found) or 'none'}", hint=_FIND)
+        raise HardwareError(f"no RealSense camera {serial}; found: {', '.join(found) or 'none'}", hint=_HINT)
     return found[serial]
 
 
 @dataclass(frozen=True)
 class FrameSource:
-    """Where the frames' stamps come from; the default is a real camera, stamped with the host's wall clock."""
+    """The clock of the frames' stamps; the default is that of a real camera, the host's wall clock."""
 
     now: Callable[[], float] = time.time
     """Seconds on the clock that stamps the frames: wall time, or the twin's simulated time."""
     expected: Callable[[], int] | None = None
-    """Only in lock-step: make sure that the frame of this instant has been pushed, and give its number (-1: none yet).
+    """Only in lock-step: make sure that this instant's frame has been pushed, and return its number (-1: none yet).
 
-    `latest` then returns that very frame, so that a lock-step run is the same every time.
+    `latest` then returns exactly that frame, so that a lock-step run is reproducible.
     """
 
 
 @dataclass(frozen=True)
-class _Exposure:
-    """What was copied out of one frameset."""
+class _Frameset:
+    """The data copied from one frameset."""
 
     image: Image
     depth: Depth | None
@@ -90,10 +90,10 @@ class _Exposure:
 
 
 class RealSenseCamera:
-    """Colour, and depth where the spec names its unit, always the newest; a `Camera`.
+    """Colour, and depth where the spec names its unit, always the latest frame; a `Camera`.
 
-    The pipeline pairs colour and depth by time. A pair counts as new only when both streams moved on: librealsense keeps
-    handing out colour with the last depth frame when depth stalls.
+    The pipeline pairs colour and depth by time. A pair counts as new only when both streams have a new frame:
+    librealsense keeps returning colour with the last depth frame when depth stalls.
     """
 
     def __init__(
@@ -111,60 +111,68 @@ class RealSenseCamera:
         self._source = source
         self._stall_s = stall_s
         self._rs = import_realsense()
-        self._shot: _Exposure | None = None
-        self._given = -1
+        self._latest: _Frameset | None = None
+        self._last_returned = -1
         self._offset_s = np.inf  # source time less device time, of the fastest frame so far
         self._prepare(device)
         self._pipeline = self._start(device)
 
     def latest(self, now_s: float) -> Frame:
-        """The freshest frame, without waiting but for the very first; its age is counted at `now_s`.
+        """The latest frame, without waiting except for the first; its age is measured at `now_s`.
 
-        A picture taken after the tick began has a negative age. Where the device stamps with its own clock
-        (`hardware_clock`), the quickest frame so far counts as delivered at once, so that ages are lower bounds.
+        An image taken after the tick started has a negative age. Where the device stamps with its own clock
+        (`hardware_clock`), the frame with the shortest delay so far counts as delivered at once, so that ages are
+        lower bounds.
 
         Raises:
             HardwareError: no first frame within 5 s, or none for longer than the stall limit.
         """
-        shot = self._newest()
+        latest = self._read_latest()
         since_tick_s = self._clock.now() - now_s
         source_s = self._source.now()
-        offset_s = self._offset_s if shot.domain == "hardware_clock" else 0.0
-        age_s = source_s - (shot.stamp_s + offset_s) - since_tick_s
+        offset_s = self._offset_s if latest.domain == "hardware_clock" else 0.0
+        age_s = source_s - (latest.stamp_s + offset_s) - since_tick_s
         if age_s > self._stall_s:
-            raise HardwareError(self._stalled(age_s), hint=_FIND)
-        repeated, self._given = shot.number == self._given, shot.number
-        arrival_s = now_s + since_tick_s - (source_s - shot.arrival_s)
+            raise HardwareError(self._stalled(age_s), hint=_HINT)
+        repeated, self._last_returned = latest.number == self._last_returned, latest.number
+        arrival_s = now_s + since_tick_s - (source_s - latest.arrival_s)
         return Frame(
-            shot.image, shot.number, shot.stamp_s, shot.domain, arrival_s, age_s, repeated=repeated, depth=shot.depth
+            latest.image,
+            latest.number,
+            latest.stamp_s,
+            latest.domain,
+            arrival_s,
+            age_s,
+            repeated=repeated,
+            depth=latest.depth,
         )
 
     def close(self) -> None:
         self._pipeline.stop()
 
-    def _newest(self) -> _Exposure:
-        """Take what has come; wait where nothing ever has, or in lock-step until the expected frame is there."""
+    def _read_latest(self) -> _Frameset:
+        """Read new frames; wait for the first frame, and in lock-step until the expected frame arrives."""
         expected = -1 if self._source.expected is None else self._source.expected()
         self._poll()
-        if self._shot is None or self._shot.number < expected:
+        if self._latest is None or self._latest.number < expected:
             self._wait(expected)
-        if self._shot is None or self._shot.number < expected:
-            last = "no frame at all" if self._shot is None else f"frame {self._shot.number}, not {expected}"
-            raise HardwareError(f"camera {self.name} gives {last}", hint=_FIND)
-        return self._shot
+        if self._latest is None or self._latest.number < expected:
+            last = "no frame at all" if self._latest is None else f"frame {self._latest.number}, not {expected}"
+            raise HardwareError(f"camera {self.name} gives {last}", hint=_HINT)
+        return self._latest
 
     def _wait(self, expected: int) -> None:
         deadline = time.monotonic() + (FIRST_FRAME_S if self._source.expected is None else LOCKSTEP_WAIT_S)
-        while self._shot is None or self._shot.number < expected:
+        while self._latest is None or self._latest.number < expected:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return
             try:
-                came, frames = self._pipeline.try_wait_for_frames(max(1, round(left_s * 1000)))
+                received, frames = self._pipeline.try_wait_for_frames(max(1, round(left_s * 1000)))
             except RuntimeError as error:
                 raise self._lost(error) from error
-            if came:
-                self._take(frames)
+            if received:
+                self._copy(frames)
 
     def _poll(self) -> None:
         while True:
@@ -174,13 +182,13 @@ class RealSenseCamera:
                 raise self._lost(error) from error
             if not frames:
                 return
-            self._take(frames)
+            self._copy(frames)
 
-    def _take(self, frames: Any) -> None:
+    def _copy(self, frames: Any) -> None:
         """Copy a frameset at once, since holding it starves the pipeline (librealsense doc/frame_lifetime.md)."""
         colour = frames.get_color_frame()
         depth = frames.get_depth_frame() if self._spec.depth_unit_m is not None else None
-        last = self._shot
+        last = self._latest
         if not colour or (depth is not None and not depth):
             return
         depth_number = -1 if depth is None else depth.get_frame_number()
@@ -191,7 +199,7 @@ class RealSenseCamera:
         stamp_s = colour.get_timestamp() / 1000
         arrival_s = self._arrival(colour)
         self._offset_s = min(self._offset_s, arrival_s - stamp_s)
-        self._shot = _Exposure(
+        self._latest = _Frameset(
             image=np.array(colour.get_data(), np.uint8),
             depth=None if depth is None else np.array(depth.get_data(), np.uint16),
             number=colour.get_frame_number(),
@@ -256,4 +264,4 @@ class RealSenseCamera:
         return f"camera {self.name}{with_depth} has stalled: its last frame is {age_s:.1f} s old"
 
     def _lost(self, error: RuntimeError) -> HardwareError:
-        return HardwareError(f"camera {self.name} is lost: {error}", hint=_FIND)
+        return HardwareError(f"camera {self.name} is lost: {error}", hint=_HINT)

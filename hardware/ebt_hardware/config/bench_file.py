@@ -10,11 +10,11 @@ from ebt_data.step import BenchSpec
 from ebt_hardware.config.bench_tables import CameraTable, FollowerJoint, LeaderJoint, SafetyTable, Table
 from ebt_hardware.twin.tasks.registry import DEFAULT_TASK, check_name, find_task, task_label
 
-LONGEST_S = 30.0  # on real arms
+TIME_LIMIT_S = 30.0  # on real arms
 
 
 class FollowerTable(Table):
-    """An arm that is driven."""
+    """An arm that follows actions."""
 
     joints: dict[str, FollowerJoint] = Field(min_length=1)
 
@@ -28,18 +28,18 @@ class LeaderTable(Table):
 
 
 class PortTable(Table):
-    """Where an arm's motors are reached."""
+    """The serial port of an arm's motors."""
 
     port: Path
-    """A name that survives replugging, from /dev/serial/by-id."""
+    """A path that does not change when replugged, from /dev/serial/by-id."""
     baudrate: PositiveInt = 1_000_000
 
 
-class WiredFollower(FollowerTable, PortTable):
+class SerialFollower(FollowerTable, PortTable):
     """A follower on a serial port."""
 
 
-class WiredLeader(LeaderTable, PortTable):
+class SerialLeader(LeaderTable, PortTable):
     """A leader on a serial port."""
 
 
@@ -47,26 +47,26 @@ class RealCameraTable(CameraTable):
     """A RealSense camera."""
 
     serial: str
-    """As printed on it and by `ebt doctor`; names never swap."""
+    """As printed on the camera and by `ebt doctor`."""
 
 
 class BenchFile(Table):
     """The keys that every bench file has."""
 
     rate_hz: PositiveFloat
-    """Ticks a second."""
+    """Ticks per second."""
     task: str = ""
-    """What is being done, in a few words; on the twin the task's name."""
+    """The task in a few words; on the twin the task's name."""
     safety: SafetyTable = SafetyTable()
 
     _name: str = PrivateAttr("bench")
     _path: Path | None = PrivateAttr(None)
     _reference: str = PrivateAttr("")
-    """What `--bench` was given, a name or a path; for hints."""
+    """The value of `--bench`, a name or a path; for hints."""
 
     @property
     def reference(self) -> str:
-        """What `--bench` was given, or the bench's name."""
+        """The value of `--bench`, or the bench's name."""
         return self._reference or self._name
 
     @property
@@ -76,21 +76,21 @@ class BenchFile(Table):
 
     @property
     def longest_s(self) -> float:
-        """How long a demonstration or rollout may take by default."""
-        return LONGEST_S
+        """The default time limit of a demonstration or rollout."""
+        return TIME_LIMIT_S
 
     @property
     def disturbances(self) -> tuple[str, ...]:
-        """What can be done to the scene at a command; nothing on real arms."""
+        """Names of the disturbances that can be triggered; none on real arms."""
         return ()
 
     def with_task(self, task: str) -> Self:
-        """The same bench for another task, as a flag named it; on real arms any words."""
+        """The same bench with another task; on real arms any text."""
         return self.model_copy(update={"task": task})
 
     @property
     def calibration_folder(self) -> Path:
-        """Beside the file: `koch.toml` has its calibrations in `koch.calibration/`."""
+        """Next to the file: `koch.toml` has its calibrations in `koch.calibration/`."""
         return (self._path or Path(f"{self._name}.toml")).with_suffix(".calibration")
 
     def _spec(
@@ -99,20 +99,26 @@ class BenchFile(Table):
         joints = [
             joint if len(arms) == 1 else f"{arm}/{joint}" for arm, table in arms.items() for joint in table.joints
         ]
-        looks = {name: camera.spec for name, camera in cameras.items()}
+        camera_specs = {name: camera.spec for name, camera in cameras.items()}
         return BenchSpec(
-            self.name, tuple(joints), looks, self.rate_hz, sim, task_label(self.task) if sim else self.task, lockstep
+            self.name,
+            tuple(joints),
+            camera_specs,
+            self.rate_hz,
+            sim,
+            task_label(self.task) if sim else self.task,
+            lockstep,
         )
 
 
 class TwinFile(BenchFile):
-    """The digital twin: MuJoCo physics behind emulated motors and software cameras."""
+    """The digital twin: MuJoCo physics with emulated motors and software cameras."""
 
     kind: Literal["twin"]
     task: str = DEFAULT_TASK
-    """One of `tasks.TASKS`; only a flag may name another file, since it is executed."""
+    """One of `registry.TASKS`; only a flag may name another file, since it is executed."""
     clock: Literal["lockstep", "wall"] = "lockstep"
-    """`lockstep`: simulated time that waits for slow parts. `wall`: live, behind ptys, in its own process."""
+    """`lockstep`: simulated time that waits for slow parts. `wall`: real time, over ptys, in a separate process."""
     cameras: dict[str, CameraTable] = Field(default_factory=dict)
     followers: dict[str, FollowerTable] = Field(min_length=1, max_length=1)
     leaders: dict[str, LeaderTable] = Field(default_factory=dict)
@@ -133,7 +139,7 @@ class TwinFile(BenchFile):
         return find_task(self.task).disturbances
 
     def with_task(self, task: str) -> Self:
-        """The same bench with another task on its table: a name, or the path of a file, which is run.
+        """The same bench with another task: a name, or the path of a file, which is executed.
 
         Raises:
             ConfigError: there is no such task.
@@ -152,8 +158,8 @@ class DynamixelFile(BenchFile):
     kind: Literal["dynamixel"]
     rate_hz: PositiveFloat = 50.0
     cameras: dict[str, RealCameraTable] = Field(default_factory=dict)
-    followers: dict[str, WiredFollower] = Field(min_length=1, max_length=2)
-    leaders: dict[str, WiredLeader] = Field(default_factory=dict)
+    followers: dict[str, SerialFollower] = Field(min_length=1, max_length=2)
+    leaders: dict[str, SerialLeader] = Field(default_factory=dict)
 
     @property
     def spec(self) -> BenchSpec:

@@ -17,7 +17,7 @@ from ebt_hardware.safety.supervisor import Limits
 
 
 class Table(BaseModel):
-    """A table in a bench file: unknown keys are errors, values don't change."""
+    """A table in a bench file: unknown keys are errors, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,7 +44,7 @@ class JointTable(Table):
     model: str
     """As ROBOTIS spells it, e.g. `XL430-W250`."""
     low: float
-    """The end of its range; goals are kept inside."""
+    """Lower end of its range; goals are clipped to the range."""
     high: float
     registers: dict[str, int] = Field(default_factory=dict)
     """Control-table registers that are set before torque is enabled, e.g. `{ position_p_gain = 1500 }`."""
@@ -60,21 +60,21 @@ class JointTable(Table):
         return self
 
     def uncalibrated(self) -> JointCalibration:
-        """Zero at 2048 ticks, sign +: true on the twin, a starting point elsewhere."""
+        """Zero at 2048 ticks, sign +1: exact on the twin, an initial guess on real arms."""
         return JointCalibration(id=self.id, model=self.model, low=self.low, high=self.high)
 
 
 class FollowerJoint(JointTable):
-    """A joint that is driven."""
+    """A joint of a follower."""
 
     home: float = 0.0
-    """Where an episode begins."""
+    """Start pose of an episode."""
     park: float = 0.0
     """Where torque is released; the arm must rest there unsupported."""
     velocity_rad_s: PositiveFloat | None = None
-    """Instead of the bench's."""
+    """Overrides the bench's."""
     tracking_rad: PositiveFloat | None = None
-    """Instead of the bench's; `inf` for a gripper, which is meant to be stopped by what it holds."""
+    """Overrides the bench's; `inf` for a gripper, which is meant to be stopped by what it holds."""
 
     @model_validator(mode="after")
     def _poses_inside(self) -> Self:
@@ -85,42 +85,42 @@ class FollowerJoint(JointTable):
 
 
 class LeaderJoint(JointTable):
-    """A joint that the operator moves."""
+    """A joint of a leader."""
 
     map: Literal["angle", "range"] = "angle"
-    """`range` stretches its range over the follower's, for grippers and triggers."""
+    """`range` maps its range linearly to the follower's, for grippers and triggers."""
 
 
 class SafetyTable(Table):
     """The supervisor's limits; docs/safety.md explains how each number was chosen."""
 
     velocity_rad_s: PositiveFloat = 3.0
-    """Fastest that any joint's goal may move."""
+    """Largest speed of any joint's goal."""
     tracking_rad: PositiveFloat = 0.4
     tracking_s: PositiveFloat = 0.5
     """The bench stops when a joint is further than `tracking_rad` from its goal for longer than this."""
     range_margin_rad: PositiveFloat = 0.2
     """Torque is refused when a joint is further than this outside its range."""
     stale_ticks: PositiveInt = 3
-    """Reads in a row that a motor may miss."""
+    """Consecutive reads that a motor may miss."""
     warm_c: PositiveFloat = 60.0
     hot_c: PositiveFloat = 68.0
     """Motor temperatures that raise a warning, and that stop the bench."""
     watchdog_s: PositiveFloat = Field(default=0.5, le=2.54, ge=0.02)  # control table address 98: 1-127 times 20 ms
-    """Motors stop by themselves after this long without a packet."""
+    """Motors stop by themselves after this time without a packet."""
     move_rad_s: PositiveFloat = 1.0
-    """Speed of the bench's own moves: home, park, engage."""
+    """Speed of the bench's own motions: home, park, engage."""
     arrived_rad: PositiveFloat = 0.1
-    """How near counts as there; printed arms sag."""
+    """Distance at which a pose counts as reached; printed arms sag."""
     time_limit_s: PositiveFloat = 15.0
-    """For any one move."""
+    """For any one motion."""
 
 
 def limits(safety: SafetyTable, tables: Mapping[str, Mapping[str, FollowerJoint]], arms: Mapping[str, Arm]) -> Limits:
-    """Every follower's limits in one row; the tighter of bench file and calibration.
+    """All followers' limits, concatenated; the tighter of bench file and calibration.
 
     Raises:
-        ConfigError: nothing is left between them, or a pose lies outside what is left.
+        ConfigError: a pose lies outside the range that both allow.
     """
     rows = [
         (table, arms[arm].calibration.joints[name]) for arm, joints in tables.items() for name, table in joints.items()
@@ -132,8 +132,8 @@ def limits(safety: SafetyTable, tables: Mapping[str, Mapping[str, FollowerJoint]
         for pose in (table.home, table.park):
             if not low[j] - 1e-6 <= pose <= high[j] + 1e-6:
                 raise ConfigError(
-                    f"{names[j]}: a pose of {pose:.2f} rad lies outside {low[j]:.2f} to {high[j]:.2f}, which is what"
-                    " bench file and calibration leave",
+                    f"{names[j]}: a pose of {pose:.2f} rad lies outside {low[j]:.2f} to {high[j]:.2f}, the range that"
+                    " bench file and calibration both allow",
                     hint="move home or park in the bench file, or calibrate again",
                 )
     velocity = [table.velocity_rad_s or safety.velocity_rad_s for table, _ in rows]
@@ -152,7 +152,7 @@ def limits(safety: SafetyTable, tables: Mapping[str, Mapping[str, FollowerJoint]
 
 
 def motion(safety: SafetyTable, tables: Mapping[str, Mapping[str, FollowerJoint]]) -> Motion:
-    """Home and park of every follower in one row, and how to get there."""
+    """All followers' home and park poses, concatenated, and the parameters of motions to them."""
     joints = [table for arm in tables.values() for table in arm.values()]
     return Motion(
         _row([joint.home for joint in joints]),
@@ -165,7 +165,7 @@ def motion(safety: SafetyTable, tables: Mapping[str, Mapping[str, FollowerJoint]
 
 
 def uncalibrated(joints: Mapping[str, JointTable]) -> Calibration:
-    """The calibration that a bench file's own numbers make."""
+    """The calibration given by the bench file's values alone."""
     return Calibration({name: joint.uncalibrated() for name, joint in joints.items()})
 
 

@@ -1,4 +1,4 @@
-"""Where bench files are found, and what opens the devices that they name."""
+"""Finds bench files, and opens the devices that they name."""
 
 import os
 import tomllib
@@ -53,7 +53,7 @@ class DynamixelBench(DynamixelFile):
         """Release arms that an earlier session left holding, in any pose; returns their names.
 
         Raises:
-            HardwareError: a port does not open, or some motors did not answer; all others are limp.
+            HardwareError: a port does not open, or some motors did not answer; all others have torque off.
         """
         from ebt_hardware.config.opening import release
 
@@ -71,7 +71,7 @@ _KINDS: dict[str, type[BenchFile]] = {"twin": TwinBench, "dynamixel": DynamixelB
 
 
 def bench_folders() -> list[Path]:
-    """Where bench files are looked for by name, first to last: here, the user's, the shipped ones."""
+    """Folders searched for bench files, in order: the working directory's, the user's, the package's."""
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     return [Path("hardware/benches"), home / "ebt" / "benches", Path(__file__).parents[1] / "benches"]
 
@@ -120,7 +120,7 @@ def _find(name_or_path: str) -> Path:
     guess = f"; did you mean {near}?" if near else ""
     raise ConfigError(
         f"no bench called {name_or_path!r}{guess}",
-        hint=f"benches: {', '.join(list_benches())}; looked in {', '.join(map(str, bench_folders()))}",
+        hint=f"benches: {', '.join(list_benches())}; searched {', '.join(map(str, bench_folders()))}",
     )
 
 
@@ -139,28 +139,28 @@ def _check_leaders(path: Path, bench: TwinBench | DynamixelBench) -> None:
 
 
 def _explain(path: Path, error: ValidationError) -> ConfigError:
-    """Every mistake in the file, with the nearest key for those that don't exist."""
+    """Every error in the file, with the nearest valid key for unknown keys."""
     lines = []
-    for found in error.errors(include_url=False):
-        place = [part for part in found["loc"] if part not in _KINDS]
-        key = ".".join(map(str, place))
-        if found["type"] == "extra_forbidden":
-            lines.append(f"unknown key {key}{_nearest(found['loc'])}")
-        elif found["type"].startswith("union_tag"):
+    for entry in error.errors(include_url=False):
+        parts = [part for part in entry["loc"] if part not in _KINDS]
+        key = ".".join(map(str, parts))
+        if entry["type"] == "extra_forbidden":
+            lines.append(f"unknown key {key}{_nearest(entry['loc'])}")
+        elif entry["type"].startswith("union_tag"):
             lines.append(f"kind must be one of {', '.join(_KINDS)}")
         else:
-            lines.append(f"{key}: {found['msg'].removeprefix('Value error, ')}, got {found['input']!r}"[:300])
+            lines.append(f"{key}: {entry['msg'].removeprefix('Value error, ')}, got {entry['input']!r}"[:300])
     return ConfigError(f"{path}: " + "; ".join(lines), hint="every key is in the shipped twin.toml and koch.toml")
 
 
-def _nearest(place: tuple[int | str, ...]) -> str:
-    """`; did you mean ...?`, from the keys of the table at this place."""
-    model: Any = _KINDS[str(place[0])]
-    for part in place[1:-1]:
+def _nearest(location: tuple[int | str, ...]) -> str:
+    """`; did you mean ...?`, from the keys of the table at this location."""
+    model: Any = _KINDS[str(location[0])]
+    for part in location[1:-1]:
         model = model.model_fields[part].annotation if _is_model(model) else (get_args(model) or (None, None))[1]
     if not _is_model(model):
         return ""
-    near = nearest(str(place[-1]), model.model_fields)
+    near = nearest(str(location[-1]), model.model_fields)
     return f"; did you mean {near}?" if near else f"; keys: {', '.join(model.model_fields)}"
 
 

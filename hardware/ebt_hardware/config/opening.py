@@ -1,4 +1,4 @@
-"""Builds the devices behind a bench file. Whatever opens halfway is closed again."""
+"""Opens the devices of a bench file. If one fails to open, those already open are closed."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -14,7 +14,7 @@ from ebt_hardware.bench.bench import Bench
 from ebt_hardware.bench.clock import LockstepClock, WallClock
 from ebt_hardware.bench.realtime import realtime
 from ebt_hardware.bench.rig import Rig
-from ebt_hardware.config.bench_file import DynamixelFile, LeaderTable, TwinFile, WiredFollower, WiredLeader
+from ebt_hardware.config.bench_file import DynamixelFile, LeaderTable, SerialFollower, SerialLeader, TwinFile
 from ebt_hardware.config.bench_tables import JointTable, SafetyTable, limits, motion, registers, uncalibrated
 from ebt_hardware.device import Camera, Clock, Scene
 from ebt_hardware.emulator.loopback_port import LoopbackPort
@@ -22,7 +22,7 @@ from ebt_hardware.motors.arm import Arm
 from ebt_hardware.motors.bus import DynamixelBus
 from ebt_hardware.motors.calibration import load_calibration
 from ebt_hardware.motors.port import SerialPort
-from ebt_hardware.teleop.leader_arm import Demonstrated, Lead, LeaderArm
+from ebt_hardware.teleop.leader_arm import LeaderArm, LeaderPair, ScriptedLeader
 
 if TYPE_CHECKING:
     from ebt_hardware.twin.render.lockstep_cameras import TwinCameras
@@ -37,7 +37,7 @@ class TwinScene:
         self._cameras = cameras
 
     def reset(self, seed: int) -> None:
-        """Lay the objects out anew, the same for the same seed."""
+        """Reset the objects' poses; the same seed gives the same poses."""
         self.world.reset(seed)
 
     def succeeded(self) -> bool:
@@ -49,7 +49,7 @@ class TwinScene:
         return self.world.privileged()
 
     def lifted(self) -> bool:
-        """True while the task's object is up in the grip."""
+        """True while the gripper holds the task's object up."""
         return self.world.lifted()
 
     def disturb(self, kind: str) -> None:
@@ -57,11 +57,11 @@ class TwinScene:
         self.world.disturb(kind)
 
     def demonstrate(self) -> None:
-        """Let the scripted operator take the leader arm and do the task once, from the next tick on."""
+        """Let the scripted operator demonstrate the task once with the leader arm, from the next tick on."""
         self.world.demonstrate()
 
     def demonstrating(self) -> bool:
-        """False once the scripted operator has let go of the leader arm."""
+        """False once the scripted operator has released the leader arm."""
         return self.world.demonstrating()
 
     def picture(self, height: int, width: int) -> Image:
@@ -81,14 +81,14 @@ def lockstep_bench(file: TwinFile) -> Bench:
         arms = {}
         for name, emulator in emulators(world, _motors(file), lambda: world.time_s).items():
             arms[name] = _twin_arm(file, name, LoopbackPort(emulator, f"twin/{name}"))
-        films = TwinCameras(world, {name: camera.spec for name, camera in file.cameras.items()})
-        closers.callback(films.close)
-        cameras = {name: _closed_later(films.open(name, clock), closers) for name in file.cameras}
-        return _twin_bench(file, arms, cameras, clock, TwinScene(world, films), closers)
+        renderer = TwinCameras(world, {name: camera.spec for name, camera in file.cameras.items()})
+        closers.callback(renderer.close)
+        cameras = {name: _close_on_exit(renderer.open(name, clock), closers) for name in file.cameras}
+        return _twin_bench(file, arms, cameras, clock, TwinScene(world, renderer), closers)
 
 
 def live_bench(file: TwinFile) -> Bench:
-    """The twin in a process of its own, in real time: serial ports are ptys, and everything else is as on real arms."""
+    """The twin in a separate process, in real time: serial ports are ptys, everything else is as on real arms."""
     from ebt_hardware.twin.live.server import LiveTwin
 
     clock = WallClock(file.rate_hz)
@@ -96,7 +96,7 @@ def live_bench(file: TwinFile) -> Bench:
         specs = {name: camera.spec for name, camera in file.cameras.items()}
         twin = closers.enter_context(LiveTwin(file.task, _motors(file), specs))
         arms = {name: _twin_arm(file, name, SerialPort(path)) for name, path in twin.paths.items()}
-        cameras = {name: _closed_later(twin.open(name, clock), closers) for name in file.cameras}
+        cameras = {name: _close_on_exit(twin.open(name, clock), closers) for name in file.cameras}
         closers.enter_context(realtime())
         return _twin_bench(file, arms, cameras, clock, twin.scene, closers)
 
@@ -106,13 +106,13 @@ def real_bench(file: DynamixelFile) -> Bench:
     from ebt_hardware.cameras.realsense import RealSenseCamera, find_device
 
     clock = WallClock(file.rate_hz)
-    followers = [_wired_arm(file, name, table) for name, table in file.followers.items()]
-    leaders = {table.leads: _wired_arm(file, name, table) for name, table in file.leaders.items()}
+    followers = [_serial_arm(file, name, table) for name, table in file.followers.items()]
+    leaders = {table.leads: _serial_arm(file, name, table) for name, table in file.leaders.items()}
     with ExitStack() as closers:
         for arm in (*followers, *leaders.values()):
             closers.callback(arm.bus.close)
         cameras = {
-            name: _closed_later(RealSenseCamera(find_device(table.serial), table.spec, clock, name), closers)
+            name: _close_on_exit(RealSenseCamera(find_device(table.serial), table.spec, clock, name), closers)
             for name, table in file.cameras.items()
         }
         closers.enter_context(realtime())
@@ -124,38 +124,38 @@ def release(file: DynamixelFile) -> tuple[str, ...]:
     """Cut the torque of every follower that still answers, in any pose; returns the arms' names.
 
     Raises:
-        HardwareError: some motors did not answer; all others are limp.
+        HardwareError: some motors did not answer; all others have torque off.
     """
-    with ExitStack() as every:  # one arm's trouble doesn't keep the others stiff
+    with ExitStack() as stack:  # a failure of one arm does not keep torque on in the others
         for table in file.followers.values():
             bus = DynamixelBus(SerialPort(str(table.port), table.baudrate), uncalibrated(table.joints).motors)
-            every.callback(_limp, bus)
+            stack.callback(_cut_torque, bus)
     return tuple(file.followers)
 
 
-def _limp(bus: DynamixelBus) -> None:
+def _cut_torque(bus: DynamixelBus) -> None:
     with closing(bus):
-        bus.port.openPort()  # not `connect`, which refuses an arm with a silent motor
+        bus.port.openPort()  # not `connect`, which raises where a motor does not respond
         bus.set_torque(False)
 
 
 def open_leader(bench: Bench, tables: Mapping[str, LeaderTable]) -> Agent:
-    """Connect the leaders of a bench and make one agent of them.
+    """Connect the leaders of a bench and return one agent for all of them.
 
     Raises:
         ConfigError: the bench file names no leader for a follower.
-        HardwareError: a motor is silent, or a joint is far outside its range.
+        HardwareError: a motor does not respond, or a joint is far outside its range.
     """
     by_follower = {table.leads: table for table in tables.values()}
-    leads = []
+    pairs = []
     for follower in bench.rig.followers:
         if follower.name not in by_follower:
             raise ConfigError(f"bench {bench.spec.name}: no leader leads {follower.name!r}", hint="use the keyboard")
         table = by_follower[follower.name]
         ranges = tuple(name for name, joint in table.joints.items() if joint.map == "range")
-        leads.append(Lead(bench.rig.leaders[follower.name], follower, ranges))
-    leader = LeaderArm(leads, bench.motion.speed_rad_s)
-    return leader if bench.scene is None else Demonstrated(leader, bench.scene)
+        pairs.append(LeaderPair(bench.rig.leaders[follower.name], follower, ranges))
+    leader = LeaderArm(pairs, bench.motion.speed_rad_s)
+    return leader if bench.scene is None else ScriptedLeader(leader, bench.scene)
 
 
 def _twin_bench(
@@ -183,13 +183,13 @@ def _bench(file: TwinFile | DynamixelFile, rig: Rig) -> Bench:
         raise
 
 
-def _closed_later(camera: Camera, closers: ExitStack) -> Camera:
+def _close_on_exit(camera: Camera, closers: ExitStack) -> Camera:
     closers.callback(camera.close)
     return camera
 
 
 def _motors(file: TwinFile) -> dict[str, dict[int, str]]:
-    """Model by id by arm."""
+    """Motor models: arm name to motor id to model."""
     joints = {name: table.joints.values() for name, table in file.followers.items()}
     return {name: {joint.id: joint.model for joint in arm} for name, arm in joints.items()} | {
         name: {joint.id: joint.model for joint in table.joints.values()} for name, table in file.leaders.items()
@@ -201,10 +201,12 @@ def _twin_arm(file: TwinFile, name: str, port: SerialPort | LoopbackPort) -> Arm
         file.followers[name].joints if name in file.followers else file.leaders[name].joints
     )
     calibration = uncalibrated(joints)
-    return Arm(name, DynamixelBus(port, calibration.motors, _misses(file.safety)), calibration, registers(joints))
+    return Arm(
+        name, DynamixelBus(port, calibration.motors, _tolerated_misses(file.safety)), calibration, registers(joints)
+    )
 
 
-def _wired_arm(file: DynamixelFile, name: str, table: WiredFollower | WiredLeader) -> Arm:
+def _serial_arm(file: DynamixelFile, name: str, table: SerialFollower | SerialLeader) -> Arm:
     calibration = load_calibration(file.calibration_folder, name)
     expected = {joint: motor.id for joint, motor in table.joints.items()}
     calibrated = {joint: motor.id for joint, motor in calibration.joints.items()}
@@ -214,9 +216,14 @@ def _wired_arm(file: DynamixelFile, name: str, table: WiredFollower | WiredLeade
             hint="calibrate again: docs/safety.md, Calibration",
         )
     port = SerialPort(str(table.port), table.baudrate)
-    return Arm(name, DynamixelBus(port, calibration.motors, _misses(file.safety)), calibration, registers(table.joints))
+    return Arm(
+        name,
+        DynamixelBus(port, calibration.motors, _tolerated_misses(file.safety)),
+        calibration,
+        registers(table.joints),
+    )
 
 
-def _misses(safety: SafetyTable) -> int:
+def _tolerated_misses(safety: SafetyTable) -> int:
     """One above the supervisor's limit, whose message is better."""
     return safety.stale_ticks + 2

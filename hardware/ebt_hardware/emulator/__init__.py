@@ -1,4 +1,4 @@
-"""Emulated Dynamixel motors behind a pty or an in-memory port, for the twin and for tests.
+"""Emulated Dynamixel motors on a pty or an in-memory port, for the twin and for tests.
 
 Imports the motors' packets and registers only.
 """

@@ -1,4 +1,4 @@
-"""A bus of emulated motors that speaks Protocol 2.0, with faults that can be switched on."""
+"""A bus of emulated motors with Protocol 2.0 and fault injection."""
 
 import random
 from collections import Counter, deque
@@ -16,7 +16,7 @@ _LOGGED = 2_000  # goal writes kept: 40 s at 50 Hz
 
 @dataclass(frozen=True, slots=True)
 class GoalWrite:
-    """Goal positions that one packet set."""
+    """Goal positions set by one packet."""
 
     time_s: float
     goals: dict[int, int]
@@ -32,23 +32,23 @@ class Emulator:
     def __init__(self, motors: Iterable[EmulatedMotor], clock: Callable[[], float] | None = None) -> None:
         self.motors = {motor.id: motor for motor in motors}
         self.time_s = 0.0
-        """What `update` has summed up."""
+        """Sum of the times passed to `update`."""
         self.clock = clock or (lambda: self.time_s)
-        """What goal writes are stamped with."""
+        """Clock for the time stamps of goal writes."""
         self.log: deque[GoalWrite] = deque(maxlen=_LOGGED)
         self.requests: Counter[Instruction] = Counter()
-        """Whole packets received, by instruction."""
+        """Valid packets received, by instruction."""
         self._plugged = True
         self.unplugs = 0
-        """How often it was unplugged; a port that was open then is dead for good."""
+        """How often it was unplugged; a port that was open then never works again."""
         self._framer = Framer()
         self._goals: dict[int, int] = {}
-        self._renamed = False
+        self._ids_changed = False
         self._muted: set[int] = set()
         self._corrupt = 0
         self._drop = 0.0
         self._random = random.Random(0)
-        self._answer: dict[int, Callable[[Packet], Iterator[bytes]]] = {
+        self._handlers: dict[int, Callable[[Packet], Iterator[bytes]]] = {
             Instruction.PING: self._ping,
             Instruction.READ: self._read,
             Instruction.WRITE: self._write,
@@ -65,7 +65,7 @@ class Emulator:
         return self.motors[motor_id]
 
     def update(self, dt_s: float) -> None:
-        """Let time pass for every motor."""
+        """Advance every motor by `dt_s`."""
         self.time_s += dt_s
         for motor in self.motors.values():
             motor.update(dt_s)
@@ -78,18 +78,18 @@ class Emulator:
         for packet in self._framer.feed(request):
             replies += self._reply(packet)
         if self._corrupt or self._drop:
-            replies = [self._disturb(reply) for reply in replies]
+            replies = [self._damage(reply) for reply in replies]
         return b"".join(replies)
 
     def mute(self, motor_id: int) -> None:
-        """Let a motor work but not answer, as with a broken data line back."""
+        """Let a motor receive but not reply, as with a broken return line."""
         self._muted.add(motor_id)
 
     def unmute(self, motor_id: int) -> None:
         self._muted.discard(motor_id)
 
     def corrupt_next(self, packets: int) -> None:
-        """Flip a byte in each of the next replies."""
+        """Corrupt one byte in each of the next replies."""
         self._corrupt = packets
 
     def drop(self, probability: float, seed: int = 0) -> None:
@@ -103,7 +103,7 @@ class Emulator:
 
     @property
     def plugged(self) -> bool:
-        """False while the adapter is out of its socket. The motors keep their power and execute their last instructions."""
+        """False while the adapter is unplugged. The motors keep their power and execute their last instructions."""
         return self._plugged
 
     @plugged.setter
@@ -118,21 +118,21 @@ class Emulator:
         self.plugged = True
 
     def _reply(self, packet: Packet) -> Iterator[bytes]:
-        if not packet.whole:
+        if not packet.valid:
             yield from self._status(packet.id, StatusError.CRC)
             return
-        answer = self._answer.get(packet.instruction)
+        answer = self._handlers.get(packet.instruction)
         if answer is None:
             if packet.instruction != Instruction.STATUS:
                 yield from self._status(packet.id, StatusError.INSTRUCTION)
             return
         self.requests[Instruction(packet.instruction)] += 1
         for motor in self._addressed(packet.id):
-            motor.hear()
+            motor.feed_watchdog()
         yield from answer(packet)
-        if self._renamed:  # only now: a motor acknowledges its new id under the old one
+        if self._ids_changed:  # only now: a motor acknowledges its new id under the old one
             self.motors = {motor.id: motor for motor in self.motors.values()}
-            self._renamed = False
+            self._ids_changed = False
         if self._goals:
             self.log.append(GoalWrite(self.clock(), self._goals))
             self._goals = {}
@@ -190,7 +190,7 @@ class Emulator:
             return StatusError.NONE
         error = motor.write(address, data)
         if motor.id != motor_id:
-            self._renamed = True
+            self._ids_changed = True
         if not error and address <= GOAL_POSITION and address + len(data) >= GOAL_POSITION + 4:
             start = GOAL_POSITION - address
             self._goals[motor_id] = int.from_bytes(data[start : start + 4], "little", signed=True)
@@ -212,14 +212,14 @@ class Emulator:
             return
         address = packet.parameters[0] | packet.parameters[1] << 8
         for motor in self._addressed(packet.id):
-            motor.prepare(address, packet.parameters[2:])
+            motor.register_write(address, packet.parameters[2:])
         yield from self._status(packet.id, StatusError.NONE)
 
     def _action(self, packet: Packet) -> Iterator[bytes]:
         for motor in list(self._addressed(packet.id)):
-            waiting = motor.act()
-            if waiting is not None:
-                self._store(motor.id, *waiting)
+            registered = motor.take_registered_write()
+            if registered is not None:
+                self._store(motor.id, *registered)
         yield from self._status(packet.id, StatusError.NONE)
 
     def _reboot(self, packet: Packet) -> Iterator[bytes]:
@@ -244,7 +244,7 @@ class Emulator:
             rest = rest[5 + length :]
         yield from ()
 
-    def _disturb(self, reply: bytes) -> bytes:
+    def _damage(self, reply: bytes) -> bytes:
         if self._drop and self._random.random() < self._drop:
             return b""
         if self._corrupt:

@@ -1,4 +1,4 @@
-"""A port whose other end is an emulator in the same process."""
+"""A port connected to an emulator in the same process."""
 
 import errno
 
@@ -11,9 +11,9 @@ from ebt_hardware.motors.port import OPEN_HINTS
 
 
 class LoopbackPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
-    """An emulator at the other end of a function call.
+    """A port that calls an emulator directly.
 
-    It answers at once or never, so that a time-out passes without waiting and a lock-step bench stays exact.
+    Replies arrive at once or never, so that a timeout takes no time and a lock-step bench stays deterministic.
     """
 
     def __init__(self, emulator: Emulator, name: str = "loopback") -> None:

@@ -1,8 +1,8 @@
-"""One emulated Dynamixel X-series motor: the motion and the faults behind its registers.
+"""One emulated Dynamixel X-series motor: its registers, motion and faults.
 
-Not emulated: the gains (the shaft decides how stiff it is), indirect addresses and the secondary id.
-The e-manual does not state whether Goal Position follows a horn that is moved with torque off. Here it does not, so that
-a program which enables torque without setting the goal first is seen to jump.
+Not emulated: the gains (the shaft defines the stiffness), indirect addresses and the secondary id.
+The e-manual does not state whether Goal Position follows a horn that is moved with torque off. Here it does not, so
+that the motor jumps where a program enables torque without setting the goal first.
 """
 
 import math
@@ -29,39 +29,39 @@ _PRESENT = struct.Struct("<HBBhhiiiiHB")  # 120 Realtime Tick to 146 Present Tem
 _PRESENT_START = 120
 _CENTRE = 2048
 _SLOW_S = 0.1  # heat and faults change slowly
-_FAR_RAD = 1e3  # a goal that is never reached: constant effort, as modes 0 and 16 have it
+_FAR_RAD = 1e3  # a goal that is never reached: constant effort, as in modes 0 and 16
 _IN_POSITION = 20  # ticks
 _REVERSE, _TIME_BASED, _TORQUE_BY_GOAL = 1, 4, 8  # bits of Drive Mode
 _CURRENT, _VELOCITY, _CURRENT_POSITION, _PWM = 0, 1, 5, 16
-_PUSHED_BY = {_CURRENT: "goal_current", _PWM: "goal_pwm"}
+_GOAL_REGISTER = {_CURRENT: "goal_current", _PWM: "goal_pwm"}
 
 
 class EmulatedMotor:
-    """A motor with a horn.
+    """A motor with registers and a shaft.
 
     Raises:
         ConfigError: the model is unknown.
     """
 
-    def __init__(self, model: str, id: int, shaft: Shaft) -> None:  # noqa: A002  # what ROBOTIS calls it
+    def __init__(self, model: str, id: int, shaft: Shaft) -> None:  # noqa: A002  # ROBOTIS's name
         self.table = load_table(model)
         self.id = id
         self.shaft = shaft
         self.voltage_v = self.table.nominal_v
-        """What the power supply gives."""
+        """Supply voltage."""
         self.alert = False
         """True while Hardware Error Status is not 0."""
         self._registers = Registers(self.table, id)
         self._memory = self._registers.memory
         self._profile = Profile()
         self._protection = Protection()
-        self._waiting: tuple[int, bytes] | None = None
+        self._registered: tuple[int, bytes] | None = None
         self._time_s = 0.0
         self._slow_s = 0.0
         self.reboot()
 
     def __getitem__(self, name: str) -> int:
-        """A register's value, present values brought up to date."""
+        """A register's value; present values are updated first."""
         register = self.table.register(name)
         return register.decode(self.read(register.address, register.size))
 
@@ -71,10 +71,10 @@ class EmulatedMotor:
 
     def reboot(self) -> None:
         """Lose the RAM registers, faults and torque, as after a power cycle."""
-        self._registers.lose_power()
-        self._waiting = None
+        self._registers.power_cycle()
+        self._registered = None
         self.alert = False
-        self._protection.rest()
+        self._protection.reset()
         self._release()
         self._start_mode()
 
@@ -86,9 +86,9 @@ class EmulatedMotor:
 
     def write(self, address: int, data: bytes) -> StatusError:
         """Write as a WRITE instruction does: all or nothing, with the error that the status packet carries."""
-        if address == GOAL_POSITION and len(data) == 4:  # the loop's write: skip the search
+        if address == GOAL_POSITION and len(data) == 4:  # the control loop's write: skip the lookup
             low, high = self._goal_range
-            if low <= int.from_bytes(data, "little", signed=True) <= high and not self._registers.expired:
+            if low <= int.from_bytes(data, "little", signed=True) <= high and not self._registers.watchdog_tripped:
                 self._memory[GOAL_POSITION : GOAL_POSITION + 4] = data
                 self._new_goal()
                 return StatusError.NONE
@@ -97,30 +97,30 @@ class EmulatedMotor:
             self._apply(name)
         return error
 
-    def prepare(self, address: int, data: bytes) -> None:
-        """Keep a write until `act`, as REG_WRITE does."""
-        self._waiting = (address, data)
+    def register_write(self, address: int, data: bytes) -> None:
+        """Store a write until `take_registered_write`, as REG_WRITE does."""
+        self._registered = (address, data)
         self._memory[69] = 1
 
-    def act(self) -> tuple[int, bytes] | None:
-        """The write that was kept, if any; it is not kept any longer."""
-        waiting, self._waiting = self._waiting, None
+    def take_registered_write(self) -> tuple[int, bytes] | None:
+        """Return the stored write, if any, and clear it."""
+        registered, self._registered = self._registered, None
         self._memory[69] = 0
-        return waiting
+        return registered
 
-    def hear(self) -> None:
-        """Note that the bus is alive, for the watchdog."""
+    def feed_watchdog(self) -> None:
+        """Reset the watchdog's timer: a packet arrived."""
         self._silent_s = 0.0
 
     def raise_error(self, bits: int) -> None:
-        """Detect a fault: Hardware Error Status keeps it until a reboot; torque is released where Shutdown is set so."""
+        """Detect a fault: Hardware Error Status keeps it until a reboot; torque is cut where Shutdown selects it."""
         self._memory[70] |= bits
         self.alert = self._memory[70] != 0
-        if self._registers.tripped and self._torque:
+        if self._registers.shut_down and self._torque:
             self._release()
 
     def update(self, dt_s: float) -> None:
-        """Let time pass: profile, horn, watchdog, heat."""
+        """Advance profile, shaft, watchdog and temperature by `dt_s`."""
         self._time_s += dt_s
         if self._torque:
             self._profile.advance(dt_s)
@@ -128,12 +128,12 @@ class EmulatedMotor:
             if self._watchdog_s:
                 self._silent_s += dt_s
                 if self._silent_s > self._watchdog_s:
-                    self._expire()
-        if isinstance(self.shaft, FreeShaft):  # no world moves it
+                    self._trip_watchdog()
+        if isinstance(self.shaft, FreeShaft):  # no simulated world moves it
             self.shaft.advance(dt_s)
         self._slow_s += dt_s
         if self._slow_s >= _SLOW_S:
-            self._look_after_itself()
+            self._update_protection()
 
     def _apply(self, name: str) -> None:
         """Act on a register that was written."""
@@ -152,10 +152,10 @@ class EmulatedMotor:
         elif name == "id":
             self.id = self._memory[7]
         elif name not in {"led", "status_return_level"}:
-            self._settle()
+            self._update_settings()
 
     def _start_mode(self) -> None:
-        """What power-up and a change of mode do: count one turn again, goals at their limits and where the horn is."""
+        """Apply power-up or a mode change: count within one turn, goals at their limits, goal position at present."""
         registers = self._registers
         self._watchdog_s = self._memory[98] * WATCHDOG_S
         self._silent_s = 0.0
@@ -163,11 +163,11 @@ class EmulatedMotor:
         registers["goal_velocity"] = 0
         if self.table.current_a is not None:
             registers["goal_current"] = registers["current_limit"]
-        self._settle()
+        self._update_settings()
         registers["goal_position"] = round(self._present())
 
-    def _settle(self) -> None:
-        """Work out what the registers mean, once a write instead of once an update."""
+    def _update_settings(self) -> None:
+        """Derive settings from the registers, once per write instead of once per update."""
         registers = self._registers
         self._mode = self._memory[11]
         self._sign = -1.0 if self._memory[10] & _REVERSE else 1.0
@@ -178,13 +178,13 @@ class EmulatedMotor:
         if self._mode in {_CURRENT, _CURRENT_POSITION} and self.table.current_a is not None:
             current_a = abs(registers["goal_current"]) * self.table.current_a
             self._limit = min(1.0, current_a / self.table.stall_current_a)
-        self._shape()
+        self._update_profile()
 
-    def _shape(self) -> None:
+    def _update_profile(self) -> None:
         registers = self._registers
         speed, acceleration = registers["profile_velocity"], registers["profile_acceleration"]
         if self._memory[10] & _TIME_BASED:  # both in ms
-            self._profile.within(registers["goal_position"], speed / 1000, acceleration / 1000)
+            self._profile.set_duration(registers["goal_position"], speed / 1000, acceleration / 1000)
         else:
             self._profile.speed = speed * RAD_S_PER_VELOCITY / RAD_PER_TICK
             self._profile.acceleration = acceleration * RAD_S2_PER_ACCELERATION / RAD_PER_TICK
@@ -208,19 +208,19 @@ class EmulatedMotor:
             self._count_from_one_turn()
         self._torque = True
         self._silent_s = 0.0
-        self._profile.stand(self._present())
-        self._aim()
+        self._profile.stop_at(self._present())
+        self._update_goal()
 
     def _new_goal(self) -> None:
-        if self._memory[10] & _TORQUE_BY_GOAL and not self._torque and not self._registers.tripped:
+        if self._memory[10] & _TORQUE_BY_GOAL and not self._torque and not self._registers.shut_down:
             self._memory[64] = 1
             self._engage()
         else:
-            self._aim()
+            self._update_goal()
 
-    def _aim(self) -> None:
+    def _update_goal(self) -> None:
         if self._memory[10] & _TIME_BASED:
-            self._shape()
+            self._update_profile()
         self._profile.goal = float(self._registers["goal_position"])
 
     def _release(self) -> None:
@@ -228,38 +228,38 @@ class EmulatedMotor:
         self._torque = False
         self.shaft.drive(None, 0.0)
 
-    def _expire(self) -> None:
-        """The watchdog's stop: stand here, stiff, with the goal registers locked until 0 is written."""
+    def _trip_watchdog(self) -> None:
+        """Stop as the watchdog does: hold the present position, goal registers locked until 0 is written."""
         self._memory[98] = 0xFF
         self._watchdog_s = 0.0
-        self._registers[_PUSHED_BY.get(self._mode, "goal_velocity")] = 0
-        self._profile.stand(self._present())
+        self._registers[_GOAL_REGISTER.get(self._mode, "goal_velocity")] = 0
+        self._profile.stop_at(self._present())
 
     def _drive(self, dt_s: float) -> None:
         profile, registers = self._profile, self._registers
-        if self._mode in _PUSHED_BY and not registers.expired:
-            push = self._sign * registers[_PUSHED_BY[self._mode]]
+        if self._mode in _GOAL_REGISTER and not registers.watchdog_tripped:
+            push = self._sign * registers[_GOAL_REGISTER[self._mode]]
             self.shaft.drive(math.copysign(_FAR_RAD, push), self._limit)
             return
         if self._mode == _VELOCITY:
             speed = registers["goal_velocity"] * RAD_S_PER_VELOCITY / RAD_PER_TICK
-            profile.stand(profile.position + speed * dt_s)
+            profile.stop_at(profile.position + speed * dt_s)
         self.shaft.drive(self._sign * (profile.position - self._offset) * RAD_PER_TICK, self._limit)
 
-    def _look_after_itself(self) -> None:
+    def _update_protection(self) -> None:
         registers = self._registers
         self._protection.advance(self.shaft.effort() if self._torque else 0.0, self._slow_s)
         self._slow_s = 0.0
-        found = self._protection.errors(
+        errors = self._protection.errors(
             voltage=round(self.voltage_v / VOLT),
             volts=(registers["min_voltage_limit"], registers["max_voltage_limit"]),
             temperature_limit=self._memory[31],
         )
-        if found:
-            self.raise_error(found)
+        if errors:
+            self.raise_error(errors)
 
     def _refresh(self) -> None:
-        """Bring the present values up to date."""
+        """Update the present values."""
         shaft, sign, profile, table = self.shaft, self._sign, self._profile, self.table
         effort = sign * shaft.effort() if self._torque else 0.0
         force = effort * 1000 if table.current_a is None else effort * table.stall_current_a / table.current_a

@@ -1,4 +1,4 @@
-"""An emulator behind a pseudo-terminal, for any program that speaks Dynamixel."""
+"""An emulator on a pseudo-terminal, for any program that uses the Dynamixel protocol."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ebt_hardware.emulator.emulator import Emulator
 
-_CHUNK = 256  # bytes answered at a time, several ticks of one arm: a busy client leaves time for the others
+_CHUNK = 256  # bytes processed per call, several ticks of one arm, so that a busy client does not starve others
 _UNREAD = 65_536  # bytes kept for a client that does not read; the rest is lost, as on a real bus
 
 
@@ -25,7 +25,7 @@ class PtyPort:
     """One pseudo-terminal that only this user may open.
 
     Put it into a `select` next to the loop's other files, and call `service` when it is readable or periodically.
-    Unplugging the emulator hangs up; plugging it in again makes a new pty, under the same `link` where there is one.
+    Unplugging the emulator closes the pty; plugging it in again opens a new one, with the same `link` if given.
     """
 
     def __init__(self, emulator: Emulator, link: Path | None = None) -> None:
@@ -42,7 +42,7 @@ class PtyPort:
         return self._master
 
     def service(self) -> None:
-        """Answer some of what has come in, without ever waiting."""
+        """Process some of the received bytes; never waits."""
         if self.emulator.plugged and self._master < 0:
             self._open()
         elif not self.emulator.plugged and self._master >= 0:
@@ -54,7 +54,7 @@ class PtyPort:
         self._send()
 
     def close(self) -> None:
-        """Hang up; harmless when it is closed already."""
+        """Close the pty; no effect when it is already closed."""
         for file in (self._master, self._slave):
             if file >= 0:
                 os.close(file)
@@ -91,7 +91,7 @@ class PtyPort:
             while self._unsent:
                 self._unsent = self._unsent[os.write(self._master, self._unsent) :]
         except BlockingIOError:
-            return  # the client's buffer is full; the rest goes with the next call
+            return  # the client's buffer is full; the rest is sent with the next call
 
 
 def serve_pty(
@@ -100,7 +100,7 @@ def serve_pty(
     update: Callable[[float], None] | None = None,
     period_s: float = 0.01,
 ) -> None:
-    """Answer on all ports until `stop` is set, and call `update(dt_s)` every period with the time that has passed."""
+    """Serve all ports until `stop` is set, and call `update(dt_s)` every period with the time that has passed."""
     last = time.monotonic()
     while not stop.is_set():
         files = [port for port in ports if port.fileno() >= 0]

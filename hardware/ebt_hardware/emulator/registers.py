@@ -1,4 +1,4 @@
-"""An emulated motor's memory: what may be written into which register, and when."""
+"""An emulated motor's memory, with the rules for writing registers."""
 
 from ebt_hardware.motors.control_table import EEPROM_END, FULL_PWM, TICKS_PER_TURN, ControlTable, Register
 from ebt_hardware.motors.packets import StatusError
@@ -53,7 +53,7 @@ class Registers:
         return register.decode(self.memory[register.address : register.end])
 
     def __setitem__(self, name: str, value: int) -> None:
-        """Set a value from inside the motor, which no rule forbids."""
+        """Set a value from inside the motor, without checks."""
         register = self.table.register(name)
         self.memory[register.address : register.end] = register.encode(value)
 
@@ -62,12 +62,12 @@ class Registers:
         return self.memory[64] != 0
 
     @property
-    def tripped(self) -> bool:
+    def shut_down(self) -> bool:
         """True after a fault that Shutdown names; torque stays off until a reboot."""
         return self.memory[70] & self.memory[63] != 0
 
     @property
-    def expired(self) -> bool:
+    def watchdog_tripped(self) -> bool:
         """True after the bus watchdog has stopped the motor; the goal registers are locked until 0 is written."""
         return self.memory[98] == 0xFF
 
@@ -78,38 +78,38 @@ class Registers:
             return self["min_position_limit"], self["max_position_limit"]
         return -MULTI_TURN, MULTI_TURN
 
-    def lose_power(self) -> None:
-        """Bring the RAM registers to what they are after power-up."""
+    def power_cycle(self) -> None:
+        """Reset the RAM registers to their power-up values."""
         self.memory[EEPROM_END:] = bytes(END - EEPROM_END)
         for name, value in self.table.factory.items():
             if self.table.registers[name].address >= EEPROM_END:
                 self[name] = value
 
     def store(self, address: int, data: bytes) -> tuple[StatusError, list[str]]:
-        """Write all or nothing; gives the error, or the names of the registers written."""
+        """Write all or nothing; returns the error, or the names of the registers written."""
         end = address + len(data)
         if end > END:
             return StatusError.ACCESS, []
         touched = [register for register in self._in_order if register.address < end and register.end > address]
-        if not all(self._open(register) for register in touched):
+        if not all(self._is_writable(register) for register in touched):
             return StatusError.ACCESS, []
         if any(register.address < address or register.end > end for register in touched):
             return StatusError.LENGTH, []
         for register in touched:
             value = register.decode(data[register.address - address : register.end - address])
-            error = self._refusal(register.name, value)
+            error = self._check_value(register.name, value)
             if error:
                 return error, []
         self.memory[address:end] = data
         return StatusError.NONE, [register.name for register in touched]
 
-    def _open(self, register: Register) -> bool:
+    def _is_writable(self, register: Register) -> bool:
         return register.writable and not (register.address < EEPROM_END and self.torque)
 
-    def _refusal(self, name: str, value: int) -> StatusError:
+    def _check_value(self, name: str, value: int) -> StatusError:
         if name in _GOAL_LIMITS:
-            return self._goal_refusal(name, value)
-        if name == "torque_enable" and value and self.tripped:
+            return self._check_goal(name, value)
+        if name == "torque_enable" and value and self.shut_down:
             return StatusError.RESULT
         low, high = _RANGES.get(name, (value, value))
         allowed = low <= value <= high
@@ -118,11 +118,11 @@ class Registers:
         elif name == "current_limit":
             allowed = 0 <= value <= self.table.factory[name]
         elif name == "bus_watchdog":
-            allowed = allowed and not (value and self.expired)
+            allowed = allowed and not (value and self.watchdog_tripped)
         return StatusError.NONE if allowed else StatusError.RANGE
 
-    def _goal_refusal(self, name: str, value: int) -> StatusError:
-        if self.expired:
+    def _check_goal(self, name: str, value: int) -> StatusError:
+        if self.watchdog_tripped:
             return StatusError.RANGE
         if name == "goal_position":
             low, high = self.goal_range

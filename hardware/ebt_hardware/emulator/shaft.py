@@ -13,7 +13,7 @@ class Shaft(Protocol):
         ...
 
     def effort(self) -> float:
-        """What the motor turns with, as a signed fraction of its stall torque, -1..1."""
+        """Motor torque as a signed fraction of its stall torque, -1..1."""
         ...
 
     def drive(self, goal_rad: float | None, effort_limit: float) -> None:
@@ -22,9 +22,9 @@ class Shaft(Protocol):
 
 
 class FreeShaft:
-    """A horn with nothing but inertia, friction and perhaps a steady load on it.
+    """A horn with inertia, friction and an optional constant load.
 
-    Its numbers give an XL430's no-load speed and a settling time like that of the factory gains, no more.
+    The constants give an XL430's no-load speed and about the settling time of the factory gains.
     """
 
     _ACCELERATION = 300.0  # rad/s^2 at stall torque
@@ -37,7 +37,7 @@ class FreeShaft:
         self.load = load
         """External torque as a fraction of stall, e.g. an arm's weight."""
         self.blocked = False
-        """True while something holds the horn."""
+        """True while the horn is blocked."""
         self._position = position
         self._velocity = 0.0
         self._effort = 0.0
@@ -59,13 +59,13 @@ class FreeShaft:
         if goal_rad is None:
             self._effort = 0.0
 
-    def turn(self, position: float) -> None:
-        """Put the horn somewhere by hand."""
+    def set_position(self, position: float) -> None:
+        """Set the angle, as when the horn is turned by hand."""
         self._position = position
         self._velocity = 0.0
 
     def advance(self, dt_s: float) -> None:
-        """Let time pass."""
+        """Advance by `dt_s`."""
         steps = max(1, round(dt_s / self._LONGEST_STEP_S))
         for _ in range(steps):
             self._step(dt_s / steps)

@@ -1,1 +1,1 @@
-"""Dynamixel X-series motors: port, packets, bus, registers and one arm in radians. Knows no bench and no emulator."""
+"""Dynamixel X-series motors: port, packets, bus, registers and arm in radians; independent of bench and emulator."""

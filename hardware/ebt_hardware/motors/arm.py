@@ -28,7 +28,7 @@ class ArmState:
     effort: Joints
     """[J] A, or fraction of stall."""
     fresh: NDArray[np.bool_]
-    """[J] False where the motor did not answer and the values are from the read before."""
+    """[J] False where the motor did not answer and the values are from the previous read."""
     alert: NDArray[np.bool_]
     """[J] the motor's alert bit: its hardware-error register should be read."""
 
@@ -49,16 +49,16 @@ class Arm:
         self.joints = tuple(calibration.joints)
         self._registers = registers or {}
         """Joint to register to value: the registers that the bench file sets before torque is enabled."""
-        self._branch = np.zeros(len(self.joints), np.int32)
+        self._turn_offset = np.zeros(len(self.joints), np.int32)
 
     def connect(self) -> None:
-        """Open the bus, set the registers that the bench file names, and find each joint's turn."""
+        """Open the bus, set the registers that the bench file names, and find each joint's turn offset."""
         self.bus.connect()
         self._configure()
-        self._branch = self._find_branch()
+        self._turn_offset = self._find_turn_offset()
 
     def read(self) -> ArmState:
-        """Every motor at once.
+        """Read every motor at once.
 
         Raises:
             HardwareError: the bus is lost.
@@ -66,7 +66,7 @@ class Arm:
         state = self.bus.read()
         calibration = self.calibration
         return ArmState(
-            calibration.radians(state.position + self._branch),
+            calibration.radians(state.position + self._turn_offset),
             calibration.velocity(state.velocity),
             calibration.effort(state.effort),
             state.fresh,
@@ -74,29 +74,29 @@ class Arm:
         )
 
     def send(self, goal: Joints) -> Joints:
-        """Give the motors their goals [J] rad; return them as whole ticks make them."""
+        """Send goals [J] rad to the motors; return them rounded to whole ticks."""
         ticks = self.calibration.ticks(goal)
-        self.bus.write_goal(ticks - self._branch)
+        self.bus.write_goal(ticks - self._turn_offset)
         return self.calibration.radians(ticks)
 
     def _configure(self) -> None:
-        wanted: dict[str, dict[int, int]] = {}
+        target: dict[str, dict[int, int]] = {}
         for joint, registers in self._registers.items():
             for register, value in registers.items():
-                wanted.setdefault(register, {})[self.calibration.joints[joint].id] = value
-        for register, values in wanted.items():
+                target.setdefault(register, {})[self.calibration.joints[joint].id] = value
+        for register, values in target.items():
             present = self.bus.read_register(register)
             changed = {motor: value for motor, value in values.items() if present[motor] != value}
             if changed:
                 self.bus.write(register, changed)
 
-    def _find_branch(self) -> NDArray[np.int32]:
+    def _find_turn_offset(self) -> NDArray[np.int32]:
         """Whole turns [J] in ticks to add to what a multi-turn motor reports.
 
-        Such motors forget their turns when power goes, so the branch nearest the calibrated range is taken.
+        Such motors lose their turn count without power, so the turn nearest the calibrated range is used.
         """
         modes = self.bus.read_register("operating_mode")
-        many = np.array([modes[joint.id] in MULTI_TURN_MODES for joint in self.calibration.joints.values()])
+        multi_turn = np.array([modes[joint.id] in MULTI_TURN_MODES for joint in self.calibration.joints.values()])
         state = self.bus.read()
         if not state.fresh.all():
             silent = [name for name, fresh in zip(self.joints, state.fresh, strict=True) if not fresh]
@@ -107,4 +107,4 @@ class Arm:
             self.calibration.low + (self.calibration.high - self.calibration.low) / np.float32(2)
         )
         turns = np.rint((middle - state.position) / TURN).astype(np.int32)
-        return np.where(many, turns * TURN, 0).astype(np.int32)
+        return np.where(multi_turn, turns * TURN, 0).astype(np.int32)

@@ -29,7 +29,7 @@ _LONGEST_WATCHDOG = 127
 
 
 class DynamixelBus:
-    """Motors by id, in the order given. Units are the motors' own; `Bench` turns them into radians.
+    """Motors by id, in the order given. Values are in motor units; `Arm` converts them to radians.
 
     Every method raises `BusLost` when the port has disappeared. Torque changes by `set_torque` only.
     """
@@ -43,7 +43,7 @@ class DynamixelBus:
         self.missed = dict.fromkeys(self.ids, 0)
         """Reads that a motor did not answer, even when repeated, since the bus was created."""
         self.corrupted = 0
-        """Damaged replies since the bus was made."""
+        """Corrupted replies since the bus was created."""
         self._tolerated = tolerated_misses
         self._misses = dict.fromkeys(self.ids, 0)  # in a row
         self._handler = PacketHandler()
@@ -54,14 +54,14 @@ class DynamixelBus:
         self._goal["id"] = self.ids
 
     def connect(self) -> None:
-        """Open the port and see that every motor is there and is the model it should be. Torque stays as it is.
+        """Open the port and check that every motor responds and is of the expected model. Torque does not change.
 
         Raises:
             PortError: the port cannot be opened.
-            MotorSilent: motors do not answer; lists all of them, and what was found instead.
+            MotorSilent: motors do not answer; lists all of them, and the motors found.
             WrongMotors: motors are of another model; lists all of them.
         """
-        with self._on_the_wire():
+        with self._port_errors():
             self.port.openPort()
         try:
             self._check_motors()
@@ -70,18 +70,18 @@ class DynamixelBus:
             raise
 
     def read(self) -> MotorState:
-        """Effort, velocity and position of all motors at once. Also feeds their watchdogs.
+        """Read effort, velocity and position of all motors at once. Also feeds their watchdogs.
 
-        A motor that does not answer is read once more, then keeps its last values and is not `fresh`.
+        A motor that does not answer is read once more; if it fails again, it keeps its last values and is not `fresh`.
 
         Raises:
             BusLost: the port has disappeared.
-            MotorSilent: a motor missed too many reads in a row (a `BusLost` too).
+            MotorSilent: a motor missed too many consecutive reads (a `BusLost` too).
         """
-        answers = self._ask(self._read, [motor_id for motor_id in self.ids if not self._misses[motor_id]])
+        replies = self._transact(self._read, [motor_id for motor_id in self.ids if not self._misses[motor_id]])
         fresh = np.zeros(len(self.ids), np.bool_)
         for place, motor_id in enumerate(self.ids):
-            error, data = answers.get(motor_id, (0, b""))
+            error, data = replies.get(motor_id, (0, b""))
             if len(data) == _FEEDBACK_LENGTH:
                 fresh[place] = True
                 self._feedback[place * _FEEDBACK_LENGTH : (place + 1) * _FEEDBACK_LENGTH] = data
@@ -91,7 +91,7 @@ class DynamixelBus:
                 self._misses[motor_id] += 1
                 self.missed[motor_id] += 1
         if not fresh.all():
-            self._give_up_on_the_silent()
+            self._raise_if_lost()
         values = np.frombuffer(bytes(self._feedback), _FEEDBACK)
         return MotorState(
             position=values["position"].astype(np.int32),
@@ -102,19 +102,19 @@ class DynamixelBus:
         )
 
     def write_goal(self, goal: Ticks) -> None:
-        """Send every motor to a position `[M]`. Nothing comes back: see `watchdog_tripped` for goals that are refused."""
+        """Send goal positions `[M]`. Motors do not reply: see `watchdog_tripped` for goals that are refused."""
         self._goal["goal"] = goal
         parameters = list(self._goal.tobytes())
-        with self._on_the_wire():
-            self._sent(
+        with self._port_errors():
+            self._check_sent(
                 self._handler.syncWriteTxOnly(self.port, _GOAL_ADDRESS, _GOAL_LENGTH, parameters, len(parameters))
             )
 
     def set_torque(self, on: bool) -> None:
-        """Switch torque on all motors, each confirmed.
+        """Switch the torque of all motors; each motor confirms.
 
         Raises:
-            Refused, MotorSilent: some motors did not; all the others did.
+            Refused, MotorSilent: some motors failed; all others were switched.
         """
         self.write("torque_enable", int(on))
 
@@ -124,18 +124,18 @@ class DynamixelBus:
         return np.array([values[motor_id] == 1 for motor_id in self.ids], np.bool_)
 
     def write(self, register: str, value: int | Mapping[int, int]) -> None:
-        """Write one value to all motors, or one each by id, and see that each took it.
+        """Write one value to all motors, or one per id, and check that each motor accepted it.
 
         Raises:
-            Refused: motors answered with an error; lists all of them. The others took the value.
-            MotorSilent: motors did not answer; the others took the value.
+            Refused: motors answered with an error; lists all of them. The others accepted the value.
+            MotorSilent: motors did not answer; the others accepted the value.
         """
         values = value if isinstance(value, Mapping) else dict.fromkeys(self.ids, value)
         places = {motor_id: self.tables[motor_id].register(register) for motor_id in values}
         refused, silent = {}, []
         for motor_id, place in places.items():
             data = place.encode(values[motor_id])
-            with self._on_the_wire():
+            with self._port_errors():
                 result, error = self._write_one(motor_id, place, data)
             if result != COMM_SUCCESS:
                 silent.append(motor_id)
@@ -159,7 +159,7 @@ class DynamixelBus:
         values: dict[int, int] = {}
         refused: dict[int, int] = {}
         for place, ids in places.items():
-            for motor_id, (error, data) in self._ask(self._sync_read(place.address, place.size, ids), ids).items():
+            for motor_id, (error, data) in self._transact(self._sync_read(place.address, place.size, ids), ids).items():
                 if data:
                     values[motor_id] = place.decode(data)
                 else:
@@ -172,23 +172,23 @@ class DynamixelBus:
         return {motor_id: values[motor_id] for motor_id in self.ids}
 
     def health(self, ids: Sequence[int] | None = None) -> dict[int, MotorHealth]:
-        """Temperature, voltage, faults and whether torque is on, of all motors or those named. Not for every tick.
+        """Temperature, voltage, faults and whether torque is on, of all or the given motors. Too slow for every tick.
 
         Raises:
             MotorSilent: motors do not answer, even when repeated; lists all of them.
         """
         wanted = self.ids if ids is None else tuple(ids)
-        answers = self._ask(self._sync_read(_RAM_START, _RAM_LENGTH, wanted), wanted)
-        missing = [motor_id for motor_id in wanted if len(answers.get(motor_id, (0, b""))[1]) != _RAM_LENGTH]
+        replies = self._transact(self._sync_read(_RAM_START, _RAM_LENGTH, wanted), wanted)
+        missing = [motor_id for motor_id in wanted if len(replies.get(motor_id, (0, b""))[1]) != _RAM_LENGTH]
         if missing:
             raise MotorSilent(self.port.port_name, missing, [i for i in wanted if i not in missing])
-        return {motor_id: self._judge(motor_id, answers[motor_id][1]) for motor_id in wanted}
+        return {motor_id: self._motor_health(motor_id, replies[motor_id][1]) for motor_id in wanted}
 
     def arm_watchdog(self, timeout_s: float | None) -> None:
-        """Let the motors stop after this long without a packet; None disables the watchdog.
+        """Let the motors stop after this time without a packet; None disables the watchdog.
 
-        Any packet counts as hearing something. Clears a watchdog that has already stopped a motor, whose goals are
-        then taken again; set them to where the motor is first.
+        Any packet feeds it. Clears a watchdog that has already stopped a motor, which then accepts goals again; set
+        them to the present position first.
 
         Raises:
             ConfigError: longer than the 2.54 s that the register can hold, or not positive.
@@ -202,18 +202,18 @@ class DynamixelBus:
         self.write("bus_watchdog", counts)
 
     def watchdog_tripped(self) -> tuple[int, ...]:
-        """Motors that their watchdog has stopped, which now refuse goals."""
+        """Ids of motors that their watchdog has stopped, which refuse goals."""
         return tuple(motor_id for motor_id, value in self.read_register("bus_watchdog").items() if value < 0)
 
     def close(self) -> None:
-        """Close the port. Torque stays as it is."""
+        """Close the port. Torque does not change."""
         self.port.closePort()
         self.port.is_using = False
 
     def _check_motors(self) -> None:
         numbers = {}
         for motor_id in self.ids:
-            with self._on_the_wire():
+            with self._port_errors():
                 number, result, _ = self._handler.ping(self.port, motor_id)
                 if result != COMM_SUCCESS:
                     number, result, _ = self._handler.ping(self.port, motor_id)
@@ -221,7 +221,7 @@ class DynamixelBus:
                 numbers[motor_id] = number
         missing = [motor_id for motor_id in self.ids if motor_id not in numbers]
         if missing:
-            with self._on_the_wire():
+            with self._port_errors():
                 others, _ = self._handler.broadcastPing(self.port)
             raise MotorSilent(self.port.port_name, missing, sorted({*numbers, *others}))
         wrong = [
@@ -235,7 +235,7 @@ class DynamixelBus:
             )
         self.firmware = self.read_register("firmware_version")
 
-    def _judge(self, motor_id: int, ram: bytes) -> MotorHealth:
+    def _motor_health(self, motor_id: int, ram: bytes) -> MotorHealth:
         def value(name: str) -> int:
             register = self.tables[motor_id].register(name)
             return register.decode(ram[register.address - _RAM_START : register.end - _RAM_START])
@@ -248,7 +248,7 @@ class DynamixelBus:
             watchdog_tripped=value("bus_watchdog") < 0,
         )
 
-    def _give_up_on_the_silent(self) -> None:
+    def _raise_if_lost(self) -> None:
         lost = [motor_id for motor_id in self.ids if self._misses[motor_id] >= self._tolerated]
         if lost:
             found = [motor_id for motor_id in self.ids if not self._misses[motor_id]]
@@ -257,39 +257,39 @@ class DynamixelBus:
     def _sync_read(self, address: int, length: int, ids: Sequence[int]) -> SyncRead:
         return SyncRead(self.port, self._handler, address, length, list(ids))
 
-    def _ask(self, question: SyncRead, again: Sequence[int]) -> dict[int, tuple[int, bytes]]:
-        """Replies by id; motors in `again` are read a second time if they miss the first."""
-        with self._on_the_wire():
-            self._sent(question.txRxPacket())
-            self.corrupted += question.corrupt
-            answers = question.answers
-            missing = [motor_id for motor_id in again if motor_id not in answers]
+    def _transact(self, request: SyncRead, retried: Sequence[int]) -> dict[int, tuple[int, bytes]]:
+        """Replies by id; motors in `retried` are read a second time if they miss the first."""
+        with self._port_errors():
+            self._check_sent(request.txRxPacket())
+            self.corrupted += request.corrupt
+            replies = request.replies
+            missing = [motor_id for motor_id in retried if motor_id not in replies]
             if missing:
-                # In reverse: should a motor wait for the one before it, those behind a silent one get their turn.
-                second = self._sync_read(question.start_address, question.data_length, missing[::-1])
-                self._sent(second.txRxPacket())
+                # In reverse: if a motor waits for the one before it, those after a silent one can still reply.
+                second = self._sync_read(request.start_address, request.data_length, missing[::-1])
+                self._check_sent(second.txRxPacket())
                 self.corrupted += second.corrupt
-                answers = {**answers, **second.answers}
-        return answers
+                replies = {**replies, **second.replies}
+        return replies
 
     def _write_one(self, motor_id: int, place: Register, data: bytes) -> tuple[int, int]:
         for _ in range(2):
             result, error = self._handler.writeTxRx(self.port, motor_id, place.address, place.size, list(data))
-            self._sent(result)
+            self._check_sent(result)
             if result == COMM_SUCCESS:
                 break
         return result, error
 
-    def _sent(self, result: int) -> None:
+    def _check_sent(self, result: int) -> None:
         if result in _NOT_SENT:
             raise BusLost(self.port.port_name, self._handler.getTxRxResult(result))
 
     @contextmanager
-    def _on_the_wire(self) -> Iterator[None]:
-        """Turn the operating system's error about a vanished port into `BusLost`."""
+    def _port_errors(self) -> Iterator[None]:
+        """Raise `BusLost` where the operating system reports that the port has disappeared."""
         try:
             yield
         except (OSError, termios.error) as error:  # serial.SerialException is an OSError, termios.error is not
             raise BusLost(self.port.port_name, str(error)) from error
         finally:
-            self.port.is_using = False  # or it stays busy for ever after Ctrl-C too, and the arm could not be parked
+            self.port.is_using = False  # otherwise it stays busy after Ctrl-C, and the arm could not be parked

@@ -1,4 +1,4 @@
-"""What goes wrong between the host and its motors."""
+"""Errors of the communication with motors."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from ebt_data.errors import HardwareError
 _REFUSALS = {
     1: "it failed, as after a shutdown",
     2: "the instruction is unknown",
-    3: "the packet arrived damaged",
+    3: "the packet arrived corrupted",
     4: "the value is out of range, or the bus watchdog has stopped the motor",
     5: "the length is wrong",
     6: "the value is beyond a limit register",
@@ -16,13 +16,13 @@ _REFUSALS = {
 """Error numbers of a status packet, https://emanual.robotis.com/docs/en/dxl/protocol2/#error."""
 _HINTS = {
     1: "find the cause, then reboot the motor or cycle its power",
-    4: "a motor that its watchdog stopped takes goals again once the watchdog is disarmed",
+    4: "a motor that its watchdog stopped accepts goals again once the watchdog is disarmed",
     7: "switch torque off first",
 }
 
 
 class BusLost(HardwareError):
-    """The motors can no longer be reached: unplugged, without power, or too many answers missed in a row."""
+    """The motors can no longer be reached: unplugged, without power, or too many consecutive replies missed."""
 
     def __init__(self, port: str, reason: str) -> None:
         super().__init__(f"lost the motors on {port}: {reason}", hint="check the plug and the power, then: ebt doctor")
@@ -55,8 +55,10 @@ class Refused(HardwareError):
         ids: dict[int, list[int]] = {}
         for motor_id, code in codes.items():
             ids.setdefault(code, []).append(motor_id)
-        why = "; ".join(f"{_motors(who)}: {_REFUSALS.get(code, f'error {code}')}" for code, who in ids.items())
-        super().__init__(f"{register} was refused on {port}: {why}", hint=_HINTS.get(min(ids), ""))
+        reasons = "; ".join(
+            f"{_motors(motors)}: {_REFUSALS.get(code, f'error {code}')}" for code, motors in ids.items()
+        )
+        super().__init__(f"{register} was refused on {port}: {reasons}", hint=_HINTS.get(min(ids), ""))
         self.codes = dict(codes)
 
 

@@ -1,7 +1,7 @@
-"""Each joint's zero, direction and range: the only place above the bus that uses ticks.
+"""Each joint's zero, direction and range: the only code above the bus that uses ticks.
 
-A calibration is a TOML file beside its bench file, `<bench>.calibration/<arm>.<version>.toml`. It is never written
-twice: calibrating again makes the next version, so that an episode's snapshot can always be found.
+A calibration is a TOML file next to its bench file, `<bench>.calibration/<arm>.<version>.toml`. It is never
+overwritten: calibrating again writes the next version, so that an episode's snapshot can always be found.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from ebt_hardware.motors.control_table import RAD_PER_TICK, RAD_S_PER_VELOCITY, 
 
 
 class JointCalibration(BaseModel):
-    """One joint's motor and the map from its ticks to radians."""
+    """One joint's motor and the conversion from its ticks to radians."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,7 +32,7 @@ class JointCalibration(BaseModel):
     model: str
     """As ROBOTIS spells it, e.g. `XL430-W250`."""
     sign: Literal[1, -1] = 1
-    """-1 where the joint turns against its motor."""
+    """-1 where the joint turns opposite to its motor."""
     zero: int = 2048
     """Ticks at 0 rad."""
     low: float
@@ -52,7 +52,7 @@ class JointCalibration(BaseModel):
 
 @dataclass(frozen=True)
 class Calibration:
-    """An arm's joints in the order of its motors, and the arithmetic between motor units and SI."""
+    """An arm's joints in the order of its motors, and the conversion between motor units and SI."""
 
     joints: Mapping[str, JointCalibration]
 
@@ -89,12 +89,12 @@ class Calibration:
 
     @cached_property
     def hash(self) -> str:
-        """Equal for equal content, in any file."""
+        """Hash of the content; equal for equal content."""
         text = json.dumps([[name, *joint.model_dump().items()] for name, joint in self.joints.items()])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def snapshot(self) -> dict[str, Any]:
-        """What goes into every episode; plain JSON values."""
+        """The copy stored in every episode; plain JSON values."""
         joints = {name: joint.model_dump() for name, joint in self.joints.items()}
         return {"hash": self.hash, "joints": joints}
 
@@ -121,7 +121,7 @@ class _File(BaseModel):
 
 
 def load_calibration(folder: Path, arm: str) -> Calibration:
-    """The newest version of an arm's calibration.
+    """Read the newest version of an arm's calibration.
 
     Raises:
         ConfigError: there is none, it cannot be read, or it was changed after it was written.
@@ -143,7 +143,8 @@ def load_calibration(folder: Path, arm: str) -> Calibration:
     calibration = Calibration(file.joints)
     if calibration.hash != file.hash:
         raise ConfigError(
-            f"{path} was changed after it was written: its content hashes to {calibration.hash}, the file has {file.hash}",
+            f"{path} was changed after it was written: its content hashes to {calibration.hash},"
+            f" the file has {file.hash}",
             hint="undo the change, or calibrate again; a wrong zero moves an arm violently",
         )
     return calibration
@@ -171,9 +172,9 @@ def save_calibration(calibration: Calibration, folder: Path, arm: str) -> Path:
 
 
 def _versions(folder: Path, arm: str) -> dict[int, Path]:
-    found = {}
+    versions = {}
     for path in folder.glob("*.toml"):
         name, _, version = path.stem.rpartition(".")
         if name == arm and version.isdecimal():
-            found[int(version)] = path
-    return found
+            versions[int(version)] = path
+    return versions

@@ -24,11 +24,11 @@ WATCHDOG_S = 0.02
 """Bus Watchdog counts 20 ms."""
 VOLT = 0.1
 FULL_PWM = 885
-"""Goal PWM and PWM Limit count 0.113 %, so that 885 is all of it."""
+"""Goal PWM and PWM Limit count 0.113 %, so that 885 is 100 %."""
 LOAD_FRACTION = 0.001
 """Present Load counts 0.1 % of stall."""
 EEPROM_END = 64
-"""Registers below keep their value without power and are locked while torque is on."""
+"""Registers below this address keep their value without power and are locked while torque is on."""
 
 _READ_ONLY = {
     "model_number",
@@ -61,7 +61,7 @@ _SIGNED = {
 
 @dataclass(frozen=True)
 class Register:
-    """One named place in a motor's memory."""
+    """One named register in a motor's memory."""
 
     name: str
     address: int
@@ -93,19 +93,19 @@ class Register:
 
 @dataclass(frozen=True)
 class ControlTable:
-    """Everything a model promises about its registers."""
+    """The registers of a motor model and their units."""
 
     model: str
     """As ROBOTIS spells it, e.g. `XL430-W250`."""
     number: int
-    """What the motor answers to a ping."""
+    """Model number in the reply to a ping."""
     registers: Mapping[str, Register]
     factory: Mapping[str, int]
     """Values after a factory reset; registers not named are 0."""
     stall_current_a: float
     """At the recommended voltage."""
     current_a: float | None
-    """Ampere a count of current; None where the motor has no current sensor and reports load instead."""
+    """Ampere per count of current; None where the motor has no current sensor and reports load instead."""
     nominal_v: float
 
     @property
@@ -115,14 +115,14 @@ class ControlTable:
 
     @property
     def modes(self) -> tuple[int, ...]:
-        """Operating modes it takes: 0 current, 1 velocity, 3 position, 4 multi-turn, 5 current-limited, 16 PWM."""
+        """Operating modes it accepts: 0 current, 1 velocity, 3 position, 4 multi-turn, 5 current-limited, 16 PWM."""
         return (1, 3, 4, 16) if self.current_a is None else (0, 1, 3, 4, 5, 16)
 
     def register(self, name: str) -> Register:
         """The register of that name.
 
         Raises:
-            HardwareError: this model has none; the message lists what it has.
+            HardwareError: this model does not have it; the message lists its registers.
         """
         try:
             return self.registers[name]
@@ -133,7 +133,7 @@ class ControlTable:
 
 
 @dataclass(frozen=True)
-class _Facts:
+class _ModelSpec:
     stall_current_a: float
     current_a: float | None
     nominal_v: float
@@ -149,16 +149,16 @@ class _Facts:
     """Factory current limit."""
 
 
-_FACTS = {
-    "XL430-W250": _Facts(1.4, None, 12.0, (60, 140), 72, 265, 52, 800),
-    "XL330-M288": _Facts(1.47, 0.001, 5.0, (35, 70), 70, 445, 53, 400, 1750),
-    "XL330-M077": _Facts(1.47, 0.001, 5.0, (35, 70), 70, 1620, 53, 400, 1750),
-    "XC330-T288": _Facts(0.8, 0.001, 11.1, (55, 140), 70, 320, 52, 900, 910),
-    "XC430-W150": _Facts(1.4, None, 12.0, (60, 160), 80, 460, 52, 460),
-    "XM430-W350": _Facts(2.3, 0.00269, 12.0, (95, 160), 80, 200, 52, 800, 1193),
-    "XM540-W270": _Facts(4.4, 0.00269, 12.0, (95, 160), 80, 128, 52, 800, 2047),
+_MODEL_SPECS = {
+    "XL430-W250": _ModelSpec(1.4, None, 12.0, (60, 140), 72, 265, 52, 800),
+    "XL330-M288": _ModelSpec(1.47, 0.001, 5.0, (35, 70), 70, 445, 53, 400, 1750),
+    "XL330-M077": _ModelSpec(1.47, 0.001, 5.0, (35, 70), 70, 1620, 53, 400, 1750),
+    "XC330-T288": _ModelSpec(0.8, 0.001, 11.1, (55, 140), 70, 320, 52, 900, 910),
+    "XC430-W150": _ModelSpec(1.4, None, 12.0, (60, 160), 80, 460, 52, 460),
+    "XM430-W350": _ModelSpec(2.3, 0.00269, 12.0, (95, 160), 80, 200, 52, 800, 1193),
+    "XM540-W270": _ModelSpec(4.4, 0.00269, 12.0, (95, 160), 80, 128, 52, 800, 2047),
 }
-MODELS = tuple(_FACTS)
+MODELS = tuple(_MODEL_SPECS)
 
 
 @cache
@@ -169,10 +169,10 @@ def load_table(model: str) -> ControlTable:
         ConfigError: an unknown model; the message lists the known ones.
     """
     name = model.upper().replace("_", "-")
-    if name not in _FACTS:
+    if name not in _MODEL_SPECS:
         raise ConfigError(f"unknown motor model {model!r}; known: {', '.join(MODELS)}")
     stem = name.lower().replace("-", "_")
-    facts = _FACTS[name]
+    facts = _MODEL_SPECS[name]
     registers = {register.name: register for register in _parse(_folder() / f"{stem}.model")}
     return ControlTable(
         model=name,
@@ -186,12 +186,12 @@ def load_table(model: str) -> ControlTable:
 
 
 def model_name(number: int) -> str:
-    """The name of a model number, also of models that have no table here."""
+    """The name of a model number, also of models without a control table here."""
     stem = next((stem for stem, known in _numbers().items() if known == number), "")
     return stem.upper().replace("_", "-") or f"model {number}"
 
 
-def _factory(facts: _Facts, registers: Mapping[str, Register]) -> dict[str, int]:
+def _factory(facts: _ModelSpec, registers: Mapping[str, Register]) -> dict[str, int]:
     values = {
         "id": 1,
         "baud_rate": 1,
@@ -218,7 +218,7 @@ def _folder() -> Path:
     spec = importlib.util.find_spec("dynamixel_easy_sdk")
     if spec is None or not spec.submodule_search_locations:
         raise HardwareError(
-            "the installed dynamixel-sdk carries no control tables; 4.1 or newer does",
+            "the installed dynamixel-sdk contains no control tables; 4.1 or newer does",
             hint="pip install -U dynamixel-sdk",
         )
     return Path(spec.submodule_search_locations[0]) / "control_table"

@@ -1,4 +1,4 @@
-"""A motor's status, with its error bits in words."""
+"""A motor's status, with its error bits as text."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class MotorHealth:
-    """What is worth reading once in a while."""
+    """Status values that change slowly and are read a few times per second at most."""
 
     temperature_c: float
     voltage_v: float
@@ -22,16 +22,16 @@ class MotorHealth:
     """Hardware Error Status as read; it keeps a fault until the motor reboots."""
 
     torque: bool
-    """True while it holds or moves."""
+    """True while torque is on."""
     watchdog_tripped: bool
     """True after its bus watchdog has stopped it; it refuses goals until that is disarmed."""
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """The faults in words; empty when all is well."""
+        """The faults as text; empty without faults."""
         return explain(self.error_bits)
 
 
 def explain(bits: int) -> tuple[str, ...]:
-    """Hardware Error Status in words."""
+    """The faults of Hardware Error Status as text."""
     return tuple(_MEANINGS.get(bit, f"unknown fault bit {bit}") for bit in range(8) if bits >> bit & 1)

@@ -2,8 +2,8 @@
 
 Defects of dynamixel-sdk 4.1.0 that are overridden here, each shown by a test:
 - a packet that needed byte stuffing is sent without it, because `addStuffing` rebinds its argument;
-- `removeStuffing` compares with bytes it has already moved, and can take one out that was data;
-- `GroupSyncRead` drops the error byte and gives up all motors when one is silent.
+- `removeStuffing` compares with bytes it has already moved, and can remove one that was data;
+- `GroupSyncRead` drops the error byte and fails for all motors when one does not reply.
 """
 
 from collections.abc import Callable
@@ -31,24 +31,24 @@ class PacketHandler(Protocol2PacketHandler):  # type: ignore[misc]  # the SDK sh
 
 
 class SyncRead(GroupSyncRead):  # type: ignore[misc]  # the SDK ships no types
-    """A sync read that keeps each motor's reply even if others are silent."""
+    """A sync read that keeps each motor's reply even if others do not reply."""
 
     def __init__(self, port: object, handler: PacketHandler, address: int, length: int, ids: list[int]) -> None:
         super().__init__(port, handler, address, length)
-        self.answers: dict[int, tuple[int, bytes]] = {}
+        self.replies: dict[int, tuple[int, bytes]] = {}
         """Error byte and data by id; no data where the motor refused. Motors that did not answer are missing."""
         self.corrupt = 0
-        """Replies of the last read that were damaged."""
+        """Corrupted replies of the last read."""
         for motor_id in ids:
             self.addParam(motor_id)
 
     def rxPacket(self) -> int:
-        """Collect replies, in whatever order, until all have come or the time is up."""
-        self.answers = {}
+        """Collect replies in any order until all have arrived or the timeout passes."""
+        self.replies = {}
         self.corrupt = 0
-        wanted = self.data_dict
-        whole_length = self.data_length + 4
-        while len(self.answers) < len(wanted):
+        expected = self.data_dict
+        full_length = self.data_length + 4
+        while len(self.replies) < len(expected):
             packet, result = self.ph.rxPacket(self.port, False)
             if result == COMM_RX_TIMEOUT:
                 return int(result)
@@ -56,18 +56,18 @@ class SyncRead(GroupSyncRead):  # type: ignore[misc]  # the SDK ships no types
                 self.corrupt += 1
                 continue
             motor_id, length = packet[4], packet[5] | packet[6] << 8
-            if motor_id not in wanted:
+            if motor_id not in expected:
                 continue
-            if length == whole_length:
-                self.answers[motor_id] = (packet[8], bytes(packet[9 : 9 + self.data_length]))
+            if length == full_length:
+                self.replies[motor_id] = (packet[8], bytes(packet[9 : 9 + self.data_length]))
             elif length == _BARE_LENGTH and packet[8]:
-                self.answers[motor_id] = (packet[8], b"")
-            # Any other length is a reply to an earlier question that comes late.
+                self.replies[motor_id] = (packet[8], b"")
+            # Any other length is a late reply to an earlier request.
         return int(COMM_SUCCESS)
 
 
 def _rebuild(packet: list[int], change: Callable[[bytes], bytes]) -> list[int]:
-    """Change the body in place, which is what the SDK's callers rely on."""
+    """Change the body in place, as the SDK's callers expect."""
     body = bytes(packet[_BODY:-2])
     changed = change(body)
     if changed != body:

@@ -10,8 +10,8 @@ from enum import IntEnum
 HEADER = b"\xff\xff\xfd\x00"
 BROADCAST = 0xFE
 _PREFIX = 7  # header, id, length
-_LONGEST = 1024  # what the SDK sends and accepts
-_TRIGGER = b"\xff\xff\xfd"  # would read as a header inside a packet, so a further FD follows it
+_LONGEST = 1024  # longest that the SDK sends and accepts
+_TRIGGER = b"\xff\xff\xfd"  # would look like a header inside a packet, so another FD follows it
 
 
 class Instruction(IntEnum):
@@ -83,7 +83,7 @@ _HEADER_CRC = crc16(HEADER)
 
 
 def frame(motor_id: int, body: bytes) -> bytes:
-    """A whole packet; `body` is instruction and parameters."""
+    """A complete packet; `body` is instruction and parameters."""
     body = stuff(body)
     length = len(body) + 2
     tail = bytes((motor_id, length & 0xFF, length >> 8)) + body
@@ -98,7 +98,7 @@ class Packet:
     id: int
     instruction: int
     parameters: bytes
-    whole: bool
+    valid: bool
     """False where the CRC does not match."""
 
 
@@ -119,7 +119,7 @@ class Framer:
         while True:
             start = buffer.find(HEADER)
             if start < 0:
-                del buffer[: max(0, len(buffer) - 3)]  # the header may have come in part
+                del buffer[: max(0, len(buffer) - 3)]  # the header may be incomplete
                 return None
             del buffer[:start]
             if len(buffer) < _PREFIX:
@@ -136,8 +136,8 @@ class Framer:
         buffer = self._buffer
         end = _PREFIX + length
         data = bytes(buffer[:end])
-        whole = crc16(data[:-2]) == data[-2] | data[-1] << 8
-        # After a damaged packet only its header is skipped: its length may be what is wrong.
-        del buffer[: end if whole else 4]
+        valid = crc16(data[:-2]) == data[-2] | data[-1] << 8
+        # After a corrupted packet only its header is skipped: its length field may be wrong.
+        del buffer[: end if valid else 4]
         body = unstuff(data[_PREFIX:-2])
-        return Packet(data[4], body[0], body[1:], whole)
+        return Packet(data[4], body[0], body[1:], valid)

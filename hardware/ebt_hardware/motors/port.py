@@ -1,4 +1,4 @@
-"""The port that the SDK writes to: a serial device or a pty."""
+"""The port used by the SDK: a serial device or a pty."""
 
 import errno
 import os
@@ -11,10 +11,10 @@ from dynamixel_sdk import PortHandler
 from ebt_hardware.motors.bus_errors import PortError
 
 _CHUNK = 4096
-_WRITE_TIMEOUT_S = 0.5  # the bytes are not read: a pty whose server hangs
+_WRITE_TIMEOUT_S = 0.5  # reached when a pty's server hangs and reads nothing
 OPEN_HINTS = {
     errno.ENOENT: "is it plugged in? list the ports with: ebt doctor",
-    errno.EACCES: "add yourself to the port's group, e.g. sudo usermod -aG dialout $USER, and log in again",
+    errno.EACCES: "add your user to the port's group, e.g. sudo usermod -aG dialout $USER, and log in again",
     errno.EAGAIN: "another program has it open; close that first",
     errno.EBUSY: "another program has it open; close that first",
 }
@@ -23,7 +23,7 @@ OPEN_HINTS = {
 class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
     """A serial device or pty, opened exclusively, that sleeps while it waits.
 
-    The SDK's own handler polls without pause, which keeps the interpreter from the camera threads.
+    The SDK's own handler polls without pause, which blocks the camera threads.
     """
 
     def __init__(self, path: str, baudrate: int = 1_000_000) -> None:
@@ -37,7 +37,7 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         """Open the device.
 
         Raises:
-            PortError: it is absent, in use, forbidden, or does not take this baud rate.
+            PortError: it is absent, in use, not permitted, or does not support this baud rate.
         """
         self.closePort()
         try:
@@ -45,7 +45,7 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
                 self.port_name, cflag_baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
             )
         except ValueError as error:
-            raise PortError(f"{self.port_name} does not take {cflag_baud} baud: {error}") from error
+            raise PortError(f"{self.port_name} does not support {cflag_baud} baud: {error}") from error
         except OSError as error:  # SerialException among them
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise PortError(
@@ -59,14 +59,14 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         return True
 
     def closePort(self) -> None:
-        """Close the device; harmless when it is closed already."""
+        """Close the device; no effect when it is already closed."""
         if self.ser is not None:
             self.ser.close()
             self.ser = None
         self.is_open = False
 
     def clearPort(self) -> None:
-        """Throw away what has come in and was not read."""
+        """Discard bytes that were received and not read."""
         self._buffer.clear()
         self._device().reset_input_buffer()
 
@@ -78,7 +78,7 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         return baudrate
 
     def readPort(self, length: int) -> bytes:
-        """Up to so many bytes; waits for the first missing one until the packet's time is up."""
+        """Up to `length` bytes; waits for missing ones until the packet's timeout."""
         buffer = self._buffer
         while len(buffer) < length:
             file = self._device().fileno()
@@ -97,7 +97,7 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         return int(self._device().write(bytes(packet)) or 0)
 
     def getCurrentTime(self) -> float:
-        """Milliseconds that never jump, unlike the SDK's wall time."""
+        """Monotonic milliseconds, unlike the SDK's wall time."""
         return time.monotonic() * 1000
 
     def _device(self) -> serial.Serial:
@@ -108,6 +108,6 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
     def _lower_latency(self) -> bool:
         try:
             self._device().set_low_latency_mode(True)
-        except (ValueError, OSError, NotImplementedError, AttributeError):  # a pty, or no Linux
+        except (ValueError, OSError, NotImplementedError, AttributeError):  # a pty, or not Linux
             return False
         return True

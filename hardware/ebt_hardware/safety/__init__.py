@@ -1,1 +1,1 @@
-"""What may be sent to an arm and when it has to stop: arithmetic without devices."""
+"""Limits on actions and stop conditions: arithmetic without devices."""

@@ -1,4 +1,4 @@
-"""The supervisor: limits on actions and conditions to stop, independent of the agent. Pure arithmetic, no devices."""
+"""The supervisor: limits on actions and conditions to stop, independent of the agent and of devices."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from ebt_data.errors import HardwareError
 from ebt_data.step import Event, Joints
 from ebt_hardware.motors.arm import ArmState
 
-SAY_EVERY_S = 1.0  # an event that lasts is repeated this often, so that it cannot flood a file
-SAY_RAD = 0.01  # less is not worth an event
+EVENT_INTERVAL_S = 1.0  # an ongoing event is repeated at this interval, so that it cannot flood a file
+MIN_CLIP_RAD = 0.01  # a smaller clip causes no event
 
 
 class UnsafeAction(HardwareError):
-    """An action that means nothing to a motor."""
+    """An action that is not one finite angle per joint."""
 
 
 class OutOfRange(HardwareError):
@@ -23,7 +23,7 @@ class OutOfRange(HardwareError):
 
 
 class TrackingLost(HardwareError):
-    """A joint did not get where it was sent."""
+    """A joint did not reach its goal."""
 
 
 class ReadsMissed(HardwareError):
@@ -36,22 +36,22 @@ class MotorFault(HardwareError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Every number that the supervisor goes by; arrays are [J] in the bench's joint order."""
+    """Every limit of the supervisor; arrays are [J] in the bench's joint order."""
 
     low: Joints
     high: Joints
-    """Rad; goals stay between."""
+    """Rad; goals stay between `low` and `high`."""
     velocity_rad_s: Joints
     tracking_rad: Joints
     """How far a joint may be from its goal; infinite for grippers, which are meant to be stopped by what they hold."""
     tracking_s: float = 0.5
-    """How long it may be that far."""
+    """How long it may exceed `tracking_rad`."""
     range_margin_rad: float = 0.2
     """How far outside `low`..`high` a joint may be when torque is enabled."""
     stale_ticks: int = 3
-    """Reads in a row that a motor may miss."""
+    """Consecutive reads that a motor may miss."""
     warm_c: float = 60.0
-    """Said; X-series motors shut down at 70 to 80 C and drop the arm (Temperature Limit, register 31)."""
+    """Causes an event; X-series motors shut down at 70 to 80 C and drop the arm (Temperature Limit, register 31)."""
     hot_c: float = 68.0
     """Stops the bench while the motor can still hold."""
 
@@ -68,44 +68,44 @@ class Supervisor:
 
     @property
     def sent(self) -> Joints:
-        """[J] the goal that the motors have."""
+        """[J] the last goal sent to the motors."""
         return self._sent
 
     def restart(self) -> None:
-        """Begin counting anew: the clock was started, or a move ended."""
-        self._astray_since_s = np.full(len(self._joints), np.nan)
-        self._stale = np.zeros(len(self._joints), np.int64)
-        self._said_s: dict[str, float] = {}
+        """Reset all counters: the clock was started, or a motion ended."""
+        self._off_goal_since_s = np.full(len(self._joints), np.nan)
+        self._missed_reads = np.zeros(len(self._joints), np.int64)
+        self._reported_s: dict[str, float] = {}
 
     def note_sent(self, goal: Joints) -> None:
-        """The motors have been given `goal` [J]."""
+        """Record that `goal` [J] was sent to the motors."""
         self._sent = goal
 
-    def limit(self, asked: Joints, now_s: float) -> tuple[Joints, tuple[Event, ...]]:
-        """The nearest goal to the requested `asked` [J] that may be sent now.
+    def limit(self, requested: Joints, now_s: float) -> tuple[Joints, tuple[Event, ...]]:
+        """The goal nearest to `requested` [J] that the limits allow now.
 
         Raises:
             UnsafeAction: wrong shape, or not finite.
         """
-        if asked.shape != self._sent.shape or not np.isfinite(asked).all():
+        if requested.shape != self._sent.shape or not np.isfinite(requested).all():
             raise UnsafeAction(
-                f"an action must be {len(self._joints)} finite joint angles in rad, got {np.array2string(asked)}"
+                f"an action must be {len(self._joints)} finite joint angles in rad, got {np.array2string(requested)}"
             )
         # Around the last goal, not the measured position: a sagging arm must still be held where it was sent.
-        inside = np.clip(asked, self.limits.low, self.limits.high)
+        inside = np.clip(requested, self.limits.low, self.limits.high)
         goal = np.clip(inside, self._sent - self._step_rad, self._sent + self._step_rad).astype(np.float32)
-        cut = np.flatnonzero(np.abs(goal - asked) > SAY_RAD)
-        if not cut.size or not self._due("limit", now_s):
+        clipped = np.flatnonzero(np.abs(goal - requested) > MIN_CLIP_RAD)
+        if not clipped.size or not self._due("limit", now_s):
             return goal, ()
-        text = ", ".join(f"{self._joints[j]} asked {asked[j]:.3f} sent {goal[j]:.3f} rad" for j in cut)
+        text = ", ".join(f"{self._joints[j]} requested {requested[j]:.3f}, sent {goal[j]:.3f} rad" for j in clipped)
         return goal, (Event("limit", text),)
 
     def hold_goal(self, position: Joints) -> Joints:
-        """[J] what to hold in trouble: the last goal, but no joint pushing on against what stops it."""
-        astray = np.abs(position - self._sent) > self.limits.tracking_rad
-        return np.where(astray, position, self._sent).astype(np.float32)
+        """[J] goal to hold after a fault: the last goal, but the present position of joints that are blocked."""
+        off_goal = np.abs(position - self._sent) > self.limits.tracking_rad
+        return np.where(off_goal, position, self._sent).astype(np.float32)
 
-    def refuse_far(self, position: Joints) -> None:
+    def check_range(self, position: Joints) -> None:
         """Raise OutOfRange, naming every joint that is too far outside its calibrated range."""
         margin = self.limits.range_margin_rad
         far = (position < self.limits.low - margin) | (position > self.limits.high + margin)
@@ -117,11 +117,12 @@ class Supervisor:
                     f" {self.limits.low[j]:.2f} to {self.limits.high[j]:.2f}"
                     for j in np.flatnonzero(far)
                 ),
-                hint="move the arm into its range by hand; if it already is, calibrate again: docs/safety.md, Calibration",
+                hint="move the arm into its range by hand; if it already is inside, calibrate again:"
+                " docs/safety.md, Calibration",
             )
 
     def check(self, state: ArmState, now_s: float) -> tuple[Event, ...]:
-        """Judge one read of all joints.
+        """Check one read of all joints.
 
         Raises:
             ReadsMissed: a motor missed more than `stale_ticks` reads in a row.
@@ -131,8 +132,8 @@ class Supervisor:
         self._check_tracking(state, now_s)
         return events
 
-    def judge_temperature(self, joint: str, temperature_c: float, now_s: float) -> tuple[Event, ...]:
-        """Say when a motor is warm; stop while it can still hold.
+    def check_temperature(self, joint: str, temperature_c: float, now_s: float) -> tuple[Event, ...]:
+        """Return an event when a motor is warm; raise while it can still hold.
 
         Raises:
             MotorFault: it is hotter than `hot_c`.
@@ -145,25 +146,25 @@ class Supervisor:
         return ()
 
     def _check_fresh(self, fresh: NDArray[np.bool_], now_s: float) -> tuple[Event, ...]:
-        self._stale = np.where(fresh, 0, self._stale + 1)
-        lost = np.flatnonzero(self._stale > self.limits.stale_ticks)
+        self._missed_reads = np.where(fresh, 0, self._missed_reads + 1)
+        lost = np.flatnonzero(self._missed_reads > self.limits.stale_ticks)
         if lost.size:
             names = ", ".join(self._joints[j] for j in lost)
             raise ReadsMissed(
-                f"{names} missed {self._stale[lost].max()} reads in a row",
+                f"{names} missed {self._missed_reads[lost].max()} reads in a row",
                 hint="check the cable into the first of them",
             )
-        late = np.flatnonzero(self._stale)
-        if not late.size or not self._due("stale", now_s):
+        missing = np.flatnonzero(self._missed_reads)
+        if not missing.size or not self._due("stale", now_s):
             return ()
-        return (Event("stale", f"no answer from {', '.join(self._joints[j] for j in late)}"),)
+        return (Event("stale", f"no answer from {', '.join(self._joints[j] for j in missing)}"),)
 
     def _check_tracking(self, state: ArmState, now_s: float) -> None:
         error = np.abs(state.position - self._sent)
-        astray = (error > self.limits.tracking_rad) & state.fresh
-        began = np.where(np.isnan(self._astray_since_s), now_s, self._astray_since_s)
-        self._astray_since_s = np.where(astray, began, np.nan)
-        late = np.flatnonzero(now_s - self._astray_since_s > self.limits.tracking_s)
+        off_goal = (error > self.limits.tracking_rad) & state.fresh
+        since_s = np.where(np.isnan(self._off_goal_since_s), now_s, self._off_goal_since_s)
+        self._off_goal_since_s = np.where(off_goal, since_s, np.nan)
+        late = np.flatnonzero(now_s - self._off_goal_since_s > self.limits.tracking_s)
         if late.size:
             raise TrackingLost(
                 ", ".join(
@@ -175,14 +176,14 @@ class Supervisor:
             )
 
     def _due(self, kind: str, now_s: float) -> bool:
-        if now_s - self._said_s.get(kind, -np.inf) < SAY_EVERY_S:
+        if now_s - self._reported_s.get(kind, -np.inf) < EVENT_INTERVAL_S:
             return False
-        self._said_s[kind] = now_s
+        self._reported_s[kind] = now_s
         return True
 
 
 def ramp(start: Joints, target: Joints, speed_rad_s: float, period_s: float) -> Iterator[Joints]:
-    """Goals [J] a tick apart from `start` to `target`: all joints arrive together, none faster than `speed_rad_s`."""
+    """Goals [J], one per tick, from `start` to `target`: all joints arrive together, none faster than `speed_rad_s`."""
     distance = float(np.abs(target - start).max())
     duration_s = distance * np.pi / 2 / speed_rad_s  # a raised cosine peaks at pi/2 of its mean speed
     ticks = max(1, int(np.ceil(duration_s / period_s)))

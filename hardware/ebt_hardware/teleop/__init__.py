@@ -1,1 +1,1 @@
-"""How an operator moves the arms: leader arm or keys."""
+"""Teleoperation with a leader arm or the keyboard."""

@@ -1,4 +1,4 @@
-"""Keys as they are pressed in a terminal or held on a desktop."""
+"""Reads keys pressed in a terminal or held on a desktop."""
 
 import codecs
 import os
@@ -17,11 +17,11 @@ from typing import Any, Protocol, Self
 
 from ebt_data.errors import HardwareError
 
-PASTE_S = 1.0  # a paste whose end has not come then has none
-ESCAPE_S = 0.025  # an arrow's bytes come together; an Esc that stays alone so long is one
+PASTE_TIMEOUT_S = 1.0  # after this, a paste without an end marker counts as ended
+ESCAPE_TIMEOUT_S = 0.025  # an arrow's bytes arrive together; an Esc byte alone for this long is the Esc key
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;]*|O)([A-Za-z~])")
-_PASTE, _PASTED = "\x1b[200~", "\x1b[201~"  # what a terminal puts around pasted text in bracketed-paste mode
-_PASTING, _NOT_PASTING = b"\x1b[?2004h", b"\x1b[?2004l"
+_PASTE_START, _PASTE_END = "\x1b[200~", "\x1b[201~"  # markers around pasted text in bracketed-paste mode
+_PASTE_MODE_ON, _PASTE_MODE_OFF = b"\x1b[?2004h", b"\x1b[?2004l"
 _ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 _NAMES = {
     "\x1b": "esc",
@@ -33,23 +33,23 @@ _NAMES = {
     "\x08": "backspace",
 }
 JOINT_KEYS = "1234567890"
-LINE_BYTES = 250  # of a line in UTF-8; an event of an episode holds 256
+LINE_BYTES = 250  # longest line in UTF-8; an episode's event stores 256
 
 
 class Keys(Protocol):
-    """A source of key presses that several may read."""
+    """A source of key presses with several readers."""
 
-    def share(self, wanted: Collection[str]) -> Callable[[], str | None]:
-        """From now on give these keys to the returned reader only."""
+    def subscribe(self, wanted: Collection[str]) -> Callable[[], str | None]:
+        """From now on pass these keys to the returned reader only."""
         ...
 
 
 class TerminalKeys:
-    """Key presses on the terminal, without echo and without waiting for Enter; Ctrl-C works as ever.
+    """Key presses on the terminal, without echo and without waiting for Enter; Ctrl-C still interrupts.
 
-    A terminal reports no key release: one press, one step. Ctrl-Z is off, since a stopped program feeds no watchdog.
-    Pasted text goes into a line that is being written, as one line, and nowhere else. Alt with a key is Esc, and
-    nothing in a line.
+    A terminal reports no key release: one press, one step. Ctrl-Z is disabled: a stopped program feeds no watchdog.
+    Pasted text is added to the line being typed, as one line, and is dropped otherwise. Alt with a key is Esc, and is
+    ignored while a line is typed.
     Where stdin is not a terminal there are no keys: `active` is False and `notice` explains it.
     """
 
@@ -60,9 +60,9 @@ class TerminalKeys:
         self._on_continue: Any = None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._typed = ""
-        self._escape_s = 0.0
+        self._arrival_s = 0.0
         self._keys: list[str] = []
-        self._shared: dict[str, list[str]] = {}
+        self._subscribers: dict[str, list[str]] = {}
         self._line: str | None = None
         self._lines: list[str] = []
 
@@ -81,42 +81,42 @@ class TerminalKeys:
 
         `left`, `right`, `up`, `down`, `esc`, `space`, `tab`, `enter`, `backspace`, or the character itself.
         """
-        self._pump()
+        self._read_input()
         return self._keys.pop(0) if self._keys else None
 
-    def share(self, wanted: Collection[str]) -> Callable[[], str | None]:
-        """From now on give these keys to the returned reader only."""
+    def subscribe(self, wanted: Collection[str]) -> Callable[[], str | None]:
+        """From now on pass these keys to the returned reader only."""
         queue: list[str] = []
-        self._shared |= dict.fromkeys(wanted, queue)
+        self._subscribers |= dict.fromkeys(wanted, queue)
 
         def reader() -> str | None:
-            self._pump()
+            self._read_input()
             return queue.pop(0) if queue else None
 
         return reader
 
     @property
     def line(self) -> str | None:
-        """The current line as typed so far; None where none is being typed."""
+        """The text of the line so far; None where none is being typed."""
         return self._line
 
-    def write(self) -> None:
-        """From now on all keys make up a line: Enter ends it, Esc gives it up."""
+    def start_line(self) -> None:
+        """From now on all keys form a line: Enter ends it, Esc cancels it."""
         early, self._keys = self._keys, []
         self._line = ""
         for key in early:  # typed before the key that started the line was processed
-            self._take(key)
+            self._handle_key(key)
 
-    def written(self) -> str | None:
-        """The next line that was ended and is not empty, or None; never waits."""
-        self._pump()
+    def next_line(self) -> str | None:
+        """The next completed line that is not empty, or None; never waits."""
+        self._read_input()
         return self._lines.pop(0) if self._lines else None
 
     def __enter__(self) -> Self:
         if self._file is None or not os.isatty(self._file) or not _in_foreground(self._file):
             return self
         self._saved = termios.tcgetattr(self._file)
-        self._listen()
+        self._configure_terminal()
         if threading.current_thread() is threading.main_thread():
             self._on_continue = signal.signal(signal.SIGCONT, self._continued)
         return self
@@ -128,33 +128,33 @@ class TerminalKeys:
             signal.signal(signal.SIGCONT, self._on_continue)
             self._on_continue = None
         if self._saved is not None and self._file is not None:
-            self._tell(_NOT_PASTING)
+            self._send(_PASTE_MODE_OFF)
             # FLUSH: keys meant for the arm must not reach the shell.
             with suppress(termios.error):  # a terminal that was closed has no settings to restore
                 termios.tcsetattr(self._file, termios.TCSAFLUSH, self._saved)
             self._saved = None
 
-    def _listen(self) -> None:
+    def _configure_terminal(self) -> None:
         if self._file is None:
             return
         tty.setcbreak(self._file)
-        self._tell(_PASTING)
+        self._send(_PASTE_MODE_ON)
         settings = termios.tcgetattr(self._file)
         settings[6][termios.VSUSP] = b"\x00"
         termios.tcsetattr(self._file, termios.TCSANOW, settings)
 
-    def _tell(self, said: bytes) -> None:
+    def _send(self, sequence: bytes) -> None:
         """Send the terminal a control sequence, if it is a terminal."""
         if self._file is not None and os.environ.get("TERM", "dumb") != "dumb":
             with suppress(OSError):  # it may be open for reading only, or closed
-                os.write(self._file, said)
+                os.write(self._file, sequence)
 
     def _continued(self, number: int, frame: FrameType | None) -> None:
-        """The shell restores its own settings while a program is stopped; a terminal that closes wakes us too."""
+        """The shell restores its own settings while a program is stopped; a terminal that closes sends SIGCONT too."""
         with suppress(termios.error):
-            self._listen()
+            self._configure_terminal()
 
-    def _pump(self) -> None:
+    def _read_input(self) -> None:
         if self._file is None or not self.active:
             return
         while select.select([self._file], [], [], 0)[0]:
@@ -164,15 +164,15 @@ class TerminalKeys:
             if not data:
                 break
             if not self._typed:
-                self._escape_s = self._monotonic_s()
+                self._arrival_s = self._monotonic_s()
             self._typed += self._decoder.decode(data)
-        while self._typed and (key := self._next()) is not None:
+        while self._typed and (key := self._next_key()) is not None:
             if key:
-                self._take(key)
+                self._handle_key(key)
 
-    def _take(self, key: str) -> None:
+    def _handle_key(self, key: str) -> None:
         if self._line is None:
-            self._shared.get(key, self._keys).append(key)
+            self._subscribers.get(key, self._keys).append(key)
         elif key in ("enter", "esc"):
             if key == "enter" and self._line.strip():
                 self._lines.append(self._line.strip())
@@ -183,47 +183,51 @@ class TerminalKeys:
             longer = self._line + (" " if key == "space" else key)
             self._line = longer if len(longer.encode()) <= LINE_BYTES else self._line
 
-    def _next(self) -> str | None:
-        """Take a key off what was typed: None when it is not whole yet, empty when it is not one of ours."""
+    def _next_key(self) -> str | None:
+        """Remove a key from the input: None when it is incomplete, empty when it is not one of `poll`'s keys."""
         typed = self._typed
-        if len(typed) > 2 and _PASTE.startswith(typed[: len(_PASTE)]):
-            return self._paste()
+        if len(typed) > 2 and _PASTE_START.startswith(typed[: len(_PASTE_START)]):
+            return self._take_paste()
         if typed[0] == "\x1b" and typed[1:2].isprintable() and typed[1:2] not in ("", "[", "O"):
             self._typed = typed[2:]  # Alt with a key, or Esc and a key between two polls
             return "" if self._line is not None else "esc"
         if sequence := _SEQUENCE.match(typed):
             self._typed = typed[sequence.end() :]
             return _ARROWS.get(sequence.group(1), "")
-        if typed[0] == "\x1b" and typed[1:2] in ("", "[", "O") and self._monotonic_s() - self._escape_s < ESCAPE_S:
+        if (
+            typed[0] == "\x1b"
+            and typed[1:2] in ("", "[", "O")
+            and self._monotonic_s() - self._arrival_s < ESCAPE_TIMEOUT_S
+        ):
             return None
         self._typed = typed[1:]
         return _NAMES.get(typed[0], typed[0] if typed[0].isprintable() else "")
 
-    def _paste(self) -> str | None:
-        """Take pasted text off what was typed: into the line that is written, or nowhere."""
-        text, ended, rest = self._typed.removeprefix(_PASTE).partition(_PASTED)
-        if not ended and self._monotonic_s() - self._escape_s < PASTE_S:
+    def _take_paste(self) -> str | None:
+        """Remove pasted text from the input; add it to the line being typed, or drop it."""
+        text, ended, rest = self._typed.removeprefix(_PASTE_START).partition(_PASTE_END)
+        if not ended and self._monotonic_s() - self._arrival_s < PASTE_TIMEOUT_S:
             return None
         self._typed = rest
         if self._line is not None:
             for key in filter(str.isprintable, " ".join(text.split())):
-                self._take(key)
+                self._handle_key(key)
         return ""
 
 
 class HeldKeys:
-    """Keys of the desktop for as long as they are held, by pynput. It also receives keys typed in other windows.
+    """Keys held on the desktop, read with pynput. It also receives keys typed in other windows.
 
     Raises:
-        HardwareError: there is no display that lets programs read keys.
+        HardwareError: there is no display on which programs can read keys.
     """
 
     def __init__(self) -> None:
         self._held: dict[str, None] = {}
         self._listener: Any = None
 
-    def share(self, wanted: Collection[str]) -> Callable[[], str | None]:
-        """A reader that gives each held key of these once a round, then None."""
+    def subscribe(self, wanted: Collection[str]) -> Callable[[], str | None]:
+        """A reader that returns each held key of these once per round, then None."""
         round_: list[str] = []
         fresh = True
 
@@ -242,7 +246,7 @@ class HeldKeys:
             from pynput import keyboard
         except ImportError as error:
             raise HardwareError(
-                f"no desktop to read keys from: {error}", hint="use the keyboard of the terminal: leave --hold away"
+                f"no desktop to read keys from: {error}", hint="use the keyboard of the terminal: omit --hold"
             ) from error
         self._listener = keyboard.Listener(
             on_press=lambda key: self._held.update({_desktop_name(key): None}),
@@ -259,14 +263,14 @@ class HeldKeys:
         self._listener.join()
 
     def _check(self) -> None:
-        """A lost display ends the listener silently, and a key held then would be held for ever."""
+        """Raise where the listener ended with its display: a key held then would count as held forever."""
         if not self._listener.is_alive():
             self._held.clear()
             raise HardwareError("the desktop's keyboard has disappeared", hint="use the keyboard of the terminal")
 
 
 def _desktop_name(key: Any) -> str:
-    """pynput's name of a key in ours: a character, or a name like `up`."""
+    """The name of a pynput key: a character, or a name like `up`."""
     character = getattr(key, "char", None)
     return str(character or getattr(key, "name", key))
 

@@ -1,4 +1,4 @@
-"""Teleoperation with a leader arm: the operator moves it by hand, the follower follows."""
+"""Teleoperation with a leader arm: the operator moves it by hand, the follower mirrors it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,73 +11,71 @@ from ebt_data.step import Actor, Decision, Event, Joints, Observation
 from ebt_hardware.device import Scene
 from ebt_hardware.motors.arm import Arm
 
-MARGIN_RAD = 0.2  # how far outside its calibrated range a leader joint may stand
+MARGIN_RAD = 0.2  # how far outside its calibrated range a leader joint may be
 
 
 @dataclass(frozen=True)
-class Lead:
-    """A leader arm and the follower it leads; both name their joints alike."""
+class LeaderPair:
+    """A leader arm and its follower; both have the same joint names."""
 
     leader: Arm
     follower: Arm
-    by_range: tuple[str, ...] = ("gripper",)
-    """Joints whose range is stretched over the follower's; all others go angle by angle."""
+    range_mapped: tuple[str, ...] = ("gripper",)
+    """Joints whose range is mapped linearly to the follower's; all others map angle to angle."""
 
 
 class LeaderArm:
-    """An `Agent`: what the leader shows, in the follower's joints. The leader's torque is off, so that a hand moves it.
+    """An `Agent` that sends the leader's pose, in follower joints. The leader's torque is off: it moves by hand.
 
-    Engages smoothly: after `reset` the follower is walked to where the leader is, and only then follows it directly.
+    Engages smoothly: after `reset` the follower ramps to the leader's pose, and only then mirrors it directly.
 
     Raises:
-        HardwareError: a leader's motor is silent, or a joint is far outside its range.
+        HardwareError: a leader's motor does not respond, or a joint is far outside its range.
     """
 
-    def __init__(self, leads: Sequence[Lead], speed_rad_s: float) -> None:
-        self._leads = leads
+    def __init__(self, pairs: Sequence[LeaderPair], speed_rad_s: float) -> None:
+        self._pairs = pairs
         self._speed_rad_s = speed_rad_s
-        self._maps = [_Map(lead) for lead in leads]
+        self._maps = [_JointMap(pair) for pair in pairs]
         self._goal: Joints | None = None
         self._time_s = 0.0
         self.engaged = False
-        """True once the follower has caught up with the leader."""
-        for lead in leads:
-            lead.leader.connect()
-            lead.leader.bus.set_torque(False)
-        self._refuse_far()
+        """True once the follower has reached the leader's pose."""
+        for pair in pairs:
+            pair.leader.connect()
+            pair.leader.bus.set_torque(False)
+        self._check_range()
 
     def reset(self, observation: Observation) -> None:
-        """Begin at the follower's pose."""
+        """Start at the follower's pose."""
         self._goal = observation.position
         self._time_s = observation.time_s
         self.engaged = False
 
     def decide(self, observation: Observation) -> Decision:
-        """Where the leader is; on the way there while engaging."""
-        shown = self._read()
+        """The leader's pose; a ramp towards it while engaging."""
+        target = self._read()
         if self.engaged:
-            return Decision(shown, Actor.HUMAN)
+            return Decision(target, Actor.HUMAN)
         start = observation.position if self._goal is None else self._goal
-        reach = self._speed_rad_s * max(0.0, observation.time_s - self._time_s)
+        max_step = self._speed_rad_s * max(0.0, observation.time_s - self._time_s)
         self._time_s = observation.time_s
-        self._goal = (start + np.clip(shown - start, -reach, reach)).astype(np.float32)
-        self.engaged = bool(np.abs(shown - self._goal).max() < 1e-3)
-        events = (Event("engage", "the follower has met the leader"),) if self.engaged else ()
+        self._goal = (start + np.clip(target - start, -max_step, max_step)).astype(np.float32)
+        self.engaged = bool(np.abs(target - self._goal).max() < 1e-3)
+        events = (Event("engage", "the follower has reached the leader's pose"),) if self.engaged else ()
         return Decision(self._goal, Actor.HUMAN, events=events)
 
     def _read(self) -> Joints:
-        return np.concatenate([each.to_follower(lead.leader.read().position) for lead, each in self._pairs()])
+        mapped = zip(self._pairs, self._maps, strict=True)
+        return np.concatenate([joints.to_follower(pair.leader.read().position) for pair, joints in mapped])
 
-    def _pairs(self) -> list[tuple[Lead, "_Map"]]:
-        return list(zip(self._leads, self._maps, strict=True))
-
-    def _refuse_far(self) -> None:
+    def _check_range(self) -> None:
         far = []
-        for lead in self._leads:
-            position, calibration = lead.leader.read().position, lead.leader.calibration
+        for pair in self._pairs:
+            position, calibration = pair.leader.read().position, pair.leader.calibration
             outside = (position < calibration.low - MARGIN_RAD) | (position > calibration.high + MARGIN_RAD)
             far += [
-                f"{lead.leader.name}'s {lead.leader.joints[j]} is at {position[j]:.2f} rad, calibrated for"
+                f"{pair.leader.name}'s {pair.leader.joints[j]} is at {position[j]:.2f} rad, calibrated for"
                 f" {calibration.low[j]:.2f} to {calibration.high[j]:.2f}"
                 for j in np.flatnonzero(outside)
             ]
@@ -88,30 +86,30 @@ class LeaderArm:
             )
 
 
-class Demonstrated:
-    """An `Agent` whose arm the twin's scripted operator moves: starts at `reset`, done when the operator lets go."""
+class ScriptedLeader:
+    """An `Agent` for the twin's scripted operator: starts at `reset`, done when the operator releases the leader."""
 
     def __init__(self, leader: Agent, scene: Scene) -> None:
         self._leader = leader
         self._scene = scene
 
     def reset(self, observation: Observation) -> None:
-        """Start the operator."""
+        """Start the scripted operator."""
         self._leader.reset(observation)
         self._scene.demonstrate()
 
     def decide(self, observation: Observation) -> Decision:
-        """What the leader arm shows."""
+        """The leader arm's pose."""
         return replace(self._leader.decide(observation), done=not self._scene.demonstrating())
 
 
-class _Map:
-    """Leader joints to follower joints, by name."""
+class _JointMap:
+    """Maps leader joints to follower joints, by name."""
 
-    def __init__(self, lead: Lead) -> None:
-        leader, follower = lead.leader, lead.follower
+    def __init__(self, pair: LeaderPair) -> None:
+        leader, follower = pair.leader, pair.follower
         self._order = np.array([leader.joints.index(joint) for joint in follower.joints])
-        ranged = np.array([joint in lead.by_range for joint in follower.joints])
+        ranged = np.array([joint in pair.range_mapped for joint in follower.joints])
         low, high = leader.calibration.low[self._order], leader.calibration.high[self._order]
         to_low, to_high = follower.calibration.low, follower.calibration.high
         self._scale = np.where(ranged, (to_high - to_low) / (high - low), 1.0)

@@ -1,1 +1,1 @@
-"""The digital twin: a MuJoCo bench behind the real motor protocol and the real camera pipeline."""
+"""The digital twin: a simulated MuJoCo bench behind the real motor protocol and the real camera pipeline."""

@@ -45,5 +45,5 @@ def inverse(x: float, y: float, z: float, yaw: float) -> NDArray[np.float64]:
 
 
 def wrap_quarter(angle: float) -> float:
-    """Bring `angle` rad into [-pi/4, pi/4) by quarter turns: a cube looks the same after each."""
+    """Bring `angle` rad into [-pi/4, pi/4) by quarter turns: a cube is symmetric under each."""
     return float((angle + np.pi / 4) % (np.pi / 2) - np.pi / 4)

@@ -5,7 +5,7 @@ from ebt_hardware.twin.kinematics import FOREARM_M, HAND_M, SHOULDER_HEIGHT_M, U
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 FINGER_TRAVEL_M_PER_RAD = 0.025  # rack and pinion: both fingers move this far for a radian of the gripper motor
 GRIPPER_OPEN_RAD = 1.4
-LEADER_Y_M = -0.55  # the leader is beside the follower, outside both cameras' view
+LEADER_Y_M = -0.55  # the leader stands beside the follower, outside both cameras' view
 
 # rad; generous, the bench file's limits are tighter
 RANGES = {
@@ -20,7 +20,7 @@ RANGES = {
 def arm_xml(name: str, y: float, rgba: str, touch: bool) -> str:
     """One arm as a body tree. `touch` makes its hand and fingers collide; links never do."""
     collide = 'contype="1" conaffinity="1"' if touch else 'contype="0" conaffinity="0"'
-    ghost = 'contype="0" conaffinity="0"'
+    no_collision = 'contype="0" conaffinity="0"'
 
     def hinge(joint: str, axis: str, damping: float) -> str:
         low, high = RANGES[joint]
@@ -40,19 +40,19 @@ def arm_xml(name: str, y: float, rgba: str, touch: bool) -> str:
 
     return f"""
     <body name="{name}" pos="0 {y} 0">
-      <geom type="cylinder" size="0.045 0.03" pos="0 0 0.03" rgba="{rgba}" {ghost}/>
+      <geom type="cylinder" size="0.045 0.03" pos="0 0 0.03" rgba="{rgba}" {no_collision}/>
       <body name="{name}/turret" pos="0 0 {SHOULDER_HEIGHT_M}">
         {hinge("shoulder_pan", "0 0 1", 0.15)}
-        <geom type="box" size="0.025 0.025 0.025" pos="0 0 -0.015" rgba="{rgba}" mass="0.06" {ghost}/>
+        <geom type="box" size="0.025 0.025 0.025" pos="0 0 -0.015" rgba="{rgba}" mass="0.06" {no_collision}/>
         <body name="{name}/upper_arm">
           {hinge("shoulder_lift", "0 1 0", 0.15)}
-          <geom type="capsule" size="0.014" fromto="0 0 0 0 0 {UPPER_ARM_M}" rgba="{rgba}" mass="0.07" {ghost}/>
+          <geom type="capsule" size="0.014" fromto="0 0 0 0 0 {UPPER_ARM_M}" rgba="{rgba}" mass="0.07" {no_collision}/>
           <body name="{name}/forearm" pos="0 0 {UPPER_ARM_M}">
             {hinge("elbow_flex", "0 1 0", 0.12)}
-            <geom type="capsule" size="0.012" fromto="0 0 0 0 0 {FOREARM_M}" rgba="{rgba}" mass="0.05" {ghost}/>
+            <geom type="capsule" size="0.012" fromto="0 0 0 0 0 {FOREARM_M}" rgba="{rgba}" mass="0.05" {no_collision}/>
             <body name="{name}/wrist" pos="0 0 {FOREARM_M}">
               {hinge("wrist_flex", "0 1 0", 0.06)}
-              <geom type="box" size="0.013 0.016 0.02" pos="0 0 0.02" rgba="{rgba}" mass="0.025" {ghost}/>
+              <geom type="box" size="0.013 0.016 0.02" pos="0 0 0.02" rgba="{rgba}" mass="0.025" {no_collision}/>
               <body name="{name}/hand">
                 {hinge("wrist_roll", "0 0 1", 0.03)}
                 <geom type="box" size="0.012 0.036 0.008" pos="0 0 0.052" rgba="0.25 0.25 0.28 1" mass="0.025" {collide}/>
@@ -69,7 +69,7 @@ def arm_xml(name: str, y: float, rgba: str, touch: bool) -> str:
 
 
 def wrist_camera_xml() -> str:
-    """A camera on the hand, looking past the finger tips; its z axis points away from the scene."""
+    """A camera on the hand that points past the finger tips; its z axis points away from the scene."""
     return '<camera name="wrist" pos="-0.055 0 0.03" xyaxes="0 -1 0 -0.9 0 0.44" fovy="75"/>'
 
 
@@ -97,7 +97,7 @@ def gripper_xml(name: str) -> tuple[str, str]:
     return tendon, equality
 
 
-# XL430-W250 stalls at 1.4 Nm (12 V), XL330-M288 at 0.52 Nm (5 V): ROBOTIS e-manual. Stiffness is a guess that gives
+# XL430-W250 stalls at 1.4 Nm (12 V), XL330-M288 at 0.52 Nm (5 V): ROBOTIS e-manual. The stiffness is a guess that gives
 # the centimetre-per-half-metre sag of a printed arm.
 _STRONG, _WEAK = 1.4, 0.52
 MOTOR_GAINS = {

@@ -1,4 +1,4 @@
-"""Which emulated motors turn which joints of the twin: one place, for lock-step and live."""
+"""Connects emulated motors to the twin's joints, for lock-step and live."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -10,33 +10,33 @@ from ebt_hardware.emulator.shaft import Shaft
 Motors = Mapping[int, str]
 """Model by id, from the base to the gripper."""
 
-# As a Koch v1.1 has them: https://github.com/jess-moss/koch-v1-1
+# The motors of a Koch v1.1: https://github.com/jess-moss/koch-v1-1
 KOCH: Mapping[str, Motors] = {
     "follower": {1: "XL430-W250", 2: "XL430-W250", **dict.fromkeys(range(3, 7), "XL330-M288")},
     "leader": dict.fromkeys(range(1, 7), "XL330-M077"),
 }
 
 
-class Jointed(Protocol):
-    """An arm of the world."""
+class HasShafts(Protocol):
+    """An arm of the simulated world."""
 
     @property
     def shafts(self) -> tuple[Shaft, ...]: ...
 
 
-class Armed(Protocol):
+class HasArms(Protocol):
     """The part of `TwinWorld` that motors need."""
 
     @property
-    def arms(self) -> Mapping[str, Jointed]: ...
+    def arms(self) -> Mapping[str, HasShafts]: ...
 
     def on_step(self, subscriber: Callable[[float], None]) -> None: ...
 
 
-def emulate(world: Armed, arm: str, motors: Motors, clock: Callable[[], float] | None = None) -> Emulator:
-    """A bus of motors on one arm, which lives as the world's time passes.
+def emulate(world: HasArms, arm: str, motors: Motors, clock: Callable[[], float] | None = None) -> Emulator:
+    """A bus of emulated motors on one arm, updated at every step of the world.
 
-    `clock` stamps the log of goal writes; by default it is the time since now in the world.
+    `clock` stamps the log of goal writes; by default it is the world's time since this call.
 
     Raises:
         ConfigError: no such arm, another number of joints, or an unknown motor model.
@@ -53,7 +53,7 @@ def emulate(world: Armed, arm: str, motors: Motors, clock: Callable[[], float] |
 
 
 def emulators(
-    world: Armed, motors: Mapping[str, Motors] = KOCH, clock: Callable[[], float] | None = None
+    world: HasArms, motors: Mapping[str, Motors] = KOCH, clock: Callable[[], float] | None = None
 ) -> dict[str, Emulator]:
-    """A bus for every arm that `motors` names."""
+    """An emulated bus for every arm in `motors`."""
     return {arm: emulate(world, arm, chain, clock) for arm, chain in motors.items()}

@@ -1,4 +1,4 @@
-"""The twin's world: physics, both arms' motor horns, the operator's hand and the task, in simulated time."""
+"""The twin's world: physics, motor horns of both arms, scripted operator and task, in simulated time."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from ebt_hardware.twin.tasks.registry import DEFAULT_TASK, find_task, task_label
 from ebt_hardware.twin.tasks.relative_poses import relative_to_hand
 from ebt_hardware.twin.tasks.scripted_operator import ScriptedOperator
 
-SLICE_S = 0.01  # physics between two looks of the motors at their registers
+SLICE_S = 0.01  # physics time between two updates of the emulated motors
 OPERATOR_PERIOD_S = 0.05
 
 
 class TwinShaft:
-    """A motor horn in the world; implements the emulator's `Shaft`."""
+    """A motor horn of a simulated arm; implements the emulator's `Shaft`."""
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, arm: str, joint: str) -> None:
         self._data = data
@@ -62,13 +62,13 @@ class TwinArm:
 
 
 class TwinWorld:
-    """One process, one thread. Nothing moves but in `advance` and `reset`."""
+    """The simulation, for one process and one thread. Only `advance` and `reset` change its state."""
 
     def __init__(self, task: str = DEFAULT_TASK) -> None:
-        """`task` is a name or a path, as `tasks.find_task` has it.
+        """`task` is a name or a path, as in `tasks.registry.find_task`.
 
         Raises:
-            ConfigError: there is no such task, or MuJoCo cannot read its objects.
+            ConfigError: there is no such task, or MuJoCo cannot parse its objects.
         """
         self.task, self._name = find_task(task)(), task_label(task)
         try:
@@ -85,7 +85,7 @@ class TwinWorld:
         self._subscribers: list[Callable[[float], None]] = []
         self._operator_due_s = 0.0
         for name in self.arms:
-            self._pose(name, self.operator.home)
+            self._set_joint_positions(name, self.operator.home)
         self.reset(0)
 
     def on_step(self, subscriber: Callable[[float], None]) -> None:
@@ -93,14 +93,14 @@ class TwinWorld:
         self._subscribers.append(subscriber)
 
     def reset(self, seed: int) -> None:
-        """Reset the scene and restart the operator; the arms stay where they are."""
+        """Reset the scene and restart the operator; the arms keep their poses."""
         rng = np.random.default_rng(seed)
         self.task.reset(self.model, self.data, rng)
         mujoco.mj_forward(self.model, self.data)
         self.operator.reset(rng)
 
     def advance(self, duration_s: float) -> None:
-        """Let `duration_s` of simulated time pass, a multiple of 10 ms."""
+        """Simulate `duration_s`, a multiple of 10 ms."""
         for _ in range(round(duration_s / SLICE_S)):
             if self.time_s >= self._operator_due_s:
                 self.operator.move(OPERATOR_PERIOD_S)
@@ -124,7 +124,7 @@ class TwinWorld:
         return relative_to_hand(self.data, poses) | poses
 
     def lifted(self) -> bool:
-        """True while the task's object is up in the grip."""
+        """True while the gripper holds the task's object up."""
         return self.task.lifted(self.data)
 
     def disturb(self, kind: str) -> None:
@@ -139,15 +139,15 @@ class TwinWorld:
         self.task.disturb(self.data, kind)
 
     def demonstrate(self) -> None:
-        """Let the scripted operator do the task once."""
-        self.operator.begin()
+        """Start the scripted operator's demonstration of the task."""
+        self.operator.start()
 
     def demonstrating(self) -> bool:
-        """False once the scripted operator has let go."""
+        """False once the scripted operator has released the leader arm."""
         return self.operator.active
 
-    def _pose(self, arm: str, joints: NDArray[np.float64]) -> None:
-        """Put an arm at `joints` [6] rad at once; only before anything has happened."""
+    def _set_joint_positions(self, arm: str, joints: NDArray[np.float64]) -> None:
+        """Set an arm's joint positions [6] rad directly; only before the first step."""
         for joint, value in zip(JOINTS[:5], joints[:5], strict=True):
             self.data.joint(f"{arm}/{joint}").qpos[0] = value
         for side in ("left", "right"):

@@ -1,4 +1,4 @@
-"""What a demonstration is judged by, on recorded ones; and how a folder of them is judged, on their figures."""
+"""Measures of recorded demonstrations, and verdicts on a folder of them from their measures."""
 
 import shlex
 from dataclasses import replace
@@ -60,7 +60,7 @@ def test_a_clean_demonstration_is_good(record: Any) -> None:
     assert report.facts["measures"]["idle"] == 0.0
 
 
-def test_a_pause_is_neither_length_nor_lateness_and_its_note_is_told(spec: BenchSpec, tmp_path: Path) -> None:
+def test_a_pause_is_neither_length_nor_lateness_and_its_note_is_reported(spec: BenchSpec, tmp_path: Path) -> None:
     with Recorder(tmp_path, spec) as recorder:
         recorder.start(EpisodeMeta("demo", "pick_place"))
         for row in range(ROWS):
@@ -81,14 +81,14 @@ def test_a_pause_is_neither_length_nor_lateness_and_its_note_is_told(spec: Bench
     assert report.grade is Grade.GOOD
 
 
-def test_a_dark_and_late_demonstration_is_bad_and_says_by_how_much(record: Any) -> None:
+def test_a_dark_and_late_demonstration_is_bad_and_the_report_has_numbers(record: Any) -> None:
     report = judged(record(dark=True))
     assert grades(report)["exposure"] is Grade.BAD
     assert grades(report)["late_ticks"] is Grade.BAD
     assert any("6 late ticks in 60 (9.1%)" in reason.text for reason in report.reasons)
 
 
-def test_where_nothing_is_shown_nothing_can_be_learnt(record: Any) -> None:
+def test_a_demonstration_without_motion_is_bad(record: Any) -> None:
     report = judged(record(still=True))
     assert grades(report)["idle"] is Grade.BAD
     assert grades(report)["gripper"] is Grade.BAD
@@ -139,7 +139,7 @@ def test_what_is_wrong_with_a_folder_has_a_name(
     assert grades(report)[name] is grade
 
 
-def test_failures_are_not_counted_among_what_is_learnt_from(one: dict[str, Any], spec: BenchSpec) -> None:
+def test_failures_are_not_counted_as_training_data(one: dict[str, Any], spec: BenchSpec) -> None:
     found = [f | {"outcome": "failure"} if n < 45 else f for n, f in enumerate(many(one, 50))]
     report = report_folder(Path("demos"), found, spec.joints, [])
     assert report.facts["usable"] == 5 and report.grade is Grade.BAD
@@ -187,5 +187,5 @@ def test_a_trim_is_advised_in_the_seconds_of_the_whole_recording(slow: Path) -> 
     assert ends(judged(slow)).endswith("--trim 2.0:3.0")
 
 
-def test_nothing_is_said_of_a_trim_where_nothing_moves(record: Any) -> None:
+def test_no_trim_is_advised_where_nothing_moves(record: Any) -> None:
     assert ends(judged(record(still=True))).endswith("stands still from start to end")

@@ -1,4 +1,4 @@
-"""The lag between pictures and joints: found where it is known, and not made up where nothing tells."""
+"""The lag between pictures and joints: estimated where it is known, and not where the data cannot determine it."""
 
 import json
 from dataclasses import replace
@@ -43,7 +43,7 @@ def test_a_known_lag_is_found_within_its_interval(lag_s: float) -> None:
     assert found.high_s - found.low_s < 0.06
 
 
-def test_several_episodes_together_tell_more() -> None:
+def test_more_episodes_narrow_the_interval() -> None:
     alone, together = (lag([seen(0.06, seed, noise=0.15) for seed in range(count)]) for count in (1, 8))
     assert alone is not None
     assert together is not None
@@ -51,7 +51,7 @@ def test_several_episodes_together_tell_more() -> None:
     assert together.high_s - together.low_s < alone.high_s - alone.low_s
 
 
-def test_nothing_is_said_where_nothing_moves_or_other_things_do() -> None:
+def test_there_is_no_estimate_where_nothing_or_something_else_moves() -> None:
     rng = np.random.default_rng(1)
     assert lag([seen(0.0, noise=50.0)]) is None
     assert lag([Moves(part.ways[:, :9], part.changes[:9]) for part in [seen(0.0)]]) is None
@@ -105,26 +105,26 @@ def test_an_empty_folder_has_no_lag(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "holds no episode" in capsys.readouterr().err
 
 
-def told(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+def report(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     assert run(["inspect", str(path), "--sync", "--json"]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
 
-def test_rows_without_a_picture_are_passed_over(
+def test_rows_without_a_picture_are_skipped(
     spec: BenchSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = told(record(tmp_path, spec, 0.0, first=3), capsys)
+    found = report(record(tmp_path, spec, 0.0, first=3), capsys)
     assert found["cameras"]["top"]["lag_ms"] == pytest.approx(0, abs=15)
 
 
-def test_of_a_mixed_folder_the_usual_bench_is_looked_at_and_the_others_are_said(
+def test_of_a_mixed_folder_the_most_frequent_bench_is_measured_and_the_others_are_listed(
     spec: BenchSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for bench in (spec, spec, replace(spec, joints=spec.joints[:3])):
         record(tmp_path, bench, 0.0)
     (tmp_path / "episode_0009.h5").write_bytes(b"no episode")
-    found = told(tmp_path, capsys)
+    found = report(tmp_path, capsys)
     assert found["episodes_looked_at"] == 2
     assert {r["name"]: r["value"] for r in found["reasons"] if "lag" not in r["name"]} == {
         "unreadable": 1,
@@ -133,6 +133,6 @@ def test_of_a_mixed_folder_the_usual_bench_is_looked_at_and_the_others_are_said(
 
 
 @pytest.mark.parametrize("option", [["--list"], ["--only", "failure"], ["--plot", "x.png"]])
-def test_the_lag_is_told_alone(option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sync_cannot_be_combined(option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(tmp_path), "--sync", *option]) == 2
     assert "--sync cannot be combined" in capsys.readouterr().err

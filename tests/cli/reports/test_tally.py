@@ -8,7 +8,7 @@ from ebt_recipes.loop.rollouts import Trained, Trial
 
 
 @pytest.mark.slow
-def test_a_demo_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_tally_resumes(tmp_path: Path) -> None:
     weights, file = tmp_path / "weights", tmp_path / "policy.jsonl"
     weights.write_bytes(b"one")
     # A run that is not there: whatever is asked of a worker fails, so that what comes back was kept.

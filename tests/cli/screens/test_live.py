@@ -85,7 +85,7 @@ def test_the_deploy_screen_shows_what_matters(size: tuple[int, int], spec: Bench
     assert "─────" in shown, "the threshold is a line across"
 
 
-def test_the_deploy_screen_says_when_no_energy_is_known_to_be_normal(
+def test_the_deploy_screen_shows_that_there_is_no_threshold(
     spec: BenchSpec, bare_ticks: Callable[[int], list[Tick]]
 ) -> None:
     view = DeployView("ebt deploy", spec, True)
@@ -115,7 +115,7 @@ def test_the_collect_screen_shows_joints_cameras_and_keys(size: tuple[int, int],
         assert words in shown
 
 
-def test_load_is_told_as_a_part_of_what_the_motor_can(spec: BenchSpec, ticks: Ticks) -> None:
+def test_load_is_shown_as_a_fraction_of_stall(spec: BenchSpec, ticks: Ticks) -> None:
     view = CollectView("ebt collect", spec, True, {name: JointScale(-1, 1, stall=2.0) for name in spec.joints})
     for tick in ticks(41):
         view.watch(tick)
@@ -161,9 +161,9 @@ def test_a_pause_and_the_note_under_way_are_shown(spec: BenchSpec, ticks: Ticks)
     view.watch(replace(tick, paused=True))
     assert "paused, p resumes" in "\n".join(screen(view))
     typed.reverse()
-    assert "note  the cube [sl▏  Enter keeps it, Esc gives it up" in "\n".join(screen(view))
+    assert "note  the cube [sl▏  Enter saves it, Esc cancels it" in "\n".join(screen(view))
     typed[0] = "x" * 200 + "the end"
-    assert "xxthe end▏  Enter keeps it, Esc gives it up" in "\n".join(screen(view))
+    assert "xxthe end▏  Enter saves it, Esc cancels it" in "\n".join(screen(view))
 
 
 def test_a_new_episode_starts_the_energy_strip_anew(spec: BenchSpec, ticks: Ticks) -> None:
@@ -246,6 +246,6 @@ def test_a_piped_collect_has_no_escapes_and_may_keep_every_pixel(tmp_path: Path)
         assert {episode.blob(camera, 0)[:4] for camera in episode.spec.cameras} == {b"qoif"}
 
 
-def test_a_training_that_had_nothing_left_to_do_says_so() -> None:
+def test_a_training_without_an_update_is_reported() -> None:
     with pytest.raises(MisuseError, match="nothing was trained"):
         TrainView("train").last()

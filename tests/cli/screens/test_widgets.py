@@ -18,14 +18,14 @@ def test_a_full_strip_only_gets_denser() -> None:
     assert set(widths) == {40}
 
 
-def test_what_is_above_the_threshold_is_red_and_a_retry_pale_but_for_what_began_it() -> None:
+def test_bars_above_the_threshold_are_red_and_a_retry_is_pale_except_for_its_first_bar() -> None:
     strip = widgets.strip([1.0, 3.0, 3.0], [2.0] * 3, [False, True, True], width=widgets.SCALE + 3, height=4)
     bottom = strip.plain.split("\n")[-1]
     assert bottom[widgets.SCALE :] == "▁█░"
     assert {str(span.style) for span in strip.spans} >= {widgets.CALM, widgets.ALARM, widgets.RETRY, widgets.LIMIT}
 
 
-def test_the_threshold_goes_on_through_bars_that_stand_higher() -> None:
+def test_the_threshold_continues_through_higher_bars() -> None:
     rows = widgets.strip([0.0, 4.0, 0.0], [2.0] * 3, [False] * 3, widgets.SCALE + 3, 5).plain.split("\n")
     assert [row[widgets.SCALE :] for row in rows] == [" █ ", " █ ", "───", " █ ", "▁█▁"]
 
@@ -36,7 +36,7 @@ def test_marks_never_run_into_each_other_or_over_the_edge() -> None:
     assert len(line) == 59
 
 
-def test_marks_say_where_it_was_being_retried() -> None:
+def test_marks_show_retries() -> None:
     assert widgets.marks([(1, "x")], [False, False, True, True, True], 20).plain == " " * 9 + " ▲x~~      "
 
 
@@ -53,10 +53,10 @@ def test_a_sparkline_of_one_value_is_one_mark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(7.4, "7 s"), (125, "2 min 05 s"), (4200, "1 h 10 min"), (nan, "?"), (inf, "?")]
+    ("seconds", "text"), [(7.4, "7 s"), (125, "2 min 05 s"), (4200, "1 h 10 min"), (nan, "?"), (inf, "?")]
 )
-def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    assert widgets.duration(seconds) == said
+def test_durations_are_readable(seconds: float, text: str) -> None:
+    assert widgets.duration(seconds) == text
 
 
 def test_a_bar_stays_inside_its_width() -> None:

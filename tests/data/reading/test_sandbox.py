@@ -1,6 +1,5 @@
 """Files are tried in a child before they are read, each once."""
 
-import json
 import os
 import signal
 import subprocess
@@ -20,28 +19,10 @@ from ebt_data.reading.episode import Episode
 from ebt_data.reading.sandbox import ReaderBug
 from ebt_data.recording.repair import repair
 from ebt_data.recording.writer import EpisodeWriter
-from ebt_data.step import BenchSpec, Outcome, Step
+from ebt_data.step import BenchSpec, Step
+from tests.data.reading.conftest import foreign
 
 Record = Callable[..., Path]
-
-
-@pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Names of the files that were tried, with nothing known yet."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(sandbox, "_known", set())
-    monkeypatch.setattr(sandbox, "_loaded_bytes", -1)
-    names: list[str] = []
-    original = sandbox._try
-    monkeypatch.setattr(sandbox, "_try", lambda path: (names.append(path.name), original(path)))
-    return names
-
-
-def foreign(path: Path, name: str = "foreign.h5") -> Path:
-    """The same file as somebody else would send it: without its sum."""
-    copy = path.with_name(name)
-    copy.write_bytes(path.read_bytes())
-    return copy
 
 
 def test_what_was_recorded_here_is_not_tried_and_what_was_not_is_tried_once(record: Record, tried: list[str]) -> None:
@@ -177,23 +158,6 @@ def test_damage_in_a_cut_off_recording_is_not_waited_for(record: Record, tried: 
     assert time.monotonic() - began_s < 5
 
 
-def test_what_nobody_writes_any_more_is_tried_under_any_name(
-    tmp_path: Path, record: Record, make_step: Callable[..., Step], spec: BenchSpec, meta: EpisodeMeta, tried: list[str]
-) -> None:
-    writer = EpisodeWriter(tmp_path, spec, meta)
-    writer.append(make_step(0, spec))
-    Episode(writer.path).close()
-    assert tried == []
-    Episode(foreign(writer.commit(Outcome.SUCCESS), "evil.part")).close()
-    assert tried == ["evil.part"]
-
-
-def test_a_reader_that_goes_round_in_circles_ends_when_nobody_waits() -> None:
-    script = "import ebt_data.reading.sandbox_main as r; r._read = lambda *_: [0 for _ in iter(int, 1)]; r.main()"
-    done = subprocess.run([sys.executable, "-c", script], check=False, input=b'["/x", -1]\n', capture_output=True)
-    assert done.returncode == -signal.SIGALRM
-
-
 def test_an_answer_about_another_file_is_a_bug(
     record: Record, tried: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,29 +169,6 @@ def test_an_answer_about_another_file_is_a_bug(
     with pytest.raises(ReaderBug, match=r"answers about /elsewhere\.h5"):
         Episode(path)
     Episode(path).close()
-
-
-def test_a_lower_limit_on_memory_is_no_damage(record: Record) -> None:
-    path = foreign(record(3))
-    command = [
-        sys.executable,
-        "-c",
-        f"import sys; from ebt_data.reading.episode import Episode; Episode(__import__('pathlib').Path({str(path)!r}))",
-    ]
-    done = subprocess.run(
-        ["bash", "-c", 'ulimit -v 5000000; exec "$@"', "-", *command], check=False, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr.decode()
-
-
-def test_a_bug_in_the_reader_is_told_with_its_traceback() -> None:
-    reader = sandbox._reader()
-    assert reader.stdin is not None and reader.stdout is not None
-    reader.stdin.write(b"5\n")  # a number is no path, and nobody asks for one
-    reader.stdin.flush()
-    _, kind, traceback = json.loads(reader.stdout.readline())
-    assert kind == sandbox.BUG
-    assert "Traceback" in traceback
 
 
 def test_without_a_place_to_remember_it_is_tried_and_read(

@@ -23,6 +23,7 @@ from ebt_data.recording.recorder import Recorder
 from ebt_data.recording.repair import repair
 from ebt_data.recording.writer_main import Writing
 from ebt_data.step import BenchSpec, Event, Outcome, Step
+from tests.data.recording.conftest import assert_row_equals
 
 Make = Callable[..., Step]
 
@@ -51,49 +52,6 @@ def test_every_field_of_every_row_comes_back(
         assert episode.events[0].time_s == steps[5].observation.time_s
         assert episode.attrs["color_space"] == "RGB"
         assert episode.verify()
-
-
-def assert_row_equals(episode: Episode, row: int, step: Step) -> None:
-    seen, decided = step.observation, step.decision
-    np.testing.assert_array_equal(episode.qpos[row], seen.position)
-    np.testing.assert_array_equal(episode.qvel[row], seen.velocity)
-    np.testing.assert_array_equal(episode.effort[row], seen.effort)
-    np.testing.assert_array_equal(episode.action[row], step.sent)
-    np.testing.assert_array_equal(episode.action_asked[row], decided.action)
-    np.testing.assert_array_equal(episode.privileged["cube"][row], seen.privileged["cube"])
-    times = {name: values[row] for name, values in episode.time.items()}
-    assert times == {"tick": seen.time_s, "read": seen.read_s, "sent": step.sent_s, "skipped": step.skipped}
-    energy = episode.energy
-    assert energy is not None
-    assert {name: energy[name][row] for name in energy if name != "trace"} == {
-        "energy": decided.energy,
-        "score": decided.score,
-        "threshold": decided.threshold,
-        "steps": decided.steps_used,
-        "plan_age": decided.plan_age_s,
-        "latency": decided.latency_s,
-        "attempt": decided.attempt,
-        "actor": decided.actor.value,
-    }
-    np.testing.assert_array_equal(energy["trace"][row][:3], decided.trace)
-    assert np.isnan(energy["trace"][row][3:]).all()
-    for camera, frame in seen.frames.items():
-        assert np.abs(episode.image(camera, row).astype(int) - frame.image).mean() < 2
-        camera_time = {name: values[row] for name, values in episode.camera_time(camera).items()}
-        before = row > 0 and episode.camera_time(camera)["number"][row - 1] == frame.number
-        assert camera_time == {
-            "device": frame.device_s,
-            "domain": frame.domain,
-            "arrival": frame.arrival_s,
-            "number": frame.number,
-            "age": frame.age_s,
-            "repeated": before,
-            "dropped": False,
-        }
-        depth = episode.depth(camera, row)
-        assert (depth is None) == (frame.depth is None)
-        if depth is not None and frame.depth is not None:
-            np.testing.assert_array_equal(depth, frame.depth)
 
 
 def test_one_recorder_records_several_episodes_and_drops_a_discarded_one(
@@ -288,32 +246,6 @@ def test_a_stall_ends_the_episode_and_keeps_what_came_before(
     assert len(Episode(path)) == 2  # the disk came back
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_killed_writer_is_told_at_once_and_its_rows_are_kept(
-    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta, seed: int
-) -> None:
-    last = int(np.random.default_rng(seed).integers(70, 200))
-    steps = [make_step(row, spec) for row in range(last + 100)]
-    with Recorder(tmp_path, spec) as recorder:
-        recorder.start(meta)
-        with pytest.raises(DataError, match=r"killed by SIGKILL \(rows kept of episode_0000: \d+\)"):
-            for row, step in enumerate(steps):
-                recorder.append(step)
-                if row == last and recorder.writer_pid is not None:
-                    os.kill(recorder.writer_pid, signal.SIGKILL)
-        kept = recorder.kept
-        path = recorder.finish(Outcome.SUCCESS)
-        with Episode(path) as episode:
-            assert kept <= len(episode) == recorder.appended  # the recorder still had what the writer had not written
-            assert (episode.outcome, episode.complete) == (Outcome.ABORTED, False)
-            for row in (0, last, last + 1, len(episode) - 1):
-                assert_row_equals(episode, row, steps[row])
-        assert recorder.start(meta).name == "episode_0001.h5"  # a new process goes on
-        recorder.append(make_step(0, spec))
-        recorder.finish(Outcome.SUCCESS)
-    assert list(tmp_path.glob("*.part")) == []
-
-
 def test_a_disk_that_runs_full_ends_the_episode_with_every_row_kept(
     small_disk: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
 ) -> None:
@@ -346,54 +278,6 @@ def test_an_episode_that_cannot_be_named_is_whole_at_the_next_repair(
         assert (episode.outcome, episode.complete, episode.verify()) == (Outcome.SUCCESS, True, True)
 
 
-def test_a_writer_that_dies_between_committing_and_saying_so_loses_nothing(
-    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
-) -> None:
-    with Recorder(tmp_path, spec) as recorder:
-        path = recorder.start(meta)
-        recorder.append(make_step(0, spec))
-        while not recorder.kept:
-            recorder.append(make_step(recorder.appended, spec))
-        pid = recorder.writer_pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        wait_for_end(pid)
-        repair(tmp_path)  # stands for the writer's own commit
-        with pytest.raises(DataError, match=r"killed by SIGKILL \(rows kept of episode_0000: \d+\)"):
-            recorder.finish(Outcome.SUCCESS)
-    assert list_episodes(tmp_path) == [path]
-
-
-def wait_for_end(pid: int) -> None:
-    """Until a child of this process has ended, which is left for others to reap."""
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-
-
-def test_a_write_that_fails_all_of_a_sudden_keeps_every_row_before(
-    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
-) -> None:
-    resource = pytest.importorskip("resource")
-    if not hasattr(resource, "prlimit"):
-        pytest.skip("only Linux sets another process's limits")
-    with Recorder(tmp_path, spec) as recorder:
-        recorder.start(meta)
-        resource.prlimit(recorder.writer_pid, resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-        with pytest.raises(
-            DataError, match=r"cannot write on episode_0000 \(File too large\) \(rows kept of episode_0000: \d+\)"
-        ):
-            for row in range(10**9):
-                recorder.append(make_step(row % 250, spec))
-        kept = recorder.kept
-        path = recorder.finish(Outcome.SUCCESS)
-    episode = Episode(path)
-    assert 50 < kept <= len(episode) <= kept + 1
-    for row in (0, len(episode) - 1):
-        assert_row_equals(episode, row, make_step(row % 250, spec))
-    assert len(episode.images("wrist")) == len(episode)
-    assert episode.outcome is Outcome.ABORTED
-    assert repair(tmp_path) == []
-
-
 def test_a_frame_of_the_wrong_size_is_refused_and_the_rows_before_are_kept(
     tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
 ) -> None:
@@ -410,16 +294,6 @@ def test_a_frame_of_the_wrong_size_is_refused_and_the_rows_before_are_kept(
             recorder.finish(Outcome.SUCCESS)
     (path,) = list_episodes(tmp_path)
     assert (len(Episode(path)), Episode(path).outcome) == (1, Outcome.ABORTED)
-
-
-def test_ctrl_c_does_not_reach_the_writer(tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta) -> None:
-    with Recorder(tmp_path, spec) as recorder:
-        recorder.start(meta)
-        pid = recorder.writer_pid
-        assert pid is not None and os.getpgid(pid) != os.getpgid(0)
-        os.kill(pid, signal.SIGINT)
-        recorder.append(make_step(0, spec))
-        assert recorder.finish(Outcome.SUCCESS).exists()
 
 
 def test_an_open_episode_can_be_pickled(record: Callable[..., Path]) -> None:

@@ -12,17 +12,15 @@ import h5py
 import numpy as np
 import pytest
 
-from ebt_data.layout import attributes, row_sums
-from ebt_data.layout.hdf5 import tree
+from ebt_data.layout import attributes
 from ebt_data.meta import EpisodeMeta
 from ebt_data.reading.episode import Episode, list_episodes
-from ebt_data.recording import repair as repairing
 from ebt_data.recording.repair import repair
 from ebt_data.recording.writer import EpisodeWriter
 from ebt_data.step import BenchSpec, Event, Outcome, Step
 
 SCRIPT = Path(__file__).parents[1] / "record_until_killed.py"
-KILLS = int(os.environ.get("EBT_KILLS", "4"))  # `EBT_KILLS=100 pytest tests/data/test_repair.py` for a longer look
+KILLS = int(os.environ.get("EBT_KILLS", "4"))  # `EBT_KILLS=100 pytest tests/data/recording/test_repair.py` for a longer look
 
 
 @pytest.mark.parametrize("seed", range(KILLS))
@@ -170,51 +168,6 @@ def test_a_lossless_recording_is_repaired_like_any_other(
             np.testing.assert_array_equal(episode.image("top", row), shown)
 
 
-@pytest.fixture
-def cut_off(
-    make_spec: Callable[..., BenchSpec], make_step: Callable[..., Step], meta: EpisodeMeta, tmp_path: Path
-) -> Path:
-    """A `.part` of 300 rows, six seconds, with depth."""
-    spec = make_spec(depth=True, lockstep=False)
-    writer = EpisodeWriter(tmp_path, spec, meta, reserve_bytes=0)
-    for row in range(300):
-        writer.append(make_step(row, spec, (Event("mark", "here"),) if row in (100, 296) else ()))
-    writer.leave()
-    return writer.path
-
-
-STALE = {
-    "a number": ("/observations/qpos", 295),
-    "a stamp": ("/time/top/device", 295),
-    "an age that is not a number": ("/time/wrist/age", 295),
-    "when a row was": ("/time/tick", 295),
-    "an event": ("/events/text", 1),
-    "which row an event is of": ("/events/row", 1),
-    "which row a motor was asked in": ("/motors/row", 98),
-    "a motor": ("/motors/temperature", 98),
-    "depth": ("/depth/wrist/frames", 177),
-}
-
-
-@pytest.mark.parametrize(("path", "entry"), STALE.values(), ids=STALE)
-def test_a_row_that_the_disk_kept_otherwise_ends_the_recording_there(cut_off: Path, path: str, entry: int) -> None:
-    with h5py.File(cut_off, "r+", locking=False) as file:
-        file[path][entry] = b"" if path == "/events/text" else np.zeros_like(file[path][entry])
-    (said,) = repair(cut_off.parent)
-    assert f"rows kept: {296 if path.startswith(('/events', '/motors')) else 295}" in said
-    with Episode(cut_off.with_suffix(".h5")) as episode:
-        assert [event.row for event in episode.events] == [100]
-        assert (np.diff(episode.time["tick"]) > 0).all()
-
-
-def test_a_picture_of_which_only_the_middle_is_wrong_is_noticed(cut_off: Path) -> None:
-    with h5py.File(cut_off, "r+", locking=False) as file:
-        middle = int(file["/images/top/offset"][290]) + int(file["/images/top/length"][290]) // 2
-        file["/images/top/bytes"][middle] ^= 1
-        first = int(np.argmax(file["/images/top/offset"][:] == file["/images/top/offset"][290]))
-    assert f"rows kept: {first}, " in repair(cut_off.parent)[0]
-
-
 def test_where_more_than_a_power_cut_takes_is_wrong_nothing_is_cut(cut_off: Path) -> None:
     with h5py.File(cut_off, "r+", locking=False) as file:
         file["/action"][50, 0] += 1  # 250 rows may not have been synced
@@ -243,13 +196,6 @@ def test_motors_of_rows_that_the_disk_lost_go_with_them(cut_off: Path, make_step
         assert episode.motors["row"].tolist() == list(range(2, 280, 3))
 
 
-def test_a_recording_without_sums_is_repaired_as_ever(cut_off: Path) -> None:
-    with h5py.File(cut_off, "r+", locking=False) as file:
-        del file["/sums"]
-        file["/action"].resize(299, axis=0)
-    assert "rows kept: 299" in repair(cut_off.parent)[0]
-
-
 def test_numbers_that_no_index_can_be_leave_the_file_as_it_is(cut_off: Path) -> None:
     with h5py.File(cut_off, "r+", locking=False) as file:
         offsets = file["/images/top/offset"][:].astype(np.float64)
@@ -258,41 +204,6 @@ def test_numbers_that_no_index_can_be_leave_the_file_as_it_is(cut_off: Path) -> 
         file["/images"].create_dataset("top/offset", data=offsets, maxshape=(None,), chunks=True)
     (said,) = repair(cut_off.parent)
     assert said.startswith(f"{cut_off} cannot be repaired") and "Traceback" not in said
-
-
-@pytest.mark.parametrize("quality", [None, 95], ids=["qoi", "jpeg"])
-def test_where_hdf5_cannot_cut_the_rows_are_written_anew(
-    quality: int | None,
-    make_spec: Callable[..., BenchSpec],
-    make_step: Callable[..., Step],
-    meta: EpisodeMeta,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    spec = make_spec(depth=True)
-    writer = EpisodeWriter(tmp_path, spec, meta, quality=quality, reserve_bytes=0)
-    for row in range(40):
-        writer.append(make_step(row, spec, (Event("mark", f"row {row}"),) if row in (7, 39) else ()))
-    writer.leave()
-    with h5py.File(writer.path, "r+", locking=False) as file:
-        created = file.attrs["created"]
-        file["/action"].resize(36, axis=0)
-    monkeypatch.setattr(repairing, "_cut", lambda datasets, lengths: False)
-    assert "rows kept: 36, marked as aborted" in repair(tmp_path)[0]
-    assert [path.name for path in tmp_path.iterdir()] == ["episode_0000.h5", "SHA256SUMS"]
-    with Episode(tmp_path / "episode_0000.h5") as episode:
-        episode.read_through()
-        assert (episode.meta, episode.attrs["created"]) == (meta, created)
-        assert [(event.row, event.text) for event in episode.events] == [(7, "row 7")]
-        for row in range(36):
-            frame = make_step(row, spec).observation.frames["wrist"]
-            assert np.abs(episode.image("wrist", row).astype(int) - frame.image).max() <= (0 if quality is None else 60)
-            np.testing.assert_array_equal(episode.depth("wrist", row), frame.depth)
-    with h5py.File(tmp_path / "episode_0000.h5") as file:
-        attrs, datasets = attributes.read(file), tree(file)
-        assert row_sums.first_wrong(datasets, attributes.spec(attrs), "rollout", 0, 36) is None
-        assert file["/depth/wrist/frames"].maxshape[0] is None and len(file["/depth/wrist/frames"]) == 22
-        assert file["/images/top"].attrs["encoding"] == ("qoi" if quality is None else "jpeg")
 
 
 def tear(monkeypatch: pytest.MonkeyPatch, path: str, first: int) -> None:

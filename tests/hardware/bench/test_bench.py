@@ -1,114 +1,18 @@
-"""What a bench promises, on emulated motors in simulated time."""
+"""The guarantees of a bench, on emulated motors in simulated time."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ebt_data.errors import HardwareError, TaskFailed
-from ebt_data.step import BenchSpec, Event, Joints
+from ebt_data.step import Event
 from ebt_hardware.bench.bench import Bench
-from ebt_hardware.bench.clock import LockstepClock
-from ebt_hardware.bench.followers import joint_names
-from ebt_hardware.bench.rig import Motion, Rig
-from ebt_hardware.emulator.emulator import EmulatedMotor, Emulator, FreeShaft
-from ebt_hardware.emulator.loopback_port import LoopbackPort
+from ebt_hardware.emulator.emulator import Emulator
 from ebt_hardware.motors.arm import Arm
-from ebt_hardware.motors.bus import DynamixelBus
 from ebt_hardware.motors.bus_errors import BusLost
-from ebt_hardware.motors.calibration import Calibration, JointCalibration
-from ebt_hardware.safety.supervisor import Limits, MotorFault, OutOfRange, ReadsMissed, TrackingLost, UnsafeAction
-
-RATE_HZ = 20.0
-IDS = (1, 2, 3)
-HOME = (0.3, 1.2, 1.0)
-PARK = (-0.4, 0.8, 1.0)
-START = (0.1, 0.5, 0.2)
-
-
-@dataclass
-class Room:
-    """Emulated arms whose time passes when told; a `World`."""
-
-    emulators: list[Emulator] = field(default_factory=list)
-    horns: list[FreeShaft] = field(default_factory=list)
-    time_s: float = 0.0
-    on_tick: Callable[[], None] = lambda: None
-
-    def advance(self, duration_s: float) -> None:
-        for _ in range(round(duration_s / 0.01)):
-            self.time_s += 0.01
-            for emulator in self.emulators:
-                emulator.update(0.01)
-        self.on_tick()
-
-    def add(self, name: str, start: Sequence[float] = START) -> Arm:
-        models = ("XL430-W250", "XL330-M288", "XL330-M288")
-        signs = (1, -1, 1)
-        zeros = (2048, 1900, 2048)
-        horns = [
-            FreeShaft(sign * angle + (zero - 2048) * 2 * np.pi / 4096)
-            for angle, sign, zero in zip(start, signs, zeros, strict=True)
-        ]
-        motors = [
-            EmulatedMotor(model, motor, horn) for motor, (model, horn) in enumerate(zip(models, horns, strict=True), 1)
-        ]
-        self.horns += horns
-        emulator = Emulator(motors, lambda: self.time_s)
-        self.emulators.append(emulator)
-        joints = {
-            joint: JointCalibration(id=motor, model=model, sign=sign, zero=zero, low=low, high=high)
-            for joint, motor, model, sign, zero, low, high in (
-                ("lift", 1, models[0], signs[0], zeros[0], -1.0, 1.5),
-                ("flex", 2, models[1], signs[1], zeros[1], -0.5, 2.0),
-                ("gripper", 3, models[2], signs[2], zeros[2], 0.0, 1.4),
-            )
-        }
-        bus = DynamixelBus(LoopbackPort(emulator, name), dict(enumerate(models, 1)))
-        return Arm(name, bus, Calibration(joints))
-
-
-def build(room: Room, *arms: Arm) -> Bench:
-    count = len(arms)
-    calibrations = [arm.calibration for arm in arms]
-    limits = Limits(
-        low=np.concatenate([calibration.low for calibration in calibrations]),
-        high=np.concatenate([calibration.high for calibration in calibrations]),
-        velocity_rad_s=np.full(3 * count, 3.0, np.float32),
-        tracking_rad=np.array([0.4, 0.4, np.inf] * count, np.float32),
-    )
-    spec = BenchSpec("room", joint_names(arms), {}, RATE_HZ, sim=False, lockstep=True)
-    rig = Rig(arms, {}, LockstepClock(room, RATE_HZ))
-    return Bench(spec, rig, limits, Motion(row(HOME * count), row(PARK * count)))
-
-
-def row(values: Sequence[float]) -> Joints:
-    return np.array(values, np.float32)
-
-
-@pytest.fixture
-def room() -> Room:
-    return Room()
-
-
-@pytest.fixture
-def arm(room: Room) -> Arm:
-    return room.add("follower")
-
-
-@pytest.fixture
-def bench(room: Room, arm: Arm) -> Bench:
-    return build(room, arm)
-
-
-@pytest.fixture
-def motors(room: Room, arm: Arm) -> Emulator:
-    return room.emulators[0]
-
-
-def torque(motors: Emulator) -> list[int]:
-    return [motors[motor]["torque_enable"] for motor in IDS]
+from ebt_hardware.safety.supervisor import MotorFault, OutOfRange, ReadsMissed, TrackingLost, UnsafeAction
+from tests.hardware.bench.conftest import HOME, IDS, PARK, RATE_HZ, START, Room, build, row, run, torque
 
 
 def goals(motors: Emulator, arm: Arm) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -116,14 +20,7 @@ def goals(motors: Emulator, arm: Arm) -> np.ndarray[tuple[int, ...], np.dtype[np
     return np.array([arm.calibration.radians(np.array([write.goals[motor] for motor in IDS])) for write in motors.log])
 
 
-def run(bench: Bench, ticks: int, action: Joints) -> None:
-    for _ in range(ticks):
-        bench.observe()
-        bench.act(action)
-        bench.wait()
-
-
-# Torque, and the ways in and out
+# Torque on entry and exit
 
 
 def test_torque_is_on_inside_with_and_nowhere_else(bench: Bench, motors: Emulator) -> None:
@@ -133,7 +30,7 @@ def test_torque_is_on_inside_with_and_nowhere_else(bench: Bench, motors: Emulato
     assert torque(motors) == [0, 0, 0]
 
 
-def test_torque_goes_on_where_the_arm_stands(bench: Bench, motors: Emulator, arm: Arm) -> None:
+def test_torque_is_enabled_at_the_current_pose(bench: Bench, motors: Emulator, arm: Arm) -> None:
     with bench:
         observation = bench.observe()
         np.testing.assert_allclose(goals(motors, arm)[0], START, atol=2e-3)
@@ -155,14 +52,14 @@ def test_a_joint_far_out_of_range_refuses_torque(room: Room) -> None:
     assert not room.emulators[0].log
 
 
-def test_a_motor_in_alert_refuses_torque_and_says_why(bench: Bench, motors: Emulator) -> None:
+def test_a_motor_in_alert_refuses_torque_and_is_explained(bench: Bench, motors: Emulator) -> None:
     motors.raise_error(2, 1 << 5)
     with pytest.raises(MotorFault, match="torque stays off: flex: overload"), bench:
         pass
     assert torque(motors) == [0, 0, 0]
 
 
-def test_leaving_calmly_parks_then_releases(bench: Bench, motors: Emulator, arm: Arm) -> None:
+def test_leaving_without_a_fault_parks_then_releases(bench: Bench, motors: Emulator, arm: Arm) -> None:
     with bench:
         bench.reset()
     assert torque(motors) == [0, 0, 0]
@@ -172,7 +69,7 @@ def test_leaving_calmly_parks_then_releases(bench: Bench, motors: Emulator, arm:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), TaskFailed("2 of 3 worked"), SystemExit(1)])
-def test_a_calm_way_out_parks_too(bench: Bench, motors: Emulator, arm: Arm, error: BaseException) -> None:
+def test_an_exit_without_a_fault_parks_too(bench: Bench, motors: Emulator, arm: Arm, error: BaseException) -> None:
     with pytest.raises(type(error)), bench:
         bench.reset()
         raise error
@@ -192,14 +89,14 @@ def test_leaving_on_an_error_holds_the_last_goal(bench: Bench, motors: Emulator,
     assert "holds its pose with torque on" in note and "`ebt doctor --release room`" in note
 
 
-def test_a_fault_says_once_how_to_release_the_arm(bench: Bench, motors: Emulator) -> None:
+def test_a_fault_explains_once_how_to_release_the_arm(bench: Bench, motors: Emulator) -> None:
     with pytest.raises(HardwareError) as caught, bench:
         bench.reset()
         motors.unplug()
         for _ in range(20):
             bench.observe()
-    told = [caught.value.hint, *getattr(caught.value, "__notes__", [])]
-    assert "\n".join(told).count("ebt doctor --release room") == 1
+    hints = [caught.value.hint, *getattr(caught.value, "__notes__", [])]
+    assert "\n".join(hints).count("ebt doctor --release room") == 1
 
 
 def test_a_held_arm_stays_stiff_without_a_host(bench: Bench, room: Room, motors: Emulator) -> None:
@@ -265,7 +162,7 @@ def test_reset_goes_home_and_starts_the_clock_at_zero(bench: Bench) -> None:
         assert bench.observe().time_s == pytest.approx(1 / RATE_HZ)
 
 
-def test_an_observation_is_what_the_spec_says(bench: Bench) -> None:
+def test_an_observation_matches_the_spec(bench: Bench) -> None:
     with bench:
         observation = bench.reset()
     for values in (observation.position, observation.velocity, observation.effort):
@@ -276,7 +173,7 @@ def test_an_observation_is_what_the_spec_says(bench: Bench) -> None:
     assert bench.succeeded() is None
 
 
-def test_act_returns_what_the_motors_were_told(bench: Bench, motors: Emulator, arm: Arm) -> None:
+def test_act_returns_what_the_motors_were_sent(bench: Bench, motors: Emulator, arm: Arm) -> None:
     with bench:
         bench.reset()
         sent = bench.act(row((0.35, 1.25, 0.95)))
@@ -285,7 +182,7 @@ def test_act_returns_what_the_motors_were_told(bench: Bench, motors: Emulator, a
         assert sent.events == ()
 
 
-def test_a_wild_action_is_cut_and_said(bench: Bench) -> None:
+def test_a_far_action_is_clipped_and_reported(bench: Bench) -> None:
     with bench:
         bench.reset()
         sent = bench.act(row((9.0, 1.2, 1.0)))
@@ -293,7 +190,7 @@ def test_a_wild_action_is_cut_and_said(bench: Bench) -> None:
     assert [event.kind for event in sent.events] == ["limit"]
 
 
-def test_a_nonsense_action_holds_the_bench(bench: Bench, motors: Emulator) -> None:
+def test_a_non_finite_action_holds_the_bench(bench: Bench, motors: Emulator) -> None:
     with pytest.raises(UnsafeAction), bench:
         bench.reset()
         bench.act(row((np.nan, 0.0, 0.0)))
@@ -328,19 +225,19 @@ def test_a_joint_that_cannot_get_home_is_named(bench: Bench, room: Room) -> None
         loose.reset()
 
 
-# Trouble
+# Faults
 
 
 def test_a_muted_motor_is_tolerated_then_held(bench: Bench, motors: Emulator) -> None:
-    said: list[Event] = []
+    events: list[Event] = []
     with pytest.raises(ReadsMissed, match="flex missed 4 reads in a row"), bench:
         bench.reset()
         motors.mute(2)
         for _ in range(10):
             bench.observe()
-            said += bench.act(row(HOME)).events
+            events += bench.act(row(HOME)).events
             bench.wait()
-    assert [event.text for event in said] == ["no answer from flex"]
+    assert [event.text for event in events] == ["no answer from flex"]
     assert torque(motors) == [1, 1, 1]
 
 
@@ -386,7 +283,7 @@ def test_a_lost_bus_stops_the_bench(bench: Bench, motors: Emulator) -> None:
         bench.observe()
 
 
-def test_a_bench_that_holds_takes_no_more_orders(bench: Bench, motors: Emulator) -> None:
+def test_a_bench_that_holds_accepts_no_more_commands(bench: Bench, motors: Emulator) -> None:
     with pytest.raises(HardwareError, match="still holds since: an action must be"), bench:
         bench.reset()
         with pytest.raises(UnsafeAction):
@@ -416,46 +313,17 @@ def test_after_a_silence_the_watchdog_is_armed_again_without_a_jump(bench: Bench
         run(bench, 5, row(HOME))
 
 
-def test_every_motor_is_looked_after_in_turn(bench: Bench) -> None:
+def test_every_motor_is_checked_in_turn(bench: Bench) -> None:
     with bench:
         bench.reset()
-        said = []
+        readings = []
         for _ in range(40):
-            said += bench.observe().motors
+            readings += bench.observe().motors
             bench.act(row(HOME))
             bench.wait()
     assert set(bench.health) == set(bench.spec.joints)
     assert bench.health["lift"].temperature_c == pytest.approx(25, abs=5)
-    assert {bench.spec.joints[motor.joint] for motor in said} == set(bench.spec.joints)  # each is told once, in its row
-    assert all((motor.temperature_c, motor.error_bits) == (pytest.approx(25, abs=5), 0) for motor in said)
-
-
-# Two arms
-
-
-@pytest.fixture
-def pair(room: Room) -> Bench:
-    return build(room, room.add("left"), room.add("right"))
-
-
-def test_two_followers_put_their_names_before_their_joints(pair: Bench) -> None:
-    assert pair.spec.joints[0] == "left/lift"
-    assert pair.spec.joints[3:] == ("right/lift", "right/flex", "right/gripper")
-    with pair:
-        assert set(pair.calibration) == {"left", "right"}
-
-
-def test_each_of_two_followers_gets_its_own_part(pair: Bench, room: Room) -> None:
-    action = row((0.4, 1.1, 0.9, 0.2, 1.3, 1.1))
-    with pair:
-        pair.reset()
-        run(pair, 20, action)
-        np.testing.assert_allclose(pair.observe().position, action, atol=0.05)
-
-
-def test_trouble_in_one_arm_holds_both(pair: Bench, room: Room) -> None:
-    with pytest.raises(ReadsMissed, match="right/flex"), pair:
-        pair.reset()
-        room.emulators[1].mute(2)
-        run(pair, 20, row(HOME * 2))
-    assert torque(room.emulators[0]) == torque(room.emulators[1]) == [1, 1, 1]
+    assert {bench.spec.joints[motor.joint] for motor in readings} == set(
+        bench.spec.joints
+    )  # each is recorded once, in its row
+    assert all((motor.temperature_c, motor.error_bits) == (pytest.approx(25, abs=5), 0) for motor in readings)

@@ -6,7 +6,7 @@ from ebt_hardware.bench.clock import LockstepClock, WallClock
 
 
 class Time:
-    """A wall that only moves when somebody sleeps or works."""
+    """Wall time that advances only by sleep and work."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -21,7 +21,7 @@ class Time:
 
 
 class World:
-    """Counts how it was advanced."""
+    """Sums the durations it was advanced by."""
 
     def __init__(self) -> None:
         self.time_s = 7.0

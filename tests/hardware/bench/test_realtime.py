@@ -26,7 +26,7 @@ def policy() -> int:
     return os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
 
 
-def test_the_thread_goes_first_inside_and_is_ordinary_again_outside() -> None:
+def test_the_thread_has_priority_inside_and_is_ordinary_again_outside() -> None:
     with realtime() as granted:
         inside = policy(), os.sched_getparam(0).sched_priority
     assert inside == ((os.SCHED_FIFO, PRIORITY) if granted else (os.SCHED_OTHER, 0))
@@ -47,7 +47,7 @@ def test_where_the_system_forbids_it_nothing_changes() -> None:
     assert ended.stdout.split() == ["False", str(os.SCHED_OTHER)]
 
 
-def test_a_sandbox_that_knows_no_such_call_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandbox_without_the_call_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: int) -> int:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 

@@ -76,7 +76,7 @@ def test_age_is_counted_at_the_tick_even_when_the_camera_is_read_later_in_it(tim
     camera.close()
 
 
-def test_an_old_frame_is_given_again_marked_and_older(time: Time) -> None:
+def test_an_old_frame_is_returned_again_marked_and_older(time: Time) -> None:
     twin, camera = opened(COLOUR, time)
     twin.push(shot(1, 100.0), arrival_s=100.0)
     first = camera.latest(0.0)
@@ -90,7 +90,7 @@ def test_an_old_frame_is_given_again_marked_and_older(time: Time) -> None:
     assert second.image is first.image
 
 
-def test_only_the_newest_of_several_frames_is_given(time: Time) -> None:
+def test_only_the_newest_of_several_frames_is_returned(time: Time) -> None:
     twin, camera = opened(COLOUR, time)
     for number in range(1, 6):
         twin.push(shot(number, 100.0 + number / 30), arrival_s=100.0)
@@ -159,7 +159,7 @@ def test_colour_with_stale_depth_is_not_a_new_frame(time: Time) -> None:
     camera.close()
 
 
-def test_lockstep_gives_the_very_frame_that_it_asked_for(time: Time) -> None:
+def test_lockstep_gives_exactly_the_frame_that_it_requested(time: Time) -> None:
     twin = SoftwareCamera("top", COLOUR)
     pushed = 0
 
@@ -233,7 +233,7 @@ def test_librealsense_uploads_nothing() -> None:
     assert not import_realsense().rum.is_cloud_enabled()
 
 
-def test_a_machine_without_the_wheel_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_the_wheel_is_given_an_install_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> object:
         raise ImportError(f"No module named {name!r}")
 

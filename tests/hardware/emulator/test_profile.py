@@ -1,4 +1,4 @@
-"""The motor's own trapezoid of speed."""
+"""The motor's trapezoidal velocity profile."""
 
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ from ebt_hardware.emulator.profile import Profile
 
 
 def run(profile: Profile, dt_s: float = 0.01, limit_s: float = 20.0) -> list[tuple[float, float]]:
-    """Position and velocity at every step until it stands at its goal."""
+    """Position and velocity at every step until it rests at its goal."""
     steps = []
     while profile.position != profile.goal or profile.velocity:
         profile.advance(dt_s)
@@ -63,5 +63,5 @@ def test_turning_round_half_way_stays_within_the_acceleration() -> None:
 def test_a_time_based_move_takes_its_time() -> None:
     profile = Profile()
     profile.goal = 1000.0
-    profile.within(1000.0, total_s=2.0, ramp_s=0.5)
+    profile.set_duration(1000.0, total_s=2.0, ramp_s=0.5)
     assert len(run(profile)) * 0.01 == pytest.approx(2.0, abs=0.02)

@@ -52,5 +52,5 @@ def test_with_torque_on_only_ram_can_be_written(registers: Registers) -> None:
 def test_without_power_ram_is_forgotten_and_eeprom_is_not(registers: Registers) -> None:
     registers.store(MIN_LIMIT, four(100))
     registers.store(TORQUE, b"\x01")
-    registers.lose_power()
+    registers.power_cycle()
     assert (registers["min_position_limit"], registers.torque) == (100, False)

@@ -1,4 +1,4 @@
-"""Ticks and radians, and the files that hold the map between them."""
+"""Conversion between ticks and radians, and the calibration files."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_calibrating_again_keeps_the_version_before(calibration: Calibration, tm
     assert load_calibration(tmp_path, "follower") == moved
 
 
-def test_a_missing_calibration_says_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_a_missing_calibration_names_the_searched_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"follower.*no calibration") as caught:
         load_calibration(tmp_path / "none", "follower")
     assert "docs/safety.md" in caught.value.hint
@@ -104,6 +104,6 @@ def test_the_snapshot_is_plain_and_carries_the_hash(calibration: Calibration) ->
     }
 
 
-def test_the_hash_tells_one_build_from_another(calibration: Calibration) -> None:
+def test_the_hash_differs_between_builds(calibration: Calibration) -> None:
     swapped = Calibration(dict(reversed(list(calibration.joints.items()))))
     assert swapped.hash != calibration.hash

@@ -1,4 +1,4 @@
-"""The mended SDK against the SDK itself."""
+"""The corrected packet handler compared with the SDK's."""
 
 import random
 
@@ -58,7 +58,7 @@ def test_the_sdk_takes_out_a_byte_too_many_and_ours_does_not() -> None:
     assert bytes(Protocol2PacketHandler().removeStuffing(list(packet))[9:16]) != data
 
 
-def test_the_sdk_hides_everybody_behind_one_silent_motor_and_ours_does_not() -> None:
+def test_the_sdk_loses_all_replies_with_one_silent_motor_and_ours_does_not() -> None:
     port = open_port()
     port.emulator.mute(2)
     stock = GroupSyncRead(port, Protocol2PacketHandler(), 132, 4)
@@ -68,7 +68,7 @@ def test_the_sdk_hides_everybody_behind_one_silent_motor_and_ours_does_not() -> 
     assert not stock.isAvailable(3, 132, 4)
     read = SyncRead(port, PacketHandler(), 132, 4, [1, 2, 3])
     read.txRxPacket()
-    assert read.answers.keys() == {1, 3}
+    assert read.replies.keys() == {1, 3}
 
 
 def test_a_sync_read_keeps_the_error_byte() -> None:
@@ -76,16 +76,16 @@ def test_a_sync_read_keeps_the_error_byte() -> None:
     port.emulator.raise_error(3, 0b100)
     read = SyncRead(port, PacketHandler(), 132, 4, [1, 2, 3])
     assert read.txRxPacket() == COMM_SUCCESS
-    assert {motor_id: error for motor_id, (error, _) in read.answers.items()} == {1: 0, 2: 0, 3: 128}
+    assert {motor_id: error for motor_id, (error, _) in read.replies.items()} == {1: 0, 2: 0, 3: 128}
 
 
-def test_a_late_reply_to_another_question_is_not_taken_for_an_answer() -> None:
+def test_a_late_reply_to_another_request_is_not_accepted() -> None:
     port = open_port((1,))
     read = SyncRead(port, PacketHandler(), 132, 4, [1])
     assert read.txPacket() == COMM_SUCCESS
     port._buffer = frame(1, b"\x55\x00" + bytes(10)) + port._buffer  # the reply to a longer read, one tick late
     assert read.rxPacket() == COMM_SUCCESS
-    assert read.answers[1] == (0, (2048).to_bytes(4, "little"))
+    assert read.replies[1] == (0, (2048).to_bytes(4, "little"))
 
 
 def test_replies_after_a_damaged_one_are_still_read() -> None:
@@ -96,5 +96,5 @@ def test_replies_after_a_damaged_one_are_still_read() -> None:
     damaged[10] ^= 0xFF
     port._buffer = bytes(damaged)
     assert read.rxPacket() != COMM_RX_CORRUPT
-    assert read.answers.keys() == {2, 3}
+    assert read.replies.keys() == {2, 3}
     assert read.corrupt == 1

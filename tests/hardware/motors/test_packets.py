@@ -20,4 +20,4 @@ def test_a_damaged_packet_hides_none_behind_it() -> None:
     damaged = bytearray(frame(1, b"\x02\x84\x00\x04\x00"))
     damaged[5] += 20  # its length reaches into the next packet
     found = list(Framer().feed(bytes(damaged) + frame(2, b"\x01") + frame(3, b"\x01") + frame(4, b"\x01")))
-    assert [packet.id for packet in found if packet.whole] == [2, 3, 4]
+    assert [packet.id for packet in found if packet.valid] == [2, 3, 4]

@@ -46,7 +46,7 @@ def state(position: Joints, fresh: tuple[bool, ...] = (True, True, True)) -> Arm
     return ArmState(position, still, still, np.array(fresh), np.zeros(3, np.bool_))
 
 
-def test_a_reachable_action_is_sent_as_asked(supervisor: Supervisor) -> None:
+def test_a_reachable_action_is_sent_as_requested(supervisor: Supervisor) -> None:
     goal, events = supervisor.limit(row(0.05, -0.05, 0.2), 0.0)
     np.testing.assert_array_equal(goal, row(0.05, -0.05, 0.2))
     assert events == ()
@@ -56,7 +56,7 @@ def test_a_far_action_is_cut_to_one_tick_of_each_joints_speed(supervisor: Superv
     goal, events = supervisor.limit(row(1, -1, 1), 0.0)
     np.testing.assert_allclose(goal, [0.1, -0.1, 0.3], rtol=1e-6)
     assert [event.kind for event in events] == ["limit"]
-    assert "lift asked 1.000 sent 0.100 rad" in events[0].text
+    assert "lift requested 1.000, sent 0.100 rad" in events[0].text
 
 
 def test_limits_hold_around_the_last_goal_and_not_around_a_sagging_arm(supervisor: Supervisor) -> None:
@@ -72,7 +72,7 @@ def test_no_goal_leaves_the_joint_limits(supervisor: Supervisor) -> None:
     np.testing.assert_allclose(goal, [1, 2, 1.4])
 
 
-def test_a_joint_outside_its_limits_is_led_back_step_by_step(supervisor: Supervisor) -> None:
+def test_a_joint_outside_its_limits_is_moved_back_step_by_step(supervisor: Supervisor) -> None:
     supervisor.note_sent(row(1.15, 0, 0))
     goal, _ = supervisor.limit(row(1.15, 0, 0), 0.0)
     np.testing.assert_allclose(goal, [1.05, 0, 0], rtol=1e-6)
@@ -84,15 +84,15 @@ def test_an_action_that_is_no_pose_is_refused(supervisor: Supervisor, action: Jo
         supervisor.limit(action, 0.0)
 
 
-def test_a_lasting_clip_is_said_once_a_second(supervisor: Supervisor) -> None:
-    said = [bool(supervisor.limit(row(1, 0, 0), tick * PERIOD_S)[1]) for tick in range(50)]
-    assert np.flatnonzero(said).tolist() == [0, 20, 40]
+def test_an_ongoing_clip_is_reported_once_a_second(supervisor: Supervisor) -> None:
+    reported = [bool(supervisor.limit(row(1, 0, 0), tick * PERIOD_S)[1]) for tick in range(50)]
+    assert np.flatnonzero(reported).tolist() == [0, 20, 40]
 
 
 def test_torque_is_refused_naming_every_joint_far_from_its_range(supervisor: Supervisor) -> None:
-    supervisor.refuse_far(row(1.1, 2.1, 0))
+    supervisor.check_range(row(1.1, 2.1, 0))
     with pytest.raises(OutOfRange, match=r"lift is at 1\.30.*flex is at -1\.50"):
-        supervisor.refuse_far(row(1.3, -1.5, 0))
+        supervisor.check_range(row(1.3, -1.5, 0))
 
 
 def test_a_joint_that_stays_away_from_its_goal_stops_the_bench(supervisor: Supervisor) -> None:
@@ -131,18 +131,18 @@ def test_an_answer_in_between_starts_the_count_anew(supervisor: Supervisor) -> N
         supervisor.check(state(row(0, 0, 0), (True, tick % 4 == 0, True)), tick * PERIOD_S)
 
 
-def test_a_stale_position_does_not_count_as_astray(supervisor: Supervisor) -> None:
+def test_a_stale_position_does_not_count_as_off_goal(supervisor: Supervisor) -> None:
     frozen = Supervisor(JOINTS, replace(LIMITS, stale_ticks=100), PERIOD_S)
     for tick in range(50):
         frozen.check(state(row(0.9, 0, 0), (False, True, True)), tick * PERIOD_S)
 
 
-def test_a_warm_motor_is_said_and_a_hot_one_stops_the_bench(supervisor: Supervisor) -> None:
-    assert supervisor.judge_temperature("flex", 59.0, 0.0) == ()
-    (event,) = supervisor.judge_temperature("flex", 61.0, 1.0)
+def test_a_warm_motor_is_reported_and_a_hot_one_stops_the_bench(supervisor: Supervisor) -> None:
+    assert supervisor.check_temperature("flex", 59.0, 0.0) == ()
+    (event,) = supervisor.check_temperature("flex", 61.0, 1.0)
     assert (event.kind, event.text) == ("warm", "flex is at 61 C")
     with pytest.raises(MotorFault, match=r"gripper is at 69 C.*stops at 68 C"):
-        supervisor.judge_temperature("gripper", 69.0, 2.0)
+        supervisor.check_temperature("gripper", 69.0, 2.0)
 
 
 def test_a_ramp_ends_exactly_at_its_target_and_keeps_its_speed() -> None:
@@ -155,5 +155,5 @@ def test_a_ramp_ends_exactly_at_its_target_and_keeps_its_speed() -> None:
     assert speed[-1].max() < 0.2
 
 
-def test_a_ramp_to_where_one_is_takes_a_tick() -> None:
+def test_a_ramp_to_the_current_pose_takes_a_tick() -> None:
     assert len(list(ramp(row(1, 1, 1), row(1, 1, 1), 1.0, PERIOD_S))) == 1

@@ -1,4 +1,4 @@
-"""Teleoperation: what the leader shows reaches the follower, without a jump."""
+"""Teleoperation: the follower mirrors the leader, without a jump."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from ebt_hardware.motors.arm import Arm
 from ebt_hardware.motors.bus import DynamixelBus
 from ebt_hardware.motors.bus_errors import MotorSilent
 from ebt_hardware.motors.calibration import Calibration, JointCalibration
-from ebt_hardware.teleop.leader_arm import Demonstrated, Lead, LeaderArm
+from ebt_hardware.teleop.leader_arm import LeaderArm, LeaderPair, ScriptedLeader
 
 SPEED_RAD_S = 1.0
 PERIOD_S = 0.05
@@ -71,7 +71,7 @@ def follower() -> Arm:
 
 @pytest.fixture
 def agent(hand: Hand, follower: Arm) -> LeaderArm:
-    return LeaderArm([Lead(hand.leader, follower)], SPEED_RAD_S)
+    return LeaderArm([LeaderPair(hand.leader, follower)], SPEED_RAD_S)
 
 
 def follow(agent: LeaderArm, position: Joints, ticks: int) -> list[Decision]:
@@ -79,10 +79,10 @@ def follow(agent: LeaderArm, position: Joints, ticks: int) -> list[Decision]:
     return [agent.decide(see(position, tick)) for tick in range(ticks)]
 
 
-def test_the_leader_is_limp_so_that_a_hand_can_move_it(hand: Hand, follower: Arm) -> None:
+def test_the_leader_has_no_torque_so_that_a_hand_can_move_it(hand: Hand, follower: Arm) -> None:
     for motor in hand.emulator.motors.values():
         motor.write(64, b"\x01")
-    LeaderArm([Lead(hand.leader, follower)], SPEED_RAD_S)
+    LeaderArm([LeaderPair(hand.leader, follower)], SPEED_RAD_S)
     assert [motor["torque_enable"] for motor in hand.emulator.motors.values()] == [0, 0, 0]
 
 
@@ -94,30 +94,30 @@ def test_joints_are_matched_by_name_and_a_gripper_by_its_range(agent: LeaderArm,
 
 
 def test_the_ends_of_a_trigger_are_the_ends_of_the_gripper(agent: LeaderArm, hand: Hand) -> None:
-    hand.horns["gripper"].turn(0.7)
+    hand.horns["gripper"].set_position(0.7)
     assert follow(agent, row(0.3, 0.5, 1.4), 3)[-1].action[2] == pytest.approx(1.4, abs=2e-3)
-    hand.horns["gripper"].turn(-0.7)
+    hand.horns["gripper"].set_position(-0.7)
     assert follow(agent, row(0.3, 0.5, 0.0), 3)[-1].action[2] == pytest.approx(0.0, abs=2e-3)
 
 
-def test_engaging_walks_from_the_follower_to_the_leader(agent: LeaderArm) -> None:
+def test_engaging_ramps_from_the_follower_to_the_leader(agent: LeaderArm) -> None:
     start = row(-0.7, 0.5, 0.7)
     decisions = follow(agent, start, 30)
     path = np.array([start, *(decision.action for decision in decisions)])
     assert np.abs(np.diff(path, axis=0)).max() <= SPEED_RAD_S * PERIOD_S + 1e-4
     assert path[-1][0] == pytest.approx(0.3, abs=2e-3)
-    said = [event.kind for decision in decisions for event in decision.events]
-    assert said == ["engage"]
+    events = [event.kind for decision in decisions for event in decision.events]
+    assert events == ["engage"]
 
 
 def test_once_engaged_the_leader_is_followed_at_once(agent: LeaderArm, hand: Hand) -> None:
     follow(agent, row(0.3, 0.5, 0.7), 3)
     assert agent.engaged
-    hand.horns["lift"].turn(1.0)
+    hand.horns["lift"].set_position(1.0)
     assert agent.decide(see(row(0.3, 0.5, 0.7), 4)).action[0] == pytest.approx(1.0, abs=2e-3)
 
 
-def test_a_new_episode_engages_anew(agent: LeaderArm) -> None:
+def test_a_new_episode_engages_again(agent: LeaderArm) -> None:
     follow(agent, row(0.3, 0.5, 0.7), 3)
     agent.reset(see(row(-0.9, 0.5, 0.7), 0))
     assert agent.decide(see(row(-0.9, 0.5, 0.7), 0)).action[0] == pytest.approx(-0.9, abs=2e-3)
@@ -125,21 +125,21 @@ def test_a_new_episode_engages_anew(agent: LeaderArm) -> None:
 
 
 def test_a_leader_far_out_of_its_range_is_refused(hand: Hand, follower: Arm) -> None:
-    hand.horns["lift"].turn(2.5)
+    hand.horns["lift"].set_position(2.5)
     with pytest.raises(HardwareError, match=r"leader's lift is at 2\.50 rad, calibrated for -1\.50 to 1\.50"):
-        LeaderArm([Lead(hand.leader, follower)], SPEED_RAD_S)
+        LeaderArm([LeaderPair(hand.leader, follower)], SPEED_RAD_S)
 
 
 def test_a_silent_leader_is_named(hand: Hand, follower: Arm) -> None:
     hand.emulator.mute(3)
     with pytest.raises(MotorSilent, match="motor 3"):
-        LeaderArm([Lead(hand.leader, follower)], SPEED_RAD_S)
+        LeaderArm([LeaderPair(hand.leader, follower)], SPEED_RAD_S)
 
 
 def test_two_leaders_lead_two_followers(hand: Hand, follower: Arm) -> None:
     other = Hand()
-    other.horns["lift"].turn(-0.2)
-    both = LeaderArm([Lead(hand.leader, follower), Lead(other.leader, follower)], SPEED_RAD_S)
+    other.horns["lift"].set_position(-0.2)
+    both = LeaderArm([LeaderPair(hand.leader, follower), LeaderPair(other.leader, follower)], SPEED_RAD_S)
     action = follow(both, row(0.3, 0.5, 0.7, -0.2, 0.5, 0.7), 3)[-1].action
     np.testing.assert_allclose(action, [0.3, 0.5, 0.7, -0.2, 0.5, 0.7], atol=2e-3)
 
@@ -149,7 +149,7 @@ def test_the_twins_operator_demonstrates_through_the_leader_arm() -> None:
     file = file.model_copy(update={"cameras": {}})
     with file.open() as bench:
         agent = file.open_leader(bench)
-        assert isinstance(agent, Demonstrated)
+        assert isinstance(agent, ScriptedLeader)
         observation = bench.reset(1)
         agent.reset(observation)
         for _ in range(400):
@@ -163,7 +163,7 @@ def test_the_twins_operator_demonstrates_through_the_leader_arm() -> None:
         assert bench.succeeded()
 
 
-def test_a_bench_without_a_leader_says_so() -> None:
+def test_a_bench_without_a_leader_is_refused() -> None:
     file = load_bench("twin")
     file = file.model_copy(update={"cameras": {}, "leaders": {}})
     with file.open() as bench, pytest.raises(Exception, match="no leader leads 'follower'"):

@@ -13,12 +13,12 @@ def world() -> TwinWorld:
 def test_every_arm_gets_the_motors_of_a_koch() -> None:
     buses = emulators(TwinWorld())
     assert {arm: sorted(bus.motors) for arm, bus in buses.items()} == {arm: [1, 2, 3, 4, 5, 6] for arm in KOCH}
-    assert buses["follower"][1]["model_number"] == 1060  # XL430-W250, as the e-manual has it
+    assert buses["follower"][1]["model_number"] == 1060  # XL430-W250, as in the e-manual
     assert buses["follower"][6]["model_number"] == 1200  # XL330-M288
     assert buses["leader"][1]["model_number"] == 1190  # XL330-M077
 
 
-def test_a_motor_turns_its_joint_as_the_world_goes_on() -> None:
+def test_a_motor_turns_its_joint_as_the_world_advances() -> None:
     world = TwinWorld()
     bus = emulators(world)["follower"]
     motor, shaft = bus[1], world.arms["follower"].shafts[0]

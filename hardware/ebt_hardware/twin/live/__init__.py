@@ -1,1 +1,1 @@
-"""The twin in real time: a process of its own that serves motors on ptys and pictures in shared memory."""
+"""The twin in real time: a separate process that serves motors on ptys and camera images in shared memory."""

@@ -1,1 +1,1 @@
-"""The twin's pictures: exposure, rendering and the cameras that stream them."""
+"""Camera images of the twin: exposure, rendering and streaming."""

@@ -28,12 +28,12 @@ def _slot_type(spec: CameraSpec) -> np.dtype[Any]:
 
 
 def frame_memory(context: SpawnContext, spec: CameraSpec) -> Any:
-    """Nameless shared memory for a ring, to hand to a child process; it goes when the last process does."""
+    """Anonymous shared memory for a ring, to pass to a child process; freed when the last process ends."""
     return context.RawArray(ctypes.c_byte, 8 + _SLOTS * _slot_type(spec).itemsize)
 
 
 class FrameRing:
-    """A sequence number guards each slot: it is torn while being written, and read before and after copying."""
+    """Ring of frames with a sequence number per slot: torn while being written, checked before and after copying."""
 
     def __init__(self, spec: CameraSpec, memory: Any) -> None:
         self._has_depth = spec.depth_unit_m is not None
@@ -45,28 +45,28 @@ class FrameRing:
         """Frames written so far."""
         return int(self._written[0])
 
-    def write(self, shot: Exposure) -> None:
+    def write(self, exposure: Exposure) -> None:
         sequence = self.written + 1
         slot = self._slots[sequence % _SLOTS]
         slot["sequence"] = _TORN
-        slot["number"], slot["stamp_s"], slot["image"][...] = shot.number, shot.stamp_s, shot.image
-        if shot.depth is not None:
-            slot["depth"][...] = shot.depth
+        slot["number"], slot["stamp_s"], slot["image"][...] = exposure.number, exposure.stamp_s, exposure.image
+        if exposure.depth is not None:
+            slot["depth"][...] = exposure.depth
         slot["sequence"] = sequence
         self._written[0] = sequence
 
     def read(self) -> Exposure | None:
-        """The newest whole frame, copied; None before the first."""
+        """A copy of the newest complete frame; None before the first."""
         while sequence := self.written:
             slot = self._slots[sequence % _SLOTS]
             if slot["sequence"] != sequence:
                 continue
-            shot = Exposure(
+            exposure = Exposure(
                 int(slot["number"]),
                 float(slot["stamp_s"]),
                 slot["image"].copy(),
                 slot["depth"].copy() if self._has_depth else None,
             )
             if slot["sequence"] == sequence:
-                return shot
+                return exposure
         return None

@@ -1,4 +1,4 @@
-"""Render without OpenGL: one ray a pixel through `mj_multiRay`, shaded by headlight and directional lights."""
+"""Render without OpenGL: one ray per pixel through `mj_multiRay`, shaded by headlight and directional lights."""
 
 from functools import lru_cache
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from ebt_data.step import Image
 
-_DEFAULT_RGBA = (0.5, 0.5, 0.5, 1.0)  # MuJoCo takes the material's colour where a geom keeps this one
+_DEFAULT_RGBA = (0.5, 0.5, 0.5, 1.0)  # MuJoCo uses the material's colour where a geom has this default
 _GROUPS = np.array([1, 1, 1, 0, 0, 0], np.uint8)  # what MuJoCo's own renderer shows by default
 
 
 @lru_cache(maxsize=16)
 def _rays(height: int, width: int, fovy_deg: float) -> NDArray[np.float64]:
-    """[H * W, 3] unit directions in the camera frame, which looks along -z with y up."""
+    """[H * W, 3] unit directions in the camera frame: -z forward, y up."""
     half = np.tan(np.radians(fovy_deg) / 2)
     x = (np.arange(width) + 0.5 - width / 2) / (height / 2) * half
     y = -(np.arange(height) + 0.5 - height / 2) / (height / 2) * half
@@ -24,7 +24,7 @@ def _rays(height: int, width: int, fovy_deg: float) -> NDArray[np.float64]:
 
 
 class RayCaster:
-    """Plain colours of primitives and meshes; no textures, shadows, reflections, specular light or spot lights."""
+    """Renders primitives and meshes in plain colours; no textures, shadows, reflections, specular or spot lights."""
 
     def __init__(self, model: mujoco.MjModel) -> None:
         self._model = model
@@ -34,7 +34,7 @@ class RayCaster:
         count = height * width
         rays = _rays(height, width, float(self._model.cam_fovy[camera]))
         frame = data.cam_xmat[camera].reshape(3, 3)
-        world = np.einsum("rc,wc->rw", rays, frame)  # not @: BLAS threads would spin for a matrix this thin
+        world = np.einsum("rc,wc->rw", rays, frame)  # not @: BLAS threads would busy-wait for a matrix this thin
         geom = np.empty(count, np.int32)
         distance = np.empty(count)
         normal = np.empty(3 * count)
@@ -53,20 +53,20 @@ class RayCaster:
             count,
             mujoco.mjMAXVAL,
         )
-        seen = geom >= 0
+        hit = geom >= 0
         light = self._light(data, normal.reshape(-1, 3).astype(np.float32), -frame[:, 2])
         light *= self._colours()[geom]
-        light[~seen] = 0.0
+        light[~hit] = 0.0
         image = (np.minimum(light, 1.0, out=light) * 255 + 0.5).astype(np.uint8)
-        depth = np.where(seen, distance * -rays[:, 2], 0.0).astype(np.float32)
+        depth = np.where(hit, distance * -rays[:, 2], 0.0).astype(np.float32)
         return image.reshape(height, width, 3), depth.reshape(height, width)
 
     def _colours(self) -> NDArray[np.float32]:
-        """[geoms, 3]; read anew each time, since a task may recolour its objects."""
+        """[geoms, 3]; read at each render, since a task may recolour its objects."""
         model = self._model
         colours: NDArray[np.float32] = model.geom_rgba[:, :3].copy()
-        dressed = (model.geom_matid >= 0) & (model.geom_rgba == _DEFAULT_RGBA).all(axis=1)
-        colours[dressed] = model.mat_rgba[model.geom_matid[dressed], :3]
+        has_material = (model.geom_matid >= 0) & (model.geom_rgba == _DEFAULT_RGBA).all(axis=1)
+        colours[has_material] = model.mat_rgba[model.geom_matid[has_material], :3]
         return colours
 
     def _light(

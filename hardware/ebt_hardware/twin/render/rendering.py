@@ -1,6 +1,6 @@
-"""Pictures of the twin: OpenGL where there is any (EGL, then OSMesa), a ray caster where there is none.
+"""Images of the twin: rendered with OpenGL where it works (EGL, then OSMesa), else by a ray caster.
 
-Nothing here minds when mujoco was imported: the GL context is made directly, not through `mujoco.Renderer`, which fixes
+It does not matter when mujoco was imported: the GL context is made directly, not through `mujoco.Renderer`, which fixes
 its backend at import.
 """
 
@@ -28,27 +28,27 @@ _PROBE_XML = """<mujoco><visual><headlight ambient="1 1 1"/></visual><worldbody>
 
 @cache
 def choose_renderer() -> str:
-    """The first of `egl`, `osmesa` and `rays` that draws; `MUJOCO_GL` narrows the choice (`off` means rays).
+    """The first of `egl`, `osmesa` and `rays` that renders; `MUJOCO_GL` narrows the choice (`off` means rays).
 
     Each is tried in a child process, since a broken driver may abort instead of raising.
     """
-    wish = os.environ.get("MUJOCO_GL", "").lower()
-    candidates = {"egl": ("egl",), "osmesa": ("osmesa",), "off": (), "disable": ()}.get(wish, BACKENDS[:-1])
-    return next((backend for backend in candidates if _draws(backend)), SLOWEST)
+    setting = os.environ.get("MUJOCO_GL", "").lower()
+    candidates = {"egl": ("egl",), "osmesa": ("osmesa",), "off": (), "disable": ()}.get(setting, BACKENDS[:-1])
+    return next((backend for backend in candidates if _renders(backend)), SLOWEST)
 
 
 def explain(backend: str) -> str:
     """A sentence for the user about the renderer in use, and how to get a faster one."""
     return {
-        "egl": "The twin's cameras are drawn with OpenGL (EGL).",
-        "osmesa": "The twin's cameras are drawn with OpenGL in software (OSMesa).",
-        "rays": "The twin's cameras are drawn by a ray caster, since no OpenGL works here; "
-        "`sudo apt install libegl1 libgl1-mesa-dri` makes them two to six times quicker.",
+        "egl": "The twin's cameras are rendered with OpenGL (EGL).",
+        "osmesa": "The twin's cameras are rendered with OpenGL in software (OSMesa).",
+        "rays": "The twin's cameras are rendered by a ray caster, since no OpenGL works here; "
+        "`sudo apt install libegl1 libgl1-mesa-dri` makes them two to six times faster.",
     }[backend]
 
 
-def _draws(backend: str) -> bool:
-    """True where a child process gets a white picture of a white ball."""
+def _renders(backend: str) -> bool:
+    """True if a child process gets a white image of a white ball."""
     code = f"from ebt_hardware.twin.render.rendering import _probe; _probe({backend!r})"
     environment = {**os.environ, "MUJOCO_GL": backend}
     try:
@@ -61,25 +61,25 @@ def _draws(backend: str) -> bool:
 
 
 def _probe(backend: str) -> None:
-    """Draw a ball or fail; run in a child process."""
+    """Render a ball or exit with an error; runs in a child process."""
     model = mujoco.MjModel.from_xml_string(_PROBE_XML)
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     renderer = Renderer(model, backend)
-    picture = renderer.image(data, "probe", 16, 16)
+    image = renderer.image(data, "probe", 16, 16)
     renderer.close()
-    if picture[8, 8].min() < 200:
-        sys.exit("the picture is black")
+    if image[8, 8].min() < 200:
+        sys.exit("the image is black")
 
 
 class Renderer:
-    """Shadows and reflections are off: they cost six times the rest at the sizes that policies use.
+    """Renders images and depth, in one thread at a time.
 
-    One thread at a time.
+    Shadows and reflections are off: they cost six times the rest at the sizes that policies use.
     """
 
     def __init__(self, model: mujoco.MjModel, backend: str | None = None, smooth: bool = False) -> None:
-        """`backend` is one of `BACKENDS`, by default what `choose_renderer` finds.
+        """`backend` is one of `BACKENDS`, by default that of `choose_renderer`.
 
         `smooth` enables anti-aliasing, for images that are displayed; it triples the time.
         """
@@ -87,29 +87,29 @@ class Renderer:
         if self.backend not in BACKENDS:
             raise ConfigError(f"no renderer {self.backend!r}; there are {', '.join(BACKENDS)}")
         self._model = model
-        self._drawer = RayCaster(model) if self.backend == "rays" else _OpenGL(model, self.backend, smooth)
+        self._implementation = RayCaster(model) if self.backend == "rays" else _OpenGL(model, self.backend, smooth)
 
     def image(self, data: mujoco.MjData, camera: str, height: int, width: int) -> Image:
         """[H, W, 3] RGB of the model's `camera`."""
-        return self._drawer.render(data, self._model.camera(camera).id, height, width)[0]
+        return self._implementation.render(data, self._model.camera(camera).id, height, width)[0]
 
     def image_and_depth(
         self, data: mujoco.MjData, camera: str, height: int, width: int
     ) -> tuple[Image, NDArray[np.float32]]:
         """[H, W, 3] RGB and [H, W] m along the optical axis; 0 where there is no depth, as with RealSense."""
-        return self._drawer.render(data, self._model.camera(camera).id, height, width)
+        return self._implementation.render(data, self._model.camera(camera).id, height, width)
 
     def close(self) -> None:
-        """Free the GL context; OSMesa complains at exit where this is forgotten."""
-        if isinstance(self._drawer, _OpenGL):
-            self._drawer.close()
+        """Free the GL context; OSMesa prints errors at exit otherwise."""
+        if isinstance(self._implementation, _OpenGL):
+            self._implementation.close()
 
 
 @cache
 def _load_triton() -> None:
     """Import Triton, where it is installed, before the first OpenGL context.
 
-    It comes with the CUDA build of PyTorch, which imports it to compile. Its library holds an LLVM of its own and crashes
+    It comes with the CUDA build of PyTorch, which imports it to compile. Its library contains its own LLVM and crashes
     the process when it is loaded after the LLVM of Mesa's software renderer; in the other order both work.
     """
     with suppress(ImportError):
@@ -121,7 +121,7 @@ class _OpenGL:
 
     def __init__(self, model: mujoco.MjModel, backend: str, smooth: bool) -> None:
         _load_triton()
-        os.environ["MUJOCO_GL"] = backend  # MuJoCo's C side looks here for its GL loader when it makes a context
+        os.environ["MUJOCO_GL"] = backend  # MuJoCo's C code reads its GL loader from here when it makes a context
         self._context = importlib.import_module(f"mujoco.{backend}").GLContext(64, 64)
         self._context.make_current()
         self._model = model
@@ -141,9 +141,9 @@ class _OpenGL:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
 
     def render(self, data: mujoco.MjData, camera: int, height: int, width: int) -> tuple[Image, NDArray[np.float32]]:
-        """[H, W, 3] RGB and [H, W] m along the optical axis, 0 where nothing was drawn."""
+        """[H, W, 3] RGB and [H, W] m along the optical axis, 0 where nothing was rendered."""
         self._context.make_current()
-        if self._size != (height, width):  # a small picture out of a big buffer pays for the big one
+        if self._size != (height, width):  # rendering a small image in a large buffer costs as much as a large one
             mujoco.mjr_resizeOffscreen(width, height, self._mjr)
             self._size = (height, width)
         self._camera.fixedcamid = camera
@@ -164,6 +164,6 @@ class _OpenGL:
         return np.ascontiguousarray(np.where(depth > 0, metres, 0.0), np.float32)
 
     def close(self) -> None:
-        """Free both contexts; harmless twice."""
+        """Free both contexts; safe to call twice."""
         self._mjr.free()
         self._context.free()

@@ -1,1 +1,1 @@
-"""The twin's tasks, and the scripted operator who demonstrates them: one file a task."""
+"""The twin's tasks, one file each, and the scripted operator that demonstrates them."""

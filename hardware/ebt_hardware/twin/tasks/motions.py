@@ -1,4 +1,4 @@
-"""The parts that demonstrations are made of; each yields hand targets and returns the last view."""
+"""Motion primitives for demonstrations; each yields hand targets and returns the last view."""
 
 from collections.abc import Generator
 
@@ -13,10 +13,10 @@ Phase = Generator[HandTarget, View, View]
 """A part of a demonstration; it returns the last view."""
 
 
-def go(view: View, target: HandTarget, tolerance_m: float, ticks: int) -> Phase:
-    """Yield `target` until the hand is near it, at most so many times."""
+def move_to(view: View, target: HandTarget, tolerance_m: float, ticks: int) -> Phase:
+    """Yield `target` until the hand is within `tolerance_m` of it, at most `ticks` times."""
     for _ in range(ticks):
-        if near(view, target, tolerance_m):
+        if is_near(view, target, tolerance_m):
             break
         view = yield target
     return view
@@ -25,7 +25,7 @@ def go(view: View, target: HandTarget, tolerance_m: float, ticks: int) -> Phase:
 def wander(
     view: View, rng: np.random.Generator, field_x_m: tuple[float, float], field_y_m: tuple[float, float], yaw: float
 ) -> Phase:
-    """Up to two detours over a field: a policy must not be able to infer an object's place from the arm's path."""
+    """Up to two detours over a field: a policy must not be able to infer an object's position from the arm's path."""
     for _ in range(rng.integers(0, 3)):
         point = (rng.uniform(*field_x_m), rng.uniform(*field_y_m), rng.uniform(0.05, 0.13))
         detour = HandTarget(point, yaw + rng.normal(0, 0.3), GRIPPER_OPEN_RAD)
@@ -34,8 +34,8 @@ def wander(
     return view
 
 
-def squeeze(view: View, target: HandTarget, ticks: int = 30) -> Phase:
-    """Close towards `target` until the fingers stop at something."""
+def close_gripper(view: View, target: HandTarget, ticks: int = 30) -> Phase:
+    """Close towards `target` until the fingers stop at an object, at most `ticks` times."""
     still = 0
     for _ in range(ticks):
         before = view.gripper
@@ -46,13 +46,13 @@ def squeeze(view: View, target: HandTarget, ticks: int = 30) -> Phase:
     return view
 
 
-def near(view: View, target: HandTarget, tolerance_m: float) -> bool:
-    """The grasp point is there."""
+def is_near(view: View, target: HandTarget, tolerance_m: float) -> bool:
+    """True if the grasp point is within `tolerance_m` of the target."""
     return bool(np.linalg.norm(view.grasp - target.position) < tolerance_m)
 
 
-def square_pose(pose: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
-    """Position [3] m of an upright square thing with `pose` [7], and the yaw of a pair of its faces, rad."""
+def position_and_yaw(pose: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
+    """Position [3] m of an upright square object with `pose` [7], and the yaw of a pair of its faces, rad."""
     w, x, y, z = pose[3:].astype(np.float64)
     yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
     return pose[:3].astype(np.float64), wrap_quarter(float(yaw))

@@ -1,14 +1,14 @@
-"""Pick a cube from anywhere on the table, at any yaw, and drop it into the bin. Held by friction alone."""
+"""Pick a cube from anywhere on the table, at any yaw, and drop it into the bin. Gripped by friction only."""
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from ebt_hardware.twin.scene import GRIPPER_OPEN_RAD
-from ebt_hardware.twin.tasks.cube_symmetry import upmost
+from ebt_hardware.twin.tasks.cube_symmetry import canonical_cube_pose
 from ebt_hardware.twin.tasks.goal import Goal
-from ebt_hardware.twin.tasks.motions import Phase, go, near, square_pose, squeeze, wander
-from ebt_hardware.twin.tasks.push import Finger, Push
+from ebt_hardware.twin.tasks.motions import Phase, close_gripper, is_near, move_to, position_and_yaw, wander
+from ebt_hardware.twin.tasks.push import Push, Pusher
 from ebt_hardware.twin.tasks.task import Demonstration, HandTarget, View
 
 CUBE_HALF_M = 0.015
@@ -17,7 +17,7 @@ FIELD_X_M = (0.14, 0.29)  # 15 cm x 15 cm, in the follower's base frame
 FIELD_Y_M = (-0.12, 0.03)
 BIN_M = (0.19, 0.17)
 BIN_HALF_M = 0.055
-BIN_X_M, BIN_Y_M = (0.13, 0.23), (0.115, 0.19)  # where it may be moved: off the field and in view
+BIN_X_M, BIN_Y_M = (0.13, 0.23), (0.115, 0.19)  # limits of the bin's centre: off the field and in view
 GRASP_Z_M = 0.010
 CARRY_Z_M = 0.085
 SQUEEZE_RAD = 0.25  # gripper goal around a cube that stops it at 0.6
@@ -28,14 +28,15 @@ PUSH_N_S_M, PUSH_LIMIT_N = 2.0, 1.0
 class PickPlace:
     """Implements `Task`.
 
-    `knock` knocks the cube down and out of a grip, `nudge` pushes it and `move_goal` the bin some centimetres aside.
+    `knock` knocks the cube down and out of a grip, `nudge` pushes it and `move_goal` slides the bin, a few
+    centimetres sideways.
     """
 
     longest_s = 15.0  # a demonstration takes three to five
     disturbances = ("knock", "nudge", "move_goal")
 
     def __init__(self) -> None:
-        self._finger = Finger("cube", ("cube",), PUSH_N_S_M)
+        self._pusher = Pusher("cube", ("cube",), PUSH_N_S_M)
         self._bin = Goal("bin", BIN_M, BIN_X_M, BIN_Y_M)
         self._rng = np.random.default_rng(0)
 
@@ -59,19 +60,19 @@ class PickPlace:
         priority="1" friction="{FRICTION} 0.02 0.001" condim="4" solref="0.006 1"/></body>"""
 
     def reset(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
-        """Lay the cube anywhere in the field, at any yaw; the bin is at home."""
+        """Put the cube anywhere in the field, at any yaw; the bin is at home."""
         yaw = rng.uniform(-np.pi, np.pi)
         joint = data.joint("cube")
         joint.qpos[:3] = rng.uniform(*FIELD_X_M), rng.uniform(*FIELD_Y_M), CUBE_HALF_M
         joint.qpos[3:] = np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)
         joint.qvel[:] = 0.0
-        self._finger.rest(model, data)
-        self._bin.rest(model, data)
+        self._pusher.reset(model, data)
+        self._bin.reset(model, data)
         self._rng = np.random.default_rng(rng.integers(2**63))
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
         """Apply the current push and slide, if any."""
-        self._finger.before_step(model, data, dt_s)
+        self._pusher.before_step(model, data, dt_s)
         self._bin.before_step(model, data, dt_s)
 
     def succeeded(self, data: mujoco.MjData) -> bool:
@@ -85,73 +86,73 @@ class PickPlace:
         return bool(data.joint("cube").qpos[2] > LIFTED_M)
 
     def privileged(self, data: mujoco.MjData) -> dict[str, NDArray[np.float32]]:
-        """Poses [7] of the cube's and the bin's middle, the bin's at the table; a tipped cube is an upright one."""
-        return {"cube": upmost(data.joint("cube").qpos).astype(np.float32), "bin": self._bin.pose(data)}
+        """Poses [7] of the cube's centre, canonical up to symmetry, and of the bin's centre at table height."""
+        return {"cube": canonical_cube_pose(data.joint("cube").qpos).astype(np.float32), "bin": self._bin.pose(data)}
 
     def disturb(self, data: mujoco.MjData, kind: str) -> None:
-        """Begin it, to a random side."""
+        """Start the disturbance, in a random direction."""
         if kind == "move_goal":
             self._bin.slide(self._rng)
             return
-        side = self._rng.uniform(-np.pi, np.pi)
-        aside = np.array([np.cos(side), np.sin(side), 0.0])
+        angle = self._rng.uniform(-np.pi, np.pi)
+        direction = np.array([np.cos(angle), np.sin(angle), 0.0])
         if kind == "knock":
             down = np.array([0.0, 0.0, -0.5])
-            self._finger.push(Push(down + 0.2 * aside, 0.25, PUSH_LIMIT_N, slippery=True))
+            self._pusher.push(Push(down + 0.2 * direction, 0.25, PUSH_LIMIT_N, slippery=True))
         else:
-            self._finger.push(Push(0.3 * aside, 0.15, PUSH_LIMIT_N))
+            self._pusher.push(Push(0.3 * direction, 0.15, PUSH_LIMIT_N))
 
     def demonstrate(self, view: View, rng: np.random.Generator) -> Demonstration:
-        """Hover, descend, close, lift, carry, release; start again where the cube was lost."""
+        """Hover, descend, close, lift, carry, release; start again if the cube is lost."""
         while True:
             view = yield from _approach(view, rng)
             view = yield from _grasp(view)
-            miss = rng.normal(0, 0.008, 2)
-            view = yield from self._carry(view, miss)
-            if not _holds(view):
+            aim_error = rng.normal(0, 0.008, 2)
+            view = yield from self._carry(view, aim_error)
+            if not _is_held(view):
                 continue
             while view.gripper < 1.1:
-                view = yield self._over_bin(miss, CARRY_Z_M - 0.02, GRIPPER_OPEN_RAD)
+                view = yield self._over_bin(aim_error, CARRY_Z_M - 0.02, GRIPPER_OPEN_RAD)
             for _ in range(12):
-                view = yield self._over_bin(miss, CARRY_Z_M + 0.04, GRIPPER_OPEN_RAD)
-            if (np.abs(_cube(view)[0][:2] - self._bin.place) < BIN_HALF_M).all():
+                view = yield self._over_bin(aim_error, CARRY_Z_M + 0.04, GRIPPER_OPEN_RAD)
+            if (np.abs(_cube(view)[0][:2] - self._bin.position) < BIN_HALF_M).all():
                 return
 
-    def _carry(self, view: View, miss: NDArray[np.float64]) -> Phase:
-        """Follow the bin with the cube for as long as the cube comes along."""
-        while _holds(view) and not near(view, target := self._over_bin(miss, CARRY_Z_M, SQUEEZE_RAD), 0.02):
+    def _carry(self, view: View, aim_error: NDArray[np.float64]) -> Phase:
+        """Carry the cube to the bin, and follow the bin, while the gripper holds the cube."""
+        while _is_held(view) and not is_near(view, target := self._over_bin(aim_error, CARRY_Z_M, SQUEEZE_RAD), 0.02):
             view = yield target
         return view
 
-    def _over_bin(self, miss: NDArray[np.float64], height_m: float, gripper_rad: float) -> HandTarget:
-        """Beside the bin's middle by `miss` [2] m, wherever the bin is now."""
-        x, y = miss + self._bin.place
+    def _over_bin(self, aim_error: NDArray[np.float64], height_m: float, gripper_rad: float) -> HandTarget:
+        """`aim_error` [2] m off the bin's centre, wherever the bin is now."""
+        x, y = aim_error + self._bin.position
         return HandTarget((x, y, height_m), 0.0, gripper_rad)
 
 
 def _approach(view: View, rng: np.random.Generator) -> Phase:
-    """Wander over the field, then stop above the cube, roughly."""
+    """Make detours over the field, then stop roughly above the cube."""
     cube, yaw = _cube(view)
     view = yield from wander(view, rng, FIELD_X_M, FIELD_Y_M, yaw)
-    start = cube[:2] + rng.normal(0, 0.012, 2)  # operators don't arrive exactly above
+    start = cube[:2] + rng.normal(0, 0.012, 2)  # operators do not arrive exactly above
     hover = HandTarget((*start, rng.uniform(0.055, 0.08)), yaw, GRIPPER_OPEN_RAD)
-    return (yield from go(view, hover, 0.015, 200))
+    return (yield from move_to(view, hover, 0.015, 200))
 
 
 def _grasp(view: View) -> Phase:
     """Go down around the cube, close until the fingers stop, and lift."""
     cube, yaw = _cube(view)
     x, y = float(cube[0]), float(cube[1])
-    view = yield from go(view, HandTarget((x, y, GRASP_Z_M), yaw, GRIPPER_OPEN_RAD, careful=True), 0.005, 60)
-    view = yield from squeeze(view, HandTarget((x, y, GRASP_Z_M), yaw, SQUEEZE_RAD))
-    return (yield from go(view, HandTarget((x, y, CARRY_Z_M), yaw, SQUEEZE_RAD), 0.02, 40))
+    view = yield from move_to(view, HandTarget((x, y, GRASP_Z_M), yaw, GRIPPER_OPEN_RAD, careful=True), 0.005, 60)
+    view = yield from close_gripper(view, HandTarget((x, y, GRASP_Z_M), yaw, SQUEEZE_RAD))
+    return (yield from move_to(view, HandTarget((x, y, CARRY_Z_M), yaw, SQUEEZE_RAD), 0.02, 40))
 
 
-def _holds(view: View) -> bool:
+def _is_held(view: View) -> bool:
     """The cube is in the air."""
     return bool(_cube(view)[0][2] > CUBE_HALF_M + 0.02)
 
 
 def _cube(view: View) -> tuple[NDArray[np.float64], float]:
     """Position [3] m of the cube and the yaw of a pair of its faces, rad."""
-    return square_pose(view.objects["cube"])
+    return position_and_yaw(view.objects["cube"])

@@ -1,4 +1,4 @@
-"""A finger that disturbs: it moves an object at a velocity with a limited force, perhaps out of a grip."""
+"""Disturbs an object by a push: a velocity to reach with a limited force, optionally at low friction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ SLIPPERY = 0.03  # of the normal friction, while an object is knocked out of a g
 
 @dataclass(frozen=True)
 class Push:
-    """What the finger does."""
+    """Parameters of one push."""
 
     velocity: NDArray[np.float64]
-    """[3] m/s, which it tries to give the object."""
+    """[3] m/s, the object's target velocity."""
     duration_s: float
     limit_n: float
     slippery: bool = False
-    """The object slips meanwhile."""
+    """Lower the object's friction during the push."""
 
 
-class Finger:
-    """Pushes one body with a free joint of the same name; at rest until `push`."""
+class Pusher:
+    """Applies pushes to one body that has a free joint of the same name."""
 
     def __init__(self, body: str, geoms: Sequence[str], gain_n_s_m: float) -> None:
-        """`geoms` are the body's, which get slippery; `gain_n_s_m` is the force for a missing metre a second."""
+        """`geoms` are the body's, whose friction is lowered; `gain_n_s_m` is the force per m/s of velocity error."""
         self._body, self._geoms, self._gain = body, geoms, gain_n_s_m
         self._push: Push | None = None
         self._left_s = 0.0
         self._friction: dict[str, float] = {}
 
     def push(self, push: Push) -> None:
-        """Begin, with the next step."""
+        """Start `push` with the next step."""
         self._push, self._left_s = push, push.duration_s
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
@@ -49,10 +49,10 @@ class Finger:
                 model.geom(name).friction[0] *= SLIPPERY
         self._left_s -= dt_s
         if self._left_s <= 0:
-            self.rest(model, data)
+            self.reset(model, data)
 
-    def rest(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-        """Take the finger away."""
+    def reset(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Remove the force and restore the friction."""
         self._push = None
         data.body(self._body).xfrc_applied[:] = 0.0
         for name, friction in self._friction.items():

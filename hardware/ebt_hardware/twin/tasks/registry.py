@@ -1,9 +1,9 @@
-"""The twin's tasks by name, and a stranger's own by path; naming one imports nothing.
+"""The twin's tasks by name, and a user's own tasks by path; looking up a name imports nothing.
 
 TASKS: name -> "module:Class"
 find_task(reference) -> type[Task]      reference: a name, "./my_task.py:MyTask" or "my.module:MyTask"
-check_name(name) -> str                 a name only, as in a bench file
-task_label(reference) -> str            the task name that an episode stores
+check_name(name) -> str                 accepts a name only, for bench files
+task_label(reference) -> str            the task name stored in an episode
 """
 
 import importlib
@@ -27,24 +27,24 @@ TASKS: Mapping[str, str] = {
     "peg_insert": "ebt_hardware.twin.tasks.peg_insert:PegInsert",
 }
 DEFAULT_TASK = "pick_place"
-_HINT = f"tasks by name: {', '.join(TASKS)}; docs/tasks.md has one of your own: --task ./my_task.py:MyTask"
+_HINT = f"tasks by name: {', '.join(TASKS)}; docs/tasks.md shows how to write your own: --task ./my_task.py:MyTask"
 
 
 def check_name(name: str) -> str:
-    """`name` itself, where it is in the table.
+    """Return `name` if it is in the table.
 
     Raises:
-        ConfigError: it is not; the message has the nearest and the hint all of them.
+        ConfigError: it is not; the message suggests the nearest name and the hint lists all.
     """
     if name not in TASKS:
         near = nearest(name, TASKS)
-        guess = f"; did you mean {near}?" if near else ""
-        raise ConfigError(f"the twin has no task {name!r}{guess}", hint=_HINT)
+        suggestion = f"; did you mean {near}?" if near else ""
+        raise ConfigError(f"the twin has no task {name!r}{suggestion}", hint=_HINT)
     return name
 
 
 def task_label(reference: str) -> str:
-    """The name, or of a path its class's: independent of where the file is."""
+    """The task's name; for a path, its class's name, independent of the file's location."""
     return reference.rpartition(":")[2]
 
 
@@ -54,31 +54,31 @@ def find_task(reference: str) -> "type[Task]":
     Raises:
         ConfigError: no such name, file, module or class, the file fails, or the class is not a `Task`.
     """
-    place, _, name = (reference if ":" in reference else TASKS[check_name(reference)]).rpartition(":")
-    module = _load(place) if place.endswith(".py") else _import(place)
-    found = getattr(module, name, None)
-    if not inspect.isclass(found):
-        own = [
+    location, _, name = (reference if ":" in reference else TASKS[check_name(reference)]).rpartition(":")
+    module = _load(location) if location.endswith(".py") else _import(location)
+    candidate = getattr(module, name, None)
+    if not inspect.isclass(candidate):
+        classes = [
             key for key, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module.__name__
         ]
-        raise ConfigError(f"{place} has no class {name!r}; its classes: {', '.join(own) or 'none'}", hint=_HINT)
-    _check(found, reference)
-    return cast("type[Task]", found)
+        raise ConfigError(f"{location} has no class {name!r}; its classes: {', '.join(classes) or 'none'}", hint=_HINT)
+    _check(candidate, reference)
+    return cast("type[Task]", candidate)
 
 
-def _load(place: str) -> ModuleType:
+def _load(location: str) -> ModuleType:
     """Execute the file as a module."""
-    path = Path(place)
+    path = Path(location)
     if not path.is_file():
-        raise ConfigError(f"no task file at {place}", hint=_HINT)
+        raise ConfigError(f"no task file at {location}", hint=_HINT)
     name = f"ebt_task_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # a name that ends in .py always has a loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look there
+    sys.modules[name] = module  # dataclasses and pickle look modules up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a user's code may fail in any way, and the fault is in that file
+    except Exception as error:  # a user's code may raise anything
         del sys.modules[name]
         raise ConfigError(f"{path}{_line(error, path)}: {type(error).__name__}: {error}", hint=_HINT) from error
     return module
@@ -92,7 +92,7 @@ def _import(module: str) -> ModuleType:
 
 
 def _line(error: Exception, path: Path) -> str:
-    """`:12`, the last line of the file that was running, if any was."""
+    """`:12`, the last executed line of the file, if any was executed."""
     if isinstance(error, SyntaxError):
         return f":{error.lineno}"
     lines = [
@@ -101,20 +101,20 @@ def _line(error: Exception, path: Path) -> str:
     return f":{lines[-1]}" if lines else ""
 
 
-def _check(found: type, reference: str) -> None:
+def _check(candidate: type, reference: str) -> None:
     from ebt_hardware.twin.tasks.task import Task
 
-    wanted = [*Task.__annotations__, *(name for name, value in vars(Task).items() if _promised(name, value))]
-    missing = [name for name in wanted if not hasattr(found, name)]
+    required = [*Task.__annotations__, *(name for name, value in vars(Task).items() if _is_public_method(name, value))]
+    missing = [name for name in required if not hasattr(candidate, name)]
     if missing:
-        raise ConfigError(f"{reference} is no task: it lacks {', '.join(missing)}", hint=_HINT)
+        raise ConfigError(f"{reference} is not a task: it lacks {', '.join(missing)}", hint=_HINT)
     try:
-        inspect.signature(found).bind()
+        inspect.signature(candidate).bind()
     except TypeError as error:
         raise ConfigError(
-            f"{reference} is no task: it must be made without arguments, but {error}", hint=_HINT
+            f"{reference} is not a task: its constructor must take no arguments, but {error}", hint=_HINT
         ) from error
 
 
-def _promised(name: str, value: object) -> bool:
+def _is_public_method(name: str, value: object) -> bool:
     return inspect.isfunction(value) and not name.startswith("_")

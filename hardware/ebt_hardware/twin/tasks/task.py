@@ -1,9 +1,9 @@
-"""What a twin task is: objects, a reset, a success test, disturbances, and how the operator does it.
+"""The protocol of a twin task: objects, reset, success test, disturbances and scripted demonstration.
 
-To add one, write a class that implements `Task`: its file is the only place with the task's objects, limits and
-disturbances. Run it by path, `--task ./my_task.py:MyTask`, or give it a line in `tasks.TASKS` and a recipe with
-`task = "my_task"`. `motions` has the parts that demonstrations are made of, `push` a finger that disturbs, `goal` a
-goal that moves; docs/tasks.md has a whole example.
+To add one, write a class that implements `Task`: all of the task's objects, limits and disturbances are
+in its file. Run it by path, `--task ./my_task.py:MyTask`, or add it to `tasks.registry.TASKS` and a recipe with
+`task = "my_task"`. `motions` has motion primitives for demonstrations, `push` pushes that disturb an
+object, `goal` a movable goal; docs/tasks.md has a complete example.
 """
 
 from collections.abc import Generator
@@ -38,29 +38,29 @@ class View:
     gripper: float
     """rad, the follower's gripper."""
     objects: dict[str, NDArray[np.float32]]
-    """[7] pose by object."""
+    """[7] pose by object name."""
 
 
 Demonstration = Generator[HandTarget, View, None]
 
 
 class Task(Protocol):
-    """One class in one file, made without arguments; `tasks.TASKS` names those that ship.
+    """One class in one file, made without arguments; `tasks.registry.TASKS` lists the shipped ones.
 
     The world frame is the follower's base frame: x forward, y left, z up from the table's top, metres.
     """
 
     longest_s: ClassVar[float]
-    """How long a demonstration or rollout may take by default, retries included."""
+    """Default time limit of a demonstration or rollout, retries included."""
     disturbances: ClassVar[tuple[str, ...]]
     """The disturbances that `disturb` accepts."""
 
     def xml(self) -> str:
-        """MJCF bodies of the task's objects; those that move need a free joint, goals that move are mocap bodies."""
+        """MJCF bodies of the task's objects; those that move need a free joint, movable goals are mocap bodies."""
         ...
 
     def reset(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
-        """Place the objects from `rng` alone, at rest, and end a current disturbance."""
+        """Place the objects from `rng` alone, at rest, and stop any current disturbance."""
         ...
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData, dt_s: float) -> None:
@@ -68,22 +68,22 @@ class Task(Protocol):
         ...
 
     def succeeded(self, data: mujoco.MjData) -> bool:
-        """True while the task is done; a rollout succeeds where that lasts."""
+        """True while the task is done; a rollout succeeds if this holds for some time."""
         ...
 
     def lifted(self, data: mujoco.MjData) -> bool:
-        """True while the object is up in the grip: the moment that a disturbance waits for."""
+        """True while the gripper holds the object up; disturbances are triggered then."""
         ...
 
     def privileged(self, data: mujoco.MjData) -> dict[str, NDArray[np.float32]]:
-        """[7] pose (position m, quaternion wxyz) by object and by goal that moves, in the world frame.
+        """[7] pose (position m, quaternion wxyz) by object and movable goal, in the world frame.
 
         Recorded with the poses relative to the hand, used by the operator, hidden from policies that don't request it.
         """
         ...
 
     def disturb(self, data: mujoco.MjData, kind: str) -> None:
-        """Start one of `disturbances`, which `before_step` continues: by forces, or sliding a goal; never by teleport."""
+        """Start one of `disturbances`, which `before_step` continues: by forces or by sliding a goal, no teleport."""
         ...
 
     def demonstrate(self, view: View, rng: np.random.Generator) -> Demonstration:

@@ -28,22 +28,22 @@ def test_the_newest_frame_is_read_whole() -> None:
     for number in range(1, 8):
         image = np.full((48, 64, 3), number, np.uint8)
         writer.write(Exposure(number, number / 30, image, np.full((48, 64), 1000 + number, np.uint16)))
-    shot = reader.read()
-    assert shot is not None
-    assert shot.depth is not None
-    assert (shot.number, shot.stamp_s, reader.written) == (7, 7 / 30, 7)
-    assert (shot.image == 7).all()
-    assert (shot.depth == 1007).all()
+    exposure = reader.read()
+    assert exposure is not None
+    assert exposure.depth is not None
+    assert (exposure.number, exposure.stamp_s, reader.written) == (7, 7 / 30, 7)
+    assert (exposure.image == 7).all()
+    assert (exposure.depth == 1007).all()
 
 
 def test_a_frame_that_was_read_does_not_change() -> None:
     writer, reader = two_ends(COLOUR)
     writer.write(Exposure(1, 0.0, np.full((48, 64, 3), 1, np.uint8)))
-    shot = reader.read()
+    exposure = reader.read()
     for number in range(2, 10):
         writer.write(Exposure(number, 0.0, np.full((48, 64, 3), number, np.uint8)))
-    assert shot is not None
-    assert (shot.image == 1).all()
+    assert exposure is not None
+    assert (exposure.image == 1).all()
 
 
 def test_no_frame_is_torn_however_fast_the_writer() -> None:
@@ -59,10 +59,10 @@ def test_no_frame_is_torn_however_fast_the_writer() -> None:
     thread.start()
     last = 0
     while not done.is_set():
-        shot = reader.read()
-        if shot is None:
+        exposure = reader.read()
+        if exposure is None:
             continue
-        assert (shot.image == shot.number % 251).all()
-        assert shot.number >= last
-        last = shot.number
+        assert (exposure.image == exposure.number % 251).all()
+        assert exposure.number >= last
+        last = exposure.number
     thread.join()

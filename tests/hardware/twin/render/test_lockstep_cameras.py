@@ -52,33 +52,33 @@ class SlidingBall:
                 subscriber(0.01)
 
 
-class Set:
+class CameraRig:
     """The world, its clock and its cameras, opened."""
 
     def __init__(self) -> None:
         self.world = SlidingBall()
         self.clock = LockstepClock(self.world, 20.0)
-        self.films = TwinCameras(self.world, {"top": TOP, "wrist": WRIST}, Renderer(self.world.model, "rays"))
-        self.cameras: dict[str, Camera] = {name: self.films.open(name, self.clock) for name in ("top", "wrist")}
+        self.twin_cameras = TwinCameras(self.world, {"top": TOP, "wrist": WRIST}, Renderer(self.world.model, "rays"))
+        self.cameras: dict[str, Camera] = {name: self.twin_cameras.open(name, self.clock) for name in ("top", "wrist")}
 
-    def look(self, name: str) -> Frame:
+    def latest(self, name: str) -> Frame:
         return self.cameras[name].latest(self.clock.now())
 
     def close(self) -> None:
         for camera in self.cameras.values():
             camera.close()
-        self.films.close()
+        self.twin_cameras.close()
 
 
 @pytest.fixture(params=["realsense", "direct"])
-def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Set:
+def rig(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> CameraRig:
     if request.param == "realsense" and not has_realsense():
         pytest.skip("no pyrealsense2 wheel here")
     if request.param == "direct":
         monkeypatch.setattr(module, "has_realsense", lambda: False)
-    made = Set()
-    request.addfinalizer(made.close)
-    return made
+    rig = CameraRig()
+    request.addfinalizer(rig.close)
+    return rig
 
 
 def red_column(frame: Frame) -> float:
@@ -87,88 +87,88 @@ def red_column(frame: Frame) -> float:
     return float(np.nonzero(image[..., 0] - image[..., 1] > 60)[1].mean())
 
 
-def test_a_camera_at_the_bench_rate_gives_a_new_and_fresh_frame_each_tick(stage: Set) -> None:
-    frames = [stage.look("top")]
+def test_a_camera_at_the_bench_rate_gives_a_new_and_fresh_frame_each_tick(rig: CameraRig) -> None:
+    frames = [rig.latest("top")]
     for _ in range(10):
-        stage.clock.wait()
-        frames.append(stage.look("top"))
+        rig.clock.wait()
+        frames.append(rig.latest("top"))
     assert [frame.number for frame in frames] == list(range(1, 12))
     assert not any(frame.repeated for frame in frames)
     assert all(frame.age_s == pytest.approx(0.0, abs=1e-6) for frame in frames)
     assert frames[0].image.shape == (32, 48, 3)
 
 
-def test_a_faster_camera_is_honest_about_its_age(stage: Set) -> None:
+def test_a_faster_cameras_frames_have_their_true_age(rig: CameraRig) -> None:
     ages, numbers = [], []
     for _ in range(6):
-        stage.clock.wait()
-        frame = stage.look("wrist")
+        rig.clock.wait()
+        frame = rig.latest("wrist")
         ages.append(frame.age_s)
         numbers.append(frame.number)
-    # exposures at 0, 33.3, 66.7, 100 ms, each seen by the first 10 ms slice that ends at or after it
+    # exposures at 0, 33.3, 66.7, 100 ms, each made at the first 10 ms slice that ends at or after it
     assert ages == pytest.approx([0.01, 0.0, 0.01, 0.0, 0.01, 0.0], abs=1e-6)
     assert numbers == [2, 4, 5, 7, 8, 10]
 
 
-def test_a_picture_shows_the_world_at_its_exposure_not_at_its_reading(stage: Set) -> None:
-    stage.clock.wait()
-    at_once = red_column(stage.look("top"))
-    stage.world.advance(0.04)  # no exposure in between
-    assert red_column(stage.look("top")) == at_once
-    stage.world.advance(0.01)
-    assert red_column(stage.look("top")) > at_once + 0.5
+def test_an_image_shows_the_world_at_its_exposure_not_at_its_reading(rig: CameraRig) -> None:
+    rig.clock.wait()
+    at_once = red_column(rig.latest("top"))
+    rig.world.advance(0.04)  # no exposure in between
+    assert red_column(rig.latest("top")) == at_once
+    rig.world.advance(0.01)
+    assert red_column(rig.latest("top")) > at_once + 0.5
 
 
-def test_bench_time_may_start_later_than_the_world(stage: Set) -> None:
-    stage.world.advance(3.0)
-    stage.clock.start()
-    stage.clock.wait()
-    frame = stage.look("top")
+def test_bench_time_may_start_later_than_the_world(rig: CameraRig) -> None:
+    rig.world.advance(3.0)
+    rig.clock.start()
+    rig.clock.wait()
+    frame = rig.latest("top")
     assert frame.device_s == pytest.approx(3.05)
     assert frame.arrival_s == pytest.approx(0.05, abs=1e-3)
     assert frame.age_s == pytest.approx(0.0, abs=1e-3)
 
 
-def test_depth_is_in_counts_of_the_spec(stage: Set) -> None:
-    depth = stage.look("wrist").depth
+def test_depth_is_in_counts_of_the_spec(rig: CameraRig) -> None:
+    depth = rig.latest("wrist").depth
     assert depth is not None
     assert depth.dtype == np.uint16
     assert depth[12, 30] == 800  # mm to the plate
 
 
-def test_a_stalled_camera_repeats_ages_and_then_stops_the_bench(stage: Set) -> None:
-    stage.look("top")
-    stage.films.stall("top")
-    stage.world.advance(1.0)
-    frame = stage.look("top")
+def test_a_stalled_camera_repeats_ages_and_then_stops_the_bench(rig: CameraRig) -> None:
+    rig.latest("top")
+    rig.twin_cameras.stall("top")
+    rig.world.advance(1.0)
+    frame = rig.latest("top")
     assert frame.repeated
     assert frame.age_s == pytest.approx(1.0)
-    stage.world.advance(1.1)
+    rig.world.advance(1.1)
     with pytest.raises(HardwareError, match="camera top has stalled"):
-        stage.look("top")
-    stage.films.resume("top")
-    stage.world.advance(0.05)
-    frame = stage.look("top")
+        rig.latest("top")
+    rig.twin_cameras.resume("top")
+    rig.world.advance(0.05)
+    frame = rig.latest("top")
     assert (frame.repeated, frame.number) == (False, 44)  # the exposures meanwhile are counted
 
 
-def test_dropped_frames_show_in_the_numbers(stage: Set) -> None:
-    seen = [stage.look("top").number]
-    stage.films.drop_next("top", 2)
+def test_dropped_frames_show_in_the_numbers(rig: CameraRig) -> None:
+    numbers = [rig.latest("top").number]
+    rig.twin_cameras.drop_next("top", 2)
     for _ in range(4):
-        stage.clock.wait()
-        seen.append(stage.look("top").number)
-    assert seen == [1, 1, 1, 4, 5]
+        rig.clock.wait()
+        numbers.append(rig.latest("top").number)
+    assert numbers == [1, 1, 1, 4, 5]
 
 
 def test_two_runs_give_the_same_frames() -> None:
     def run() -> list[Frame]:
-        made = Set()
+        rig = CameraRig()
         frames = []
         for _ in range(20):
-            made.clock.wait()
-            frames += [made.look("top"), made.look("wrist")]
-        made.close()
+            rig.clock.wait()
+            frames += [rig.latest("top"), rig.latest("wrist")]
+        rig.close()
         return frames
 
     for one, other in zip(run(), run(), strict=True):
@@ -176,18 +176,18 @@ def test_two_runs_give_the_same_frames() -> None:
         assert (one.number, one.device_s, one.age_s) == (other.number, other.device_s, other.age_s)
 
 
-def test_without_a_wheel_the_twin_says_that_it_goes_around_realsense(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_wheel_a_notice_says_that_realsense_is_bypassed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "has_realsense", lambda: False)
-    made = Set()
-    assert isinstance(made.cameras["top"], DirectCamera)
-    assert any("pyrealsense2 does not load" in notice for notice in made.films.notices)
-    made.close()
+    rig = CameraRig()
+    assert isinstance(rig.cameras["top"], DirectCamera)
+    assert any("pyrealsense2 does not load" in notice for notice in rig.twin_cameras.notices)
+    rig.close()
 
 
-def test_a_person_gets_a_picture_from_their_own_side() -> None:
-    made = Set()
-    assert made.films.picture(60, 80).shape == (60, 80, 3)
-    made.close()
+def test_there_is_a_third_person_view() -> None:
+    rig = CameraRig()
+    assert rig.twin_cameras.picture(60, 80).shape == (60, 80, 3)
+    rig.close()
 
 
 def test_an_unknown_camera_is_named_with_the_known_ones() -> None:

@@ -1,4 +1,4 @@
-"""Goals that move: how they slide, what counts afterwards, and that nothing changes while they stand."""
+"""Movable goals: how they slide, the success test afterwards, and that a goal at rest acts as a fixed body."""
 
 import mujoco
 import numpy as np
@@ -6,8 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ebt_data.step import CameraSpec, Image
-from ebt_hardware.config.benches import load_bench
-from ebt_hardware.twin.render.exposure import FrameRenderer, remember
+from ebt_hardware.twin.render.exposure import FrameRenderer, capture_state
 from ebt_hardware.twin.render.rendering import Renderer
 from ebt_hardware.twin.scene import bench_xml
 from ebt_hardware.twin.tasks.goal import REACH_M, SLIDE_M, SPEED_M_S
@@ -16,14 +15,7 @@ from ebt_hardware.twin.tasks.pick_place import BIN_HALF_M, CUBE_HALF_M
 from ebt_hardware.twin.tasks.pick_place import FIELD_Y_M as CUBE_Y_M
 from ebt_hardware.twin.tasks.registry import TASKS
 from ebt_hardware.twin.world import SLICE_S, TwinWorld
-
-GOALS = {"pick_place": ("bin",), "peg_insert": ("socket_0", "socket_1")}
-
-
-def places(world: TwinWorld, task: str) -> NDArray[np.float32]:
-    """[goals, 2] m."""
-    poses = world.privileged()
-    return np.array([poses[name][:2] for name in GOALS[task]])
+from tests.hardware.twin.tasks.conftest import places
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -49,7 +41,7 @@ def test_goals_slide_some_centimetres_at_a_hands_speed_and_are_home_after_a_rese
     world.advance(0.1)
     world.reset(0)
     world.advance(0.1)
-    assert (places(world, task) == home).all(), "a reset ends a slide under way"
+    assert (places(world, task) == home).all(), "a reset ends a current slide"
 
 
 @pytest.mark.parametrize(("task", "clear_of"), [("pick_place", CUBE_Y_M), ("peg_insert", FIELD_Y_M)])
@@ -67,7 +59,7 @@ def test_goals_stay_in_reach_and_off_the_field_however_often_they_are_moved(
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_goal_that_stands_is_to_physics_what_a_fixed_body_is(task: str) -> None:
+def test_a_goal_at_rest_acts_as_a_fixed_body(task: str) -> None:
     text = bench_xml(TwinWorld(task).task.xml())
     ends = []
     for xml in (text, text.replace('mocap="true"', "")):
@@ -81,68 +73,25 @@ def test_a_goal_that_stands_is_to_physics_what_a_fixed_body_is(task: str) -> Non
     assert (ends[0] == ends[1]).all()
 
 
-def test_the_cube_counts_where_the_bin_is_now() -> None:
-    world = TwinWorld("pick_place")
-    old = places(world, "pick_place")[0]
-    world.disturb("move_goal")
-    world.advance(0.6)
-    new = places(world, "pick_place")[0]
-    beyond = old + (old - new) * (BIN_HALF_M - 0.01) / np.linalg.norm(old - new)
-    for place, done in ((new, True), (beyond, False)):
-        world.data.joint("cube").qpos[:] = (*place, 0.03, 1, 0, 0, 0)
-        world.data.joint("cube").qvel[:] = 0.0
-        world.advance(0.5)
-        assert world.succeeded() is done
-
-
-def test_the_bin_takes_the_cube_along() -> None:
-    world = TwinWorld("pick_place")
-    for seed in range(4):
-        world.reset(seed)
-        world.data.joint("cube").qpos[:] = (*places(world, "pick_place")[0], 0.03, 1, 0, 0, 0)
-        world.disturb("move_goal")
-        world.advance(1.0)
-        assert world.succeeded()
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_the_operator_follows_a_goal_that_moves_while_the_object_is_in_the_air(task: str) -> None:
-    table = load_bench("twin_state").with_task(task)
-    for seed in range(900_000, 900_003):
-        with table.open() as bench:
-            assert bench.scene is not None
-            operator, moved = table.open_leader(bench), False
-            observation = bench.reset(seed)
-            operator.reset(observation)
-            while observation.time_s < table.longest_s and not bench.scene.succeeded():
-                if bench.scene.lifted() and not moved:
-                    bench.scene.disturb("move_goal")
-                    moved = True
-                bench.act(operator.decide(observation).action)
-                bench.wait()
-                observation = bench.observe()
-            assert moved and bench.scene.succeeded()
-
-
-def middle(image: Image) -> NDArray[np.float64]:
-    """[2] row and column, px, of what is blue."""
+def blue_centre(image: Image) -> NDArray[np.float64]:
+    """[2] row and column, px, of the centre of the blue pixels."""
     red, _, blue = (image[..., channel].astype(int) for channel in range(3))
-    found: NDArray[np.float64] = np.argwhere(blue > red + 60).mean(axis=0)
-    return found
+    centre: NDArray[np.float64] = np.argwhere(blue > red + 60).mean(axis=0)
+    return centre
 
 
-def test_pictures_show_the_goal_where_it_was_at_the_exposure() -> None:
+def test_images_show_the_goal_where_it_was_at_the_exposure() -> None:
     world = TwinWorld("pick_place")
     camera, renderer = CameraSpec(96, 96, 20.0), Renderer(world.model, "rays")
     frame_renderer = FrameRenderer(world.model, renderer)
-    states, seen = [remember(world.model, world.data)], [places(world, "pick_place")[0]]
+    states, positions = [capture_state(world.model, world.data)], [places(world, "pick_place")[0]]
     world.disturb("move_goal")
     world.advance(0.6)
-    states.append(remember(world.model, world.data))
-    seen.append(places(world, "pick_place")[0])
-    before, after = (middle(frame_renderer.shoot(state, "top", camera, 1, 0.0).image) for state in states)
+    states.append(capture_state(world.model, world.data))
+    positions.append(places(world, "pick_place")[0])
+    before, after = (blue_centre(frame_renderer.render(state, "top", camera, 1, 0.0).image) for state in states)
     per_m = 96 / (2 * 0.66 * np.tan(np.radians(18)))
-    x, y = seen[1] - seen[0]
+    x, y = positions[1] - positions[0]
     np.testing.assert_allclose(
         after - before, (-x * per_m, -y * per_m), atol=1.5
-    )  # its top row is far ahead, left is y
+    )  # image rows point along -x, columns along -y
