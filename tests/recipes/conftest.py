@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import torch
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recording.writer import EpisodeWriter
 from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Frame, Observation, Outcome, Step
+from ebt_hardware.bench.bench import Bench
+from ebt_recipes.loop.loop import run_episode
+from ebt_recipes.policy.energy_policy import EnergyPolicy
 
 SIDE = 32  # pixels
 REACH = BenchSpec("toy", ("pan", "lift", "gripper"), {"top": CameraSpec(SIDE, SIDE, 20.0)}, 20.0, True, "reach", True)
@@ -50,6 +54,10 @@ def write_reach(folder: Path, seed: int, rows: int, outcome: Outcome = Outcome.S
         writer.append(Step(observation, Decision(goal, Actor.HUMAN), goal, row / 20))
         position = position + 0.7 * (goal - position)
     return writer.commit(outcome)
+
+
+def decisions(twin: Bench, policy: EnergyPolicy, ticks: int) -> list[Decision]:
+    return [step.decision for step in islice(run_episode(twin, policy, seed=1), ticks)]
 
 
 @pytest.fixture(autouse=True)
