@@ -30,8 +30,8 @@ MACHINE = {
 """What a disk or its permissions may refuse anywhere; no bug of ours."""
 
 app = typer.Typer(
-    help="Collect, train, deploy and inspect energy-based robot policies on one bench.",
-    epilog="No arms at hand? `ebt demo` shows the whole loop on the digital twin.",
+    help="Collect demonstrations, train, deploy and inspect energy-based policies on a bench of robot arms.",
+    epilog="No hardware? `ebt demo` runs the whole loop on a simulated bench (the twin).",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 loop = (collect.collect, train.train, deploy.deploy, inspect.inspect)

@@ -68,7 +68,7 @@ def collect(
         typer.Option("--lossless", help="Store images without loss (QOI): several times the disk space of JPEG."),
     ] = False,
 ) -> None:
-    """Record demonstrations until the folder holds enough successful ones.
+    """Record demonstrations until the folder holds N successful ones (--episodes N).
 
     Keys while it runs: s save, d discard, r redo, b redo the previous one too, p pause or resume, n note, m mark, q stop.
     Discarded episodes are moved to .trash.

@@ -24,7 +24,7 @@ def convert(
         typer.Option(help="New folder (aloha) or file (robomimic).", show_default="beside the data"),
     ] = None,
 ) -> None:
-    """Export episodes in the formats of other tools: those that training uses, without trimmed rows.
+    """Export the episodes used for training, without trimmed rows, to ALOHA/ACT or robomimic.
 
     The recordings are not changed. What the other format cannot hold is listed.
     Example: ebt convert data/episodes --to robomimic --out data/episodes.hdf5

@@ -38,7 +38,7 @@ def demo(
         Path | None, typer.Option(help="Folder for everything it makes.", show_default=f"{RUNS}/demo or demo-TASK")
     ] = None,
 ) -> None:
-    """Show the whole loop on the digital twin: collect, train, calibrate, roll out, retry.
+    """Run the whole loop on the simulated bench: collect, train, calibrate, roll out, retry.
 
     Everything is real but the arms: Dynamixel packets, RealSense pipelines, HDF5 files, a trained energy. Cut off, the
     same command resumes it; to start over, remove its folder.

@@ -86,7 +86,7 @@ def deploy(
         str, typer.Option(metavar="KIND", help="Twin only: disturb the scene once the object is lifted, e.g. knock.")
     ] = "",
 ) -> None:
-    """Roll out a policy, show its energy, and try again when the energy crosses its threshold.
+    """Roll out a policy with live energy; back off and replan when it rises above the threshold (set by --calibrate).
 
     Keys while it runs: s success, d failure, r redo, m mark, q stop.
     Example: ebt deploy data/runs/pick_place -n 10

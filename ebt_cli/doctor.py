@@ -43,7 +43,7 @@ def doctor(
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
-    """Check this machine: packages, renderer, cameras, ports, disk, timing. Exits with 1 where something is broken."""
+    """Check this machine: packages, simulation renderer, cameras, serial ports, disk, loop timing. Exits with 1 if a check fails."""
     if release:
         _release(release)
         return

@@ -41,7 +41,7 @@ def inspect(
         typer.Option(metavar="WORD", help=f"Of a folder only some: {', '.join(ONLY)}. Repeat for both."),
     ] = None,
 ) -> None:
-    """Say whether what was recorded or trained is good, and why.
+    """Check an episode, a folder of episodes or a training run: a verdict and its reasons.
 
     Example: ebt inspect data/episodes/episode_0001.h5 --plot episode.png
     """

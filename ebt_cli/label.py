@@ -38,7 +38,7 @@ def label(
     trash: Annotated[bool, typer.Option("--trash", help="Move it to the folder's .trash, labels and all.")] = False,
     restore: Annotated[bool, typer.Option("--restore", help="Move it back out of .trash.")] = False,
 ) -> None:
-    """Label episodes: outcome, trim, exclusion, tags, notes; without an option show their labels.
+    """Label recorded episodes: outcome, rows to skip, exclude from training, tags, notes; without options show the labels.
 
     The recordings are not touched: labels are lines in a file beside each, and can be undone.
     Example: ebt label data/episodes/episode_0003.h5 --trim 0.8: --note "hesitates at first"

@@ -27,7 +27,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the folder.")] = False,
 ) -> None:
-    """Train a policy. Ctrl-C saves a checkpoint first; --resume continues from it.
+    """Train a policy on recorded demonstrations. Ctrl-C saves a checkpoint and stops; --resume continues from it.
 
     Example: ebt train pick_place --data data/episodes
     """

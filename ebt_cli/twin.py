@@ -16,7 +16,7 @@ def twin(
         Path | None, typer.Option(metavar="FOLDER", help="Keep symlinks with fixed names to the ports here.")
     ] = None,
 ) -> None:
-    """Serve the twin's arms on serial ports until Ctrl-C, in real time.
+    """Serve the simulated arms on virtual serial ports (pseudo-terminals) for other Dynamixel programs, until Ctrl-C.
 
     Each port speaks Dynamixel Protocol 2.0 at any baud rate and belongs to you alone. Any program may open it.
     Example: ebt twin --links /tmp/twin

@@ -156,7 +156,7 @@ def entry_rows(there: Mapping[str, h5py.Dataset], group: str) -> NDArray[np.int6
 
 
 SUMS = Column("/sums/row", np.uint32)
-"""One entry a row, see `row_sums.py`; absent from episodes of recorders that kept none."""
+"""One entry a row, see `row_checksums.py`; absent from episodes of recorders that kept none."""
 
 
 def create(file: h5py.File, column: Column) -> h5py.Dataset:

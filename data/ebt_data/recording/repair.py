@@ -12,7 +12,7 @@ import numpy as np
 
 from ebt_data.errors import DataError
 from ebt_data.files import commit
-from ebt_data.layout import attributes, codec, row_sums
+from ebt_data.layout import attributes, codec, row_checksums
 from ebt_data.layout import format as layout
 from ebt_data.layout.hdf5 import check_claims, tree
 from ebt_data.reading import sandbox
@@ -173,7 +173,7 @@ def _as_recorded(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec,
     synced = max(0, rows - _unsynced_rows(spec))
     lists = [data for group in layout.LISTS for data in layout.entries(datasets, group).values()]
     torn = any(layout.readable(data) < len(data) for data in lists)
-    wrong = row_sums.first_wrong(datasets, spec, kind, 0 if torn else synced, rows)
+    wrong = row_checksums.first_wrong(datasets, spec, kind, 0 if torn else synced, rows)
     if wrong is not None and wrong <= synced:
         raise DataError(f"{part} is damaged: row {wrong} of {rows} is not what was recorded; it is left as it is")
     return rows if wrong is None else wrong

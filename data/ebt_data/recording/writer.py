@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ebt_data.errors import DataError
 from ebt_data.files import commit
 from ebt_data.files.atomic_files import RESERVE_BYTES
-from ebt_data.layout import attributes, codec, row_sums
+from ebt_data.layout import attributes, codec, row_checksums
 from ebt_data.layout import format as layout
 from ebt_data.layout.column import Growing
 from ebt_data.layout.frame_log import FrameLog
@@ -106,7 +106,7 @@ class EpisodeWriter:
         # /time/tick last: where it is present, everything that training reads is complete.
         entries = _append(self._columns, [values[path] for path in self._columns])
         fresh = [pixels for camera in sorted(self._logs) for pixels in self._logs[camera].fresh]
-        _append(self._sums, [row_sums.of_row(entries, lists, fresh)])
+        _append(self._sums, [row_checksums.of_row(entries, lists, fresh)])
         self._file.flush()
         self.rows += 1
         self._keep_synced()

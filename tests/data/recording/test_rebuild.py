@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ebt_data.layout import attributes, row_sums
+from ebt_data.layout import attributes, row_checksums
 from ebt_data.layout.hdf5 import tree
 from ebt_data.meta import EpisodeMeta
 from ebt_data.reading.episode import Episode
@@ -47,6 +47,6 @@ def test_where_hdf5_cannot_cut_the_rows_are_written_anew(
             np.testing.assert_array_equal(episode.depth("wrist", row), frame.depth)
     with h5py.File(tmp_path / "episode_0000.h5") as file:
         attrs, datasets = attributes.read(file), tree(file)
-        assert row_sums.first_wrong(datasets, attributes.spec(attrs), "rollout", 0, 36) is None
+        assert row_checksums.first_wrong(datasets, attributes.spec(attrs), "rollout", 0, 36) is None
         assert file["/depth/wrist/frames"].maxshape[0] is None and len(file["/depth/wrist/frames"]) == 22
         assert file["/images/top"].attrs["encoding"] == ("qoi" if quality is None else "jpeg")

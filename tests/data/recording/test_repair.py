@@ -20,7 +20,9 @@ from ebt_data.recording.writer import EpisodeWriter
 from ebt_data.step import BenchSpec, Event, Outcome, Step
 
 SCRIPT = Path(__file__).parents[1] / "record_until_killed.py"
-KILLS = int(os.environ.get("EBT_KILLS", "4"))  # `EBT_KILLS=100 pytest tests/data/recording/test_repair.py` for a longer look
+KILLS = int(
+    os.environ.get("EBT_KILLS", "4")
+)  # `EBT_KILLS=100 pytest tests/data/recording/test_repair.py` for a longer look
 
 
 @pytest.mark.parametrize("seed", range(KILLS))
