@@ -1,17 +1,27 @@
-"""A small bench in memory, steps on it, and an episode recorded from them by the real recorder."""
+"""A small bench in memory, steps on it, episodes recorded from them, and folders as the verbs leave them."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ebt_cli.app import run
 from ebt_data.meta import EpisodeMeta
 from ebt_data.recording.recorder import Recorder
 from ebt_data.step import Actor, BenchSpec, CameraSpec, Decision, Event, Frame, Observation, Outcome, Step
 from ebt_recipes.loop.recording import Tick
 
+RUN = Path(__file__).parents[1] / "runs" / "pick_place"
+RECIPE = "[training]\nmax_steps = 3\nbatch = 4\nwarmup_steps = 1\n"
+FAST = {**os.environ, "OMP_NUM_THREADS": "1"}
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 SPEC = BenchSpec(
     name="small",
@@ -85,3 +95,97 @@ def rollout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for row in range(30):
             recorder.append(rollout_step(row))
         return recorder.finish(Outcome.FAILURE)
+
+
+def told(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The JSON that the verb prints of a path."""
+    assert run(["inspect", str(path), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def grades(found: dict[str, Any]) -> dict[str, str]:
+    return {reason["name"]: reason["grade"] for reason in found["reasons"]}
+
+
+def lines(successes: int, failures: int, first_seed: int = 0, **more: Any) -> list[dict[str, Any]]:
+    common = {"seconds": 4.0, "attempts": 1, "kinds": [], "times_s": [0.0, 0.2], "why": "as it ended"} | more
+    ends = ["success"] * successes + ["failure"] * failures
+    return [
+        {**common, "seed": first_seed + n, "outcome": end, "scores": [1.0, 2.0 if end == "success" else 9.0 + n]}
+        for n, end in enumerate(ends)
+    ]
+
+
+def write_tally(folder: Path, name: str, lines: list[dict[str, Any]], run_folder: Path) -> None:
+    """A tally as the demo writes it, of the weights in `run_folder`, holding these rollouts."""
+    from ebt_cli.reports.tally import tally
+    from ebt_recipes.loop.recording import Limits
+    from ebt_recipes.loop.rollouts import Trained, Trial
+
+    file = folder / f"{name}.jsonl"
+    inputs = [run_folder / "model.safetensors", run_folder / "run.json"]
+    tally(file, name, Trial("twin", Trained(run_folder), Limits(1.0)), [], inputs)
+    with file.open("a") as kept:
+        kept.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def record_demos(folder: Path, spec: BenchSpec, bench: str, ticks: Any, count: int) -> None:
+    """So many short demonstrations of that bench, each on a scene of its own."""
+    with Recorder(folder, spec) as recorder:
+        for seed in range(count):
+            recorder.start(EpisodeMeta("demo", spec.task, seed=seed, bench=bench))
+            for tick in ticks(5):
+                pose = np.full(len(spec.joints), 0.1 * seed, np.float32)
+                seen = replace(tick.step.observation, position=pose, velocity=pose, effort=pose)
+                frames = {name: frame for name, frame in seen.frames.items() if name in spec.cameras}
+                decision = Decision(pose, Actor.HUMAN)
+                recorder.append(
+                    replace(
+                        tick.step, observation=replace(seen, frames=frames), decision=decision, sent=pose, events=()
+                    )
+                )
+            recorder.finish(Outcome.SUCCESS)
+
+
+@pytest.fixture
+def labelled(rollout: Path, tmp_path: Path) -> Path:
+    """A folder of three: a failure, one that a person calls a success, one that is excluded."""
+    for name in ("a", "b", "c"):
+        shutil.copy(rollout, tmp_path / f"{name}.h5")
+    run(["label", str(tmp_path / "b.h5"), "--success", "--tag", "x", "--note", "odd"])
+    run(["label", str(tmp_path / "c.h5"), "--exclude", "--tag", "x"])
+    return tmp_path
+
+
+@pytest.fixture
+def demo(tmp_path: Path, rollout: Path) -> Path:
+    """A demo's folder: a trained run, rollouts on many scenes, and one recorded rollout in place of demonstrations."""
+    shutil.copytree(RUN, tmp_path / "run")
+    for name in ("episodes", "rollouts"):
+        (tmp_path / name).mkdir()
+        shutil.copy(rollout, tmp_path / name)
+    write_tally(tmp_path, "policy", lines(49, 1), tmp_path / "run")
+    write_tally(tmp_path, "cameras_blacked_out", lines(0, 20), tmp_path / "run")
+    write_tally(tmp_path, "knocked_with_retry", lines(18, 2), tmp_path / "run")
+    write_tally(tmp_path, "knocked_without", lines(9, 11), tmp_path / "run")
+    write_tally(tmp_path, "clean_with_retry", lines(20, 0), tmp_path / "run")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two demonstrations and a run of three updates."""
+    folder = tmp_path_factory.mktemp("loop")
+    (folder / "tiny.toml").write_text(RECIPE)
+    for command in (["collect", "-n", "2", "--out", "demos"], ["train", "tiny.toml", "--data", "demos"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ebt_cli", *command],
+            cwd=folder,
+            env=FAST,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    return folder

@@ -5,6 +5,7 @@ import pytest
 from ebt_cli.reports.tally import TallyView, successes, tally
 from ebt_recipes.loop.recording import Limits
 from ebt_recipes.loop.rollouts import Trained, Trial
+from tests.cli.screens.conftest import SIZES, fits, screen
 
 
 @pytest.mark.slow
@@ -57,3 +58,9 @@ def test_the_screen_says_how_many_succeeded() -> None:
     view = TallyView("policy", 4, [{"outcome": "success"}])
     view.report({"outcome": "failure"})
     assert view.line().startswith("policy: 2/4 rollouts  1 successes")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_tally_fits(size: tuple[int, int]) -> None:
+    view = TallyView("policy", 100, [{"outcome": "success"}] * 70)
+    assert fits(screen(view, size), size)

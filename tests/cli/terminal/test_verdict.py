@@ -1,9 +1,6 @@
-import numpy as np
 import pytest
 
-from ebt_cli.reports.rollouts_report import SMOOTHED, separation
 from ebt_cli.terminal.verdict import Grade, graded, rate_reason
-from ebt_recipes.uncertainty.monitor import smooth
 
 
 @pytest.mark.parametrize(
@@ -30,21 +27,3 @@ def test_a_rate_says_when_it_rests_on_too_few() -> None:
 def test_grades_go_by_either_direction() -> None:
     assert [graded(value, 0.01, 0.05) for value in (0.01, 0.02, 0.06)] == [Grade.GOOD, Grade.DOUBTFUL, Grade.BAD]
     assert [graded(value, 50, 10) for value in (50, 49, 9)] == [Grade.GOOD, Grade.DOUBTFUL, Grade.BAD]
-
-
-def test_separation_is_the_chance_that_a_failure_lies_higher() -> None:
-    assert separation([[3.0], [4.0]], [[1.0], [2.0]]) == 1.0
-    assert separation([[1.0]], [[1.0]]) == 0.5
-    assert separation([[2.0]], [[1.0], [3.0], [4.0], [5.0]]) == 0.25
-
-
-def test_separation_compares_over_the_time_that_both_lasted() -> None:
-    assert separation([[1.0, 1.0, 9.0]], [[2.0, 0.0]]) == 0.0
-    assert separation([[1.0, 3.0, 9.0]], [[2.0, 0.0]]) == 1.0
-
-
-def test_noise_of_unequal_lengths_tells_nothing() -> None:
-    noise = np.random.default_rng(5)
-    failures = [smooth(noise.normal(size=40).tolist(), SMOOTHED) for _ in range(100)]
-    successes = [smooth(noise.normal(size=noise.integers(8, 25)).tolist(), SMOOTHED) for _ in range(100)]
-    assert separation(failures, successes) == pytest.approx(0.5, abs=0.06)

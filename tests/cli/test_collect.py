@@ -1,6 +1,5 @@
-"""The four commands one after the other on the twin, as a person types them."""
+"""`ebt collect` on the twin, as a person types and stops it."""
 
-import json
 import os
 import pty
 import signal
@@ -10,40 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from ebt_cli import deploy
 from ebt_cli.app import run
+from ebt_cli.collect import Operator
 from ebt_cli.terminal.folder_lock import claim
 from ebt_data.reading.episode import Episode, list_episodes
-from ebt_hardware.twin.tasks.pick_place import PickPlace
-from ebt_recipes.training.checkpoint import Run
-from ebt_recipes.uncertainty.conformal import Calibration
+from tests.cli.conftest import FAST
 
-RECIPE = "[training]\nmax_steps = 3\nbatch = 4\nwarmup_steps = 1\n"
 CONTROLLED = """
 import fcntl, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that closing it hangs up on this process
 from ebt_cli.__main__ import main
 main()
 """
-FAST = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two demonstrations and a run of three updates."""
-    folder = tmp_path_factory.mktemp("loop")
-    (folder / "tiny.toml").write_text(RECIPE)
-    for command in (["collect", "-n", "2", "--out", "demos"], ["train", "tiny.toml", "--data", "demos"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "ebt_cli", *command],
-            cwd=folder,
-            env=FAST,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.mark.slow
@@ -65,89 +42,24 @@ def test_collect_goes_on_where_it_was(workplace: Path, capsys: pytest.CaptureFix
     assert "2 of 2 demonstrations" in err
 
 
-@pytest.mark.slow
-def test_train_refuses_to_write_over_a_run(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_keyboard_is_refused_where_time_does_not_wait_for_a_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(workplace)
-    assert run(["train", "tiny.toml", "--data", "demos"]) == 2
-    assert "--resume" in capsys.readouterr().err
+    assert run(["collect", "--operator", "keyboard", "--out", str(tmp_path / "demos")]) == 2
+    told = capsys.readouterr().err
+    assert "lock-step" in told and "--bench twin_live" in told
+    assert not (tmp_path / "demos").exists()
 
 
 @pytest.mark.slow
-def test_inspect_tells_a_run(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inspect", str(workplace / "data" / "runs" / "tiny"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["updates"] == 3
-    assert told["cameras"] == ["top 96x96", "wrist 96x96"]
-    assert told["privileged"] == []
-
-
-@pytest.mark.slow
-def test_deploy_records_energies_and_counts(untrained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["deploy", str(untrained.path), "-n", "2", "--seconds", "1", "--out", str(tmp_path / "rollouts")]) == 0
-    out, err = capsys.readouterr()
-    assert len(out.splitlines()) == 3
-    assert "success 0/2 (0-66 %)" in err
-    assert "--calibrate" in err
-    with Episode(list_episodes(tmp_path / "rollouts")[0]) as episode:
-        assert episode.meta.kind == "rollout"
-        assert episode.energy is not None
-        assert episode.energy["steps"].max() == 3
-
-
-@pytest.mark.slow
-def test_a_rollout_is_retried_as_often_and_as_long_as_asked(
-    untrained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    always_too_high = Calibration(
-        alpha=0.05,
-        n=60,
-        counted=30,
-        score="energy",
-        window=1,
-        rollouts=(),
-        times_s=(0,),
-        mean=((0,),),
-        sd=((1,),),
-        k=-99,
-    )
-    monkeypatch.setattr(deploy, "load_calibration", lambda _: always_too_high)
-    asked = ["deploy", str(untrained.path), "-n", "1", "--retries", "1", "--seconds", "6"]
-    for more, why, last in (([], "agent gave up", "give_up"), (["--go-on"], "time limit", "rise")):
-        assert run([*asked, *more, "--out", str(tmp_path / why)]) == 0
-        row = capsys.readouterr().out.splitlines()[1].split("\t")
-        assert (row[3], row[5]) == (why, "2")
-        with Episode(list_episodes(tmp_path / why)[0]) as episode:
-            kinds = [event.kind for event in episode.events]
-            assert (kinds.count("replan"), last in kinds[kinds.index("replan") :]) == (1, True)
-
-
-def test_going_on_after_no_retry_is_refused(untrained: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["deploy", str(untrained.path), "--no-retry", "--go-on"]) == 2
-    assert "--go-on" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_nothing_normal_can_be_learnt_from_failures(
-    untrained: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(PickPlace, "longest_s", 0.4)
-    assert run(["deploy", str(untrained.path), "--calibrate", "1"]) == 1
-    assert "none of 1 rollouts succeeded" in capsys.readouterr().err
-    assert not (untrained.path / "calibration.json").exists()
-
-
-@pytest.mark.slow
-def test_the_energy_and_the_clock_are_calibrated_where_nothing_else_is_asked_for(
-    untrained: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(PickPlace, "longest_s", 0.6)
-    monkeypatch.setattr(PickPlace, "succeeded", lambda *_: True)
-    assert run(["deploy", str(untrained.path), "--calibrate", "2"]) == 0
-    path = untrained.path / "calibration.json"
-    assert Calibration.load(path).score == "energy+elapsed"
-    path.unlink()
+def test_a_piped_collect_has_no_escapes_and_may_keep_every_pixel(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ebt_cli", "collect", "-n", "1", "--lossless", "--operator", Operator.LEADER]
+    command += ["--out", "demos"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "episode\ndemos/episode_0000.h5\n"
+    assert "\x1b" not in done.stderr and len(done.stderr.splitlines()) < 5
+    with Episode(tmp_path / "demos" / "episode_0000.h5") as episode:
+        assert {episode.blob(camera, 0)[:4] for camera in episode.spec.cameras} == {b"qoif"}
 
 
 STOPPED_AT_A_ROW = """
@@ -168,6 +80,7 @@ try:
 finally:
     print(len(rows))
 """
+
 
 STOPPED_AT_A_START = """
 import os, signal, sys

@@ -14,7 +14,7 @@ from ebt_data.reading.episode import Episode, list_episodes
 from ebt_hardware.config.benches import load_bench
 from ebt_hardware.twin.world import TwinWorld
 
-DOC = Path(__file__).parents[2] / "docs" / "tasks.md"
+DOC = Path(__file__).parents[3] / "docs" / "tasks.md"
 RECIPE = 'task = "Lift"\n\n[training]\nmax_steps = 2\nbatch = 4\nwarmup_steps = 1\n'
 TASK = "./my_task.py:Lift"
 
