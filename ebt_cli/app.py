@@ -19,8 +19,8 @@ from ebt_data.errors import DataError, EbtError
 BUG = 70  # sysexits.h EX_SOFTWARE
 BUG_WORDS = "this is a bug in ebt; please report it with the lines below"
 MACHINE = {
-    errno.ENOSPC: "free some space, or work elsewhere with --out; what was there before is kept; ebt doctor",
-    errno.EDQUOT: "free some space, or work elsewhere with --out; what was there before is kept; ebt doctor",
+    errno.ENOSPC: "free some space, or work elsewhere with --out; existing files are unchanged; ebt doctor",
+    errno.EDQUOT: "free some space, or work elsewhere with --out; existing files are unchanged; ebt doctor",
     errno.EROFS: "work elsewhere with --out; ebt doctor checks every folder that ebt needs",
     errno.EACCES: "work elsewhere with --out, or see to the permissions; ebt doctor",
     errno.EPERM: "work elsewhere with --out, or see to the permissions; ebt doctor",

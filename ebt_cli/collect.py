@@ -114,7 +114,7 @@ def collection(
     from ebt_cli.screens.collect_screen import CollectView, scales
     from ebt_cli.screens.live import Painter
     from ebt_cli.session import OperatorKeys, hooks, repair_first, report_fallbacks, versions
-    from ebt_data.files.atomic_files import RESERVE_BYTES, make_ready
+    from ebt_data.files.atomic_files import RESERVE_BYTES, prepare_folder
     from ebt_data.layout.codec import QUALITY
     from ebt_data.meta import EpisodeMeta
     from ebt_data.recording.recorder import Recorder
@@ -127,7 +127,7 @@ def collection(
             f"the twin {spec.name} runs in lock-step, many times faster than real time, so keys cannot drive it",
             hint="ebt collect --bench twin_live --operator keyboard",
         )
-    make_ready(out, RESERVE_BYTES / 1e6, "recording")
+    prepare_folder(out, RESERVE_BYTES / 1e6, "recording")
     repair_first(out)
     report_fallbacks(spec)
     who = SCRIPTED if operator is Operator.LEADER and spec.sim else str(operator)

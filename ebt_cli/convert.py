@@ -37,7 +37,7 @@ def convert(
     taken = []
     for path in paths:
         with Episode(path) as episode:
-            if episode.counts():
+            if episode.is_eligible():
                 taken.append(path)
     if not paths:
         raise DataError(f"{data} holds no episode", f"ebt collect --out {short_path(data)}")
@@ -53,4 +53,6 @@ def convert(
     result_table(("episode", "as"), [(short_path(path), short_path(target)) for path, target in made])
     left = f" ({len(paths) - len(taken)} are no whole successes)" if len(taken) < len(paths) else ""
     cut = f", in {len(made)} demonstrations, cut at their pauses" if len(made) > len(taken) else ""
-    notify(f"{len(taken)} of {len(paths)} episodes{left}{cut}; {aloha.LOST if to == 'aloha' else robomimic.LOST}")
+    notify(
+        f"{len(taken)} of {len(paths)} episodes{left}{cut}; {aloha.NOT_EXPORTED if to == 'aloha' else robomimic.NOT_EXPORTED}"
+    )

@@ -177,13 +177,13 @@ class Session:
         from ebt_cli.screens.deploy_screen import DeployView
         from ebt_cli.screens.live import Painter
         from ebt_cli.session import hooks, repair_first, report_fallbacks, versions
-        from ebt_data.files.atomic_files import RESERVE_BYTES, make_ready
+        from ebt_data.files.atomic_files import RESERVE_BYTES, prepare_folder
         from ebt_data.meta import EpisodeMeta
         from ebt_data.recording.recorder import Recorder
         from ebt_recipes.loop.deploy import DeployPlan, deploy_reopening
 
         spec = self._table.spec
-        make_ready(out, RESERVE_BYTES / 1e6, "recording")
+        prepare_folder(out, RESERVE_BYTES / 1e6, "recording")
         repair_first(out)
         report_fallbacks(spec)
         plan = DeployPlan(seeds if spec.sim else (None,) * len(seeds), self._limits)

@@ -15,7 +15,7 @@ from ebt_data.errors import DataError, MisuseError
 
 if TYPE_CHECKING:
     from ebt_data.reading.episode import Episode
-    from ebt_data.reading.labels import Line
+    from ebt_data.reading.labels import LabelEntry
 
 Words = list[str]
 
@@ -162,7 +162,7 @@ def _move(path: Path, *, back: bool) -> Path:
 def _show(paths: list[Path]) -> None:
     """The labels in force, an episode a line; of a single one also its whole history."""
     from ebt_data.reading.episode import Episode
-    from ebt_data.reading.labels import labels_in_force, read_lines
+    from ebt_data.reading.labels import active_labels, read_label_entries
 
     rows = []
     for path in paths:
@@ -171,16 +171,18 @@ def _show(paths: list[Path]) -> None:
             ticks_s = episode.time["tick"]
             part = "all" if labels.trim is None else f"{ticks_s[kept.start]:.2f}:{ticks_s[kept.stop - 1]:.2f}"
             used = "no" if labels.excluded else part
-            rows.append((short_path(path), episode.judged, used, " ".join(labels.tags), "; ".join(episode.notes)))
+            rows.append(
+                (short_path(path), episode.effective_outcome, used, " ".join(labels.tags), "; ".join(episode.notes))
+            )
         if labels.damaged:
             notify(f"{labels.damaged} lines of its labels are damaged and ignored", "yellow")
     result_table(("episode", "outcome", "learnt_from_s", "tags", "notes"), rows)
     if len(paths) == 1:
-        lines = read_lines(paths[0])
-        in_force = labels_in_force(lines)
+        lines = read_label_entries(paths[0])
+        in_force = active_labels(lines)
         for line in lines:
             notify(f"{line.time}  {line.by}  {_words(line)}", "" if line in in_force else "dim")
 
 
-def _words(line: "Line") -> str:
+def _words(line: "LabelEntry") -> str:
     return f"{line.kind} {line.value}"

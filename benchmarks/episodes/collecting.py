@@ -200,7 +200,7 @@ def _check_pictures(episode: Episode, camera: str, report: RepairReport) -> int:
     colours, depths = _films()
     numbers = episode.camera_time(camera)["number"]
     count = 0
-    for row, picture in enumerate(episode.pictures(camera)):
+    for row, picture in enumerate(episode.iter_images(camera)):
         if picture is None:
             continue
         index = int(numbers[row]) % len(colours)

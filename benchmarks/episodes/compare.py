@@ -40,7 +40,7 @@ from benchmarks.loop.session_metrics import CLOCK_TICK_S, machine
 from benchmarks.table import head, line
 from ebt_data.reading.episode import list_episodes
 from ebt_data.step import Actor, BenchSpec, Decision, Observation, Step
-from ebt_data.windows.resize import shrink
+from ebt_data.windows.resize import resize_area
 from ebt_data.windows.windows import Windows
 from ebt_hardware.bench.clock import WallClock
 
@@ -119,7 +119,7 @@ def measure(way: str, folder: Path, spec: BenchSpec, films: dict[str, Film], sec
         recording.finish()
         recording.start()
         next_s = time.perf_counter() - at_s
-        recording.settle()
+        recording.wait_sealed()
         files = [path for path in folder.rglob("*") if path.is_file()]
         sync(files)
         durable_s = time.perf_counter() - at_s
@@ -127,7 +127,7 @@ def measure(way: str, folder: Path, spec: BenchSpec, films: dict[str, Film], sec
         then_s = busy_s(recording.pids) - ended_busy_s
         recording.append(step)
         recording.finish()
-        recording.settle()
+        recording.wait_sealed()
         read_times_ms = []
         rng = np.random.default_rng(0)
         for row in rng.integers(0, len(append_times_s), FRAME_READS):
@@ -176,7 +176,7 @@ class SlicedSamples:
             self._file["data/demo_0/obs/qpos"][row : row + 1]
             for name in self._names:
                 picture = self._file[f"data/demo_0/obs/{name}_image"][row : row + 1][0]
-                shrink(picture, SMALL)
+                resize_area(picture, SMALL)
 
 
 class WindowSamples:
@@ -226,7 +226,7 @@ def smaller(path: Path, names: Sequence[str]) -> Path:
             file[f"data/demo_0/obs/{name}"] = source[f"data/demo_0/obs/{name}"][:]
         for name in names:
             pictures = source[f"data/demo_0/obs/{name}_image"]
-            file[f"data/demo_0/obs/{name}_image"] = np.stack([shrink(picture, SMALL) for picture in pictures])
+            file[f"data/demo_0/obs/{name}_image"] = np.stack([resize_area(picture, SMALL) for picture in pictures])
     return small
 
 

@@ -95,7 +95,7 @@ def record(folder: Path) -> tuple[list[bytes], float]:
         kept.append(writer.path.read_bytes())
         if row % UNSYNCED_ROWS == UNSYNCED_ROWS - 1:
             durations_s.append(_sync_s(writer.path))
-    writer.leave()
+    writer.abandon()
     return kept, float(np.median(durations_s))
 
 
@@ -127,7 +127,7 @@ def read(folder: Path) -> str:
         try:
             with Episode(path) as episode:
                 episode.read_through()
-                list(episode.pictures("top"))
+                list(episode.iter_images("top"))
                 poses = np.array([pose_of(row) for row in range(len(episode))])
                 correct = np.array_equal(episode.action, poses) and np.array_equal(episode.qpos, poses)
                 correct &= episode.motors["row"].tolist() == list(range(0, len(episode), MOTOR_READING_ROWS))

@@ -47,7 +47,7 @@ class Recording(Protocol):
     def finish(self) -> None:
         """Return when the next episode can start."""
 
-    def settle(self) -> None:
+    def wait_sealed(self) -> None:
         """Return when all background work on the last episode is done."""
 
     def close(self) -> None:
@@ -84,8 +84,8 @@ class EbtRecording:
         self._dropped += sum(self._recorder.dropped.values())
         self._recorder.finish(Outcome.SUCCESS, SEAL_S)
 
-    def settle(self) -> None:
-        self._recorder.settle()
+    def wait_sealed(self) -> None:
+        self._recorder.wait_sealed()
 
     def close(self) -> None:
         self._recorder.__exit__(None, None, None)
@@ -141,7 +141,7 @@ class InMemoryRecording:
         else:  # robomimic's scripts write a whole array
             data[...] = np.stack(pictures)
 
-    def settle(self) -> None:
+    def wait_sealed(self) -> None:
         pass
 
     def close(self) -> None:
@@ -199,7 +199,7 @@ class PngRecording:
         )
         self._count += 1
 
-    def settle(self) -> None:
+    def wait_sealed(self) -> None:
         pass
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from benchmarks.policies.methods import ENERGY, METHODS
 from benchmarks.table import head, line
 from benchmarks.worlds.arena import Arena
 from benchmarks.worlds.registry import ARENAS
-from ebt_data.files.atomic_files import write_whole
+from ebt_data.files.atomic_files import write_atomic
 from ebt_recipes.loop.interval import wilson
 from ebt_recipes.loop.rollouts import worker_pool
 from ebt_recipes.model.chunk_model import ChunkModel
@@ -159,7 +159,7 @@ class ResultFile:
         self.cells += cells
         if self.path is not None:
             lines = ",\n".join(json.dumps(asdict(cell)) for cell in self.cells)  # one line per cell, for diffs
-            write_whole(self.path, f'{{"torch": "{torch.__version__}", "cells": [\n{lines}\n]}}\n')
+            write_atomic(self.path, f'{{"torch": "{torch.__version__}", "cells": [\n{lines}\n]}}\n')
 
 
 def run_all(jobs: Sequence[Job], workers: int, results: ResultFile) -> list[Cell]:

@@ -1,1 +1,1 @@
-"""What a step is, and how steps are kept: the vocabulary of every other package, which imports none of them."""
+"""Defines a step, and records, reads and exports episodes of steps; imports no other package of this project."""

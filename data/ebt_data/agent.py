@@ -6,13 +6,13 @@ from ebt_data.step import Decision, Observation
 
 
 class Agent(Protocol):
-    """Maps an observation to a decision, without ever blocking the loop.
+    """Maps an observation to a decision without blocking the loop.
 
     Planning runs in another thread: a decision uses the newest result.
     """
 
     def reset(self, observation: Observation) -> None:
-        """Forget the episode before; `observation` is the first of the new one."""
+        """Start a new episode; `observation` is its first."""
         ...
 
     def decide(self, observation: Observation) -> Decision: ...

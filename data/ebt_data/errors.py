@@ -1,10 +1,10 @@
 """The errors that are shown to the user. Any other exception is a bug and keeps its traceback.
 
-EbtError            base; never raised itself
+EbtError            base class; never raised
 ├── TaskFailed      1   the check or the task failed          `ebt doctor` found a fault
-├── MisuseError     2   the command line makes no sense      `--episodes -3`
+├── MisuseError     2   the command line is invalid          `--episodes -3`
 ├── ConfigError     3   a bench or recipe file is wrong       unknown key in koch.toml
-├── HardwareError   4   a device is missing or denied         motor 3 is silent
+├── HardwareError   4   a device is missing or denied         motor 3 does not reply
 └── DataError       5   an episode or a run is not readable   a truncated file
 """
 
@@ -27,7 +27,7 @@ class TaskFailed(EbtError):
 
 
 class MisuseError(EbtError):
-    """The command line makes no sense."""
+    """The command line is invalid."""
 
     exit_code = 2
 

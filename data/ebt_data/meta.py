@@ -7,17 +7,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EpisodeMeta:
-    """Who records what, where and with which settings; kept as attributes of the file."""
+    """Task, operator, bench, policy and settings of an episode; stored as attributes of the file."""
 
     kind: str
-    """`demo` where an operator or a script acts, `rollout` where a policy does; only a rollout has `/energy`."""
+    """`demo` if an operator or a script acts, `rollout` if a policy does; only a rollout has `/energy`."""
     task: str
-    """In a few words, or the twin's task name."""
+    """A short description, or the twin's task name."""
     seed: int | None = None
-    """Seed of the scene; None where it cannot be reproduced."""
+    """Seed of the scene; None if the scene cannot be reproduced."""
     operator: str = ""
     calibration: Mapping[str, Any] = field(default_factory=dict)
-    """Snapshot of the bench's calibration, as JSON can hold it."""
+    """Snapshot of the bench's calibration; JSON-serialisable."""
     bench: str = ""
     """Name or path of the bench file."""
     policy: str = ""

@@ -4,15 +4,15 @@ import difflib
 from collections.abc import Iterable
 
 SIMILAR = 0.7
-"""Ratio of `difflib` from which two names count as alike: `kohc` and `koch` have 0.75, `nosuch` and `koch` 0.6."""
+"""`difflib` ratio from which two names count as similar: `kohc` and `koch` have 0.75, `nosuch` and `koch` 0.6."""
 PREFIX = 3
-"""Characters from which the beginning of a name is enough."""
+"""Minimum length of a prefix that is matched."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that `name` is most likely a misspelling or the beginning of; empty where none is alike."""
+    """The known name that `name` most likely misspells or abbreviates; empty if none is similar."""
     names = list(known)
-    if matches := difflib.get_close_matches(name, names, n=1, cutoff=SIMILAR):
-        return matches[0]
-    beginnings = [each for each in names if len(name) >= PREFIX and each.startswith(name)]
-    return beginnings[0] if len(beginnings) == 1 else ""
+    if similar := difflib.get_close_matches(name, names, n=1, cutoff=SIMILAR):
+        return similar[0]
+    matching = [candidate for candidate in names if len(name) >= PREFIX and candidate.startswith(name)]
+    return matching[0] if len(matching) == 1 else ""

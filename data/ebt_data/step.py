@@ -16,11 +16,11 @@ Depth = NDArray[np.uint16]  # [H, W], times CameraSpec.depth_unit_m
 
 
 class Actor(StrEnum):
-    """Who decided an action."""
+    """What decided an action."""
 
     HUMAN = "human"
     POLICY = "policy"
-    RETRY = "retry"  # the retry rule: hold or back off
+    RETRY = "retry"  # the retry controller: holds or backs off
     REPLAY = "replay"
 
 
@@ -29,7 +29,7 @@ class Outcome(StrEnum):
 
     SUCCESS = "success"
     FAILURE = "failure"
-    ABORTED = "aborted"  # ended early by the operator or a fault; everything up to there is kept
+    ABORTED = "aborted"  # ended early by the operator or a fault; the rows until then are kept
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class BenchSpec:
     sim: bool
     """True on the digital twin; stamped into every file."""
     task: str = ""
-    """What is being done, in a few words or as the twin's task name."""
+    """A short description, or the twin's task name."""
     lockstep: bool = False
-    """True where time is simulated and waits for slow parts."""
+    """True if time is simulated and the clock waits for cameras and planner."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,17 @@ class Frame:
 
     image: Image
     number: int
-    """Counted by the device."""
+    """The device's frame counter."""
     device_s: float
-    """The device's own stamp, in `domain`."""
+    """The device's timestamp, in `domain`."""
     domain: str
-    """`hardware_clock`, `system_time` or `global_time`, as RealSense names them; the twin stamps `global_time`."""
+    """`hardware_clock`, `system_time` or `global_time`, as in the RealSense SDK; the twin uses `global_time`."""
     arrival_s: float
-    """When the host had it, on the bench clock."""
+    """When the host received it, on the bench clock."""
     age_s: float
-    """How old the picture was when the tick began."""
+    """Age of the image when the tick began."""
     repeated: bool
-    """True where the row before already held this frame."""
+    """True if the previous row has the same frame."""
     depth: Depth | None = None
 
 
@@ -88,12 +88,12 @@ class MotorReading:
     """The status of one motor; motors are read in turn."""
 
     joint: int
-    """Its place in `BenchSpec.joints`."""
+    """Index in `BenchSpec.joints`."""
     temperature_c: float
     voltage_v: float
-    """Of its supply."""
+    """Supply voltage."""
     error_bits: int
-    """Hardware Error Status, as ROBOTIS numbers its bits; 0 where all is well."""
+    """Hardware Error Status, with ROBOTIS's bit numbers; 0 if there is no error."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Observation:
     time_s: float
     """When the tick began."""
     read_s: float
-    """When the motors had answered."""
+    """When the last motor had replied."""
     position: Joints
     velocity: Joints
     """[J] rad/s."""
@@ -113,7 +113,7 @@ class Observation:
     privileged: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """Privileged state of the twin (object poses); fed to a policy only if its recipe lists it."""
     motors: tuple[MotorReading, ...] = ()
-    """What was read since the observation before."""
+    """Readings since the previous observation."""
 
 
 PAUSE = "pause"
@@ -122,7 +122,7 @@ PAUSE = "pause"
 
 @dataclass(frozen=True)
 class Event:
-    """Something worth a line in the episode."""
+    """An entry of the episode's event log."""
 
     kind: str
     """E.g. `rise`, `hold`, `back_off`, `replan`, `resume`, `give_up`, `late`, `gap`, `pause`, `disturbance`, `mark`, `note`."""
@@ -136,19 +136,19 @@ class Decision:
     action: Joints
     actor: Actor
     energy: float = np.nan
-    """Of the plan in use given the observation it was made for; lower is more confident. NaN where the operator acts."""
+    """Of the current plan given the observation it was sampled for; lower is more confident. NaN if the operator acts."""
     score: float = np.nan
-    """The score compared with `threshold`; the energy itself, or another score."""
+    """The score compared with `threshold`: the energy, or another score."""
     threshold: float = np.nan
-    """Above it the score counts as risen; NaN while none is calibrated."""
+    """A score above it raises an alarm; NaN if none is calibrated."""
     scores: tuple[float, ...] = ()
-    """Of a new plan, where several are watched together; empty: `score` alone. Not recorded."""
+    """Of a new plan, if several scores are monitored together; empty: only `score`. Not recorded."""
     steps_used: int = 0
-    """PlanService steps that the plan in use took."""
+    """Descent steps of the current plan."""
     trace: tuple[float, ...] = ()
     """Energy before the first and after every descent step; empty on ticks without a new plan."""
     plan_age_s: float = np.nan
-    """How old the observation behind the plan is."""
+    """Age of the observation that the plan was sampled for."""
     latency_s: float = np.nan
     """How long planning took."""
     attempt: int = 1
@@ -167,8 +167,8 @@ class Step:
     sent: Joints
     """The action sent to the motors, after limits."""
     sent_s: float
-    """When."""
+    """When it was sent."""
     skipped: int = 0
-    """Ticks missed since the row before."""
+    """Ticks missed since the previous row."""
     events: tuple[Event, ...] = ()
     """The decision's, the bench's and the operator's, in order."""

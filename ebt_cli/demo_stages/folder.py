@@ -9,7 +9,7 @@ from typing import Any
 from ebt_cli.terminal.console import notify
 from ebt_cli.terminal.folder_lock import LOCK
 from ebt_data.errors import DataError, MisuseError
-from ebt_data.files.atomic_files import RESERVE_BYTES, make_ready, write_whole
+from ebt_data.files.atomic_files import RESERVE_BYTES, prepare_folder, write_atomic
 
 STAMP = "demo.json"
 
@@ -22,7 +22,7 @@ def check_space(folder: Path, needed_mb: int) -> None:
     """
     held_mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     left_mb = max(0.0, needed_mb - held_mb) + RESERVE_BYTES / 1e6
-    make_ready(folder, left_mb, "the demo")
+    prepare_folder(folder, left_mb, "the demo")
 
 
 def check_same(folder: Path, demo: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ def check_same(folder: Path, demo: Mapping[str, Any]) -> None:
     if before is None:
         if any(path.name != LOCK for path in folder.iterdir()):
             notify(f"{folder} has no record of its settings; its content is used where it fits", "yellow")
-        write_whole(file, json.dumps(now, indent=1) + "\n")
+        write_atomic(file, json.dumps(now, indent=1) + "\n")
         return
     then, wanted = _flat(before.get("demo", {})), _flat(now["demo"])
     differ = [name for name in sorted(then.keys() | wanted.keys()) if then.get(name) != wanted.get(name)]

@@ -20,7 +20,7 @@ def facts(episode: "Episode") -> dict[str, Any]:
         "intact": episode.verify(),
         "kind": meta.kind,
         "task": meta.task,
-        "outcome": str(episode.judged),
+        "outcome": str(episode.effective_outcome),
         "recorded": str(episode.outcome),
         "complete": episode.complete,
         "sim": spec.sim,

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ebt_cli.reports import measures, rollouts_report
 from ebt_data.errors import DataError
-from ebt_data.files.atomic_files import write_whole
+from ebt_data.files.atomic_files import write_atomic
 from ebt_data.reading.episode import Episode
 from ebt_data.reading.labels import labels_path
 from ebt_data.step import BenchSpec
@@ -100,7 +100,7 @@ class Measured:
         if self._fresh:
             present = {name: content for name, content in self._lines.items() if (self._path.parent / name).exists()}
             with suppress(DataError):  # a folder that cannot be written, or is full, is measured each time
-                write_whole(self._path, "".join(f"{name}\t{content}\n" for name, content in present.items()))
+                write_atomic(self._path, "".join(f"{name}\t{content}\n" for name, content in present.items()))
 
 
 def _fits(known: Known) -> bool:

@@ -109,7 +109,7 @@ def episode_info(episode: "Episode") -> EpisodeInfo:
     """Measures that every episode has."""
     labels = episode.labels
     cut = not episode.complete and labels.outcome is None
-    ended = (episode.judged.value, "cut off" if cut else "", "excluded" if labels.excluded else "")
+    ended = (episode.effective_outcome.value, "cut off" if cut else "", "excluded" if labels.excluded else "")
     return EpisodeInfo(
         episode=episode.path.name,
         kind=episode.meta.kind,

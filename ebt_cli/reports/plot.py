@@ -55,7 +55,7 @@ def plot_episode(episode: "Episode", name: str, out: Path) -> None:
 
 
 def _outcome(episode: "Episode") -> str:
-    judged, recorded = episode.judged, episode.outcome
+    judged, recorded = episode.effective_outcome, episode.outcome
     return str(judged) if judged is recorded else f"{judged} (recorded: {recorded})"
 
 
@@ -103,7 +103,7 @@ def _joints(axes: Sequence[Axes], episode: "Episode", time_s: NDArray[np.float64
 
 
 def _camera(axes: Sequence[Axes], episode: "Episode", camera: str, time_s: NDArray[np.float64]) -> None:
-    shown = episode.shown(camera)[1]
+    shown = episode.image_index(camera)[1]
     for panel, row in zip(axes, np.linspace(0, len(episode) - 1, FRAMES).round().astype(int), strict=True):
         if shown[row] >= 0:  # none where the first pictures were dropped
             panel.imshow(episode.image(camera, int(row)), interpolation="nearest")

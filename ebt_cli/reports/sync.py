@@ -58,7 +58,7 @@ def moves(episode: "Episode", camera: str) -> Moves:
     """Of one episode: only pictures that every lag can be tried on: all lags are compared on the same ones."""
     thin, taken_s = [], []
     age_s, ticks_s = episode.camera_time(camera)["age"], episode.time["tick"]
-    for row in episode.shown(camera)[0]:  # none where the first of them was dropped
+    for row in episode.image_index(camera)[0]:  # none where the first of them was dropped
         image = episode.image(camera, int(row))
         rows, columns = (max(1, side // SIDE) for side in image.shape[:2])
         thin.append(image[::rows, ::columns].astype(np.int16))

@@ -15,7 +15,7 @@ from rich.text import Text
 from ebt_cli.screens import widgets
 from ebt_cli.screens.live import Painter
 from ebt_data.errors import DataError
-from ebt_data.files.atomic_files import FULL_HINT, write_whole
+from ebt_data.files.atomic_files import DISK_FULL_HINT, write_atomic
 
 if TYPE_CHECKING:
     from ebt_recipes.loop.rollouts import Rollout, Trial
@@ -101,7 +101,7 @@ def _append(kept: IO[bytes], line: Line) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(kept.fileno())
     except OSError as error:
-        raise DataError(f"cannot write {kept.name}: {error.strerror}", FULL_HINT) from error
+        raise DataError(f"cannot write {kept.name}: {error.strerror}", DISK_FULL_HINT) from error
 
 
 def _kept(file: Path, header: Line) -> dict[int, Line]:
@@ -113,7 +113,7 @@ def _kept(file: Path, header: Line) -> dict[int, Line]:
     known = {line["seed"]: line for line in map(_parsed, rest) if line} if same else {}
     now = "\n".join([json.dumps(header), *map(json.dumps, known.values()), ""])
     if now != before:
-        write_whole(file, now)
+        write_atomic(file, now)
     return known
 
 

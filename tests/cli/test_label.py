@@ -11,7 +11,7 @@ import pytest
 from ebt_cli import label as verb
 from ebt_cli.app import run
 from ebt_data.reading.episode import Episode
-from ebt_data.reading.labels import labels_path, read_labels, read_lines
+from ebt_data.reading.labels import labels_path, read_label_entries, read_labels
 from ebt_data.step import Outcome
 
 
@@ -38,7 +38,7 @@ def test_several_episodes_are_labelled_at_once(episodes: list[Path], capsys: pyt
     assert run(["label", *both, "--untag", "a", "--exclude", "--trim", ":"]) == 0
     assert [row[1:] for row in table(capsys)] == [["success", "no", "b", "slow"]] * 2
     with Episode(episodes[0]) as episode:
-        assert (episode.outcome, episode.judged) == (Outcome.FAILURE, Outcome.SUCCESS)
+        assert (episode.outcome, episode.effective_outcome) == (Outcome.FAILURE, Outcome.SUCCESS)
 
 
 def test_without_an_option_it_tells_what_was_said_and_undo_takes_it_back(
@@ -175,7 +175,7 @@ def test_who_has_no_name_is_a_number_and_only_asked_for_to_write(
     assert run(["label", str(episodes[0])]) == 0
     assert asked == []
     assert run(["label", str(episodes[0]), "--note", "x"]) == 0
-    assert [line.by for line in read_lines(episodes[0])] == [str(os.getuid())]
+    assert [line.by for line in read_label_entries(episodes[0])] == [str(os.getuid())]
 
 
 def test_nothing_is_trimmed_where_there_is_nothing(episodes: list[Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Steps and benches that every test of the episode file starts from."""
+"""Fixtures shared by all tests of the episode package: benches, steps and recorded episodes."""
 
 import shutil
 import subprocess
@@ -33,7 +33,7 @@ JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_ro
 
 @lru_cache(maxsize=4096)
 def smooth_image(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """[H, W, 3] uint8 that JPEG keeps well, and that no other seed gives."""
+    """[H, W, 3] uint8 that JPEG compresses with little error, unique to the seed."""
     y, x = np.mgrid[0:height, 0:width]
     phase = np.array([0.0, 1.0, 2.0]) + seed
     waves = np.sin(x[..., None] / 9 + phase) + np.cos(y[..., None] / 7 + phase)
@@ -54,7 +54,7 @@ def frame_of(number: int, *, depth: bool = False) -> Frame:
 
 
 def step_of(row: int, spec: BenchSpec, events: tuple[Event, ...] = ()) -> Step:
-    """Every number in it can be told from every other row's and column's."""
+    """A step whose values differ from those of every other row and column."""
     joints = np.arange(6, dtype=np.float32) / 10 + row
     time_s = row / spec.rate_hz
     number = row * 3 // 5  # 30 Hz cameras on a 50 Hz loop
@@ -114,7 +114,7 @@ def meta() -> EpisodeMeta:
 
 @pytest.fixture
 def record(tmp_path: Path) -> Callable[..., Path]:
-    """Writes an episode of `rows` rows without a process in between and returns its path."""
+    """Writes an episode of `rows` rows in this process and returns its path."""
 
     def write(
         rows: int,
@@ -124,7 +124,7 @@ def record(tmp_path: Path) -> Callable[..., Path]:
         complete: bool = True,
         pauses: Collection[int] = (),
     ) -> Path:
-        """`pauses`: the rows before which somebody had paused."""
+        """`pauses`: the rows that follow a pause."""
         spec = bench_spec() if spec is None else spec
         writer = EpisodeWriter(tmp_path, spec, META, reserve_bytes=0)
         for row in range(rows):
@@ -136,7 +136,7 @@ def record(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 5 MB of its own."""
+    """A separate disk of 5 MB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=5m", "none", str(disk)]
@@ -167,5 +167,5 @@ def cut_off(
     writer = EpisodeWriter(tmp_path, spec, meta, reserve_bytes=0)
     for row in range(300):
         writer.append(make_step(row, spec, (Event("mark", "here"),) if row in (100, 296) else ()))
-    writer.leave()
+    writer.abandon()
     return writer.path

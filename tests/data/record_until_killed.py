@@ -1,4 +1,4 @@
-"""Records rows without end and says after each how many are appended and kept: a program for tests to kill."""
+"""A program for tests to kill: records rows and prints after each how many are appended and kept."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/episode-format.md says what the file holds: its reader reads, and its tables are whole."""
+"""docs/episode-format.md matches the file: its example reader works, and its tables are complete."""
 
 import json
 import os
@@ -23,7 +23,7 @@ ROWS = 7
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A rollout with everything that an episode may have."""
+    """A rollout with every dataset that an episode may have."""
     spec = bench_spec(depth=True)
     meta = EpisodeMeta("rollout", "pick_place", seed=7)
     writer = EpisodeWriter(tmp_path_factory.mktemp("written"), spec, meta)
@@ -36,26 +36,26 @@ def test_the_reader_on_the_page_reads(written: Path, monkeypatch: pytest.MonkeyP
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     monkeypatch.chdir(written.parent)
     assert written.name in code
-    found: dict[str, Any] = {}
-    exec(code, found)
+    variables: dict[str, Any] = {}
+    exec(code, variables)
     with Episode(written) as episode:
-        assert found["joints"] == list(episode.spec.joints)
-        np.testing.assert_array_equal(found["action"], episode.action)
-        np.testing.assert_array_equal(found["rgb"], episode.image("wrist", ROWS // 2))
+        assert variables["joints"] == list(episode.spec.joints)
+        np.testing.assert_array_equal(variables["action"], episode.action)
+        np.testing.assert_array_equal(variables["rgb"], episode.image("wrist", ROWS // 2))
         depth = episode.depth("wrist", ROWS // 2)
         assert depth is not None
-        np.testing.assert_allclose(found["metres"], depth * 1e-4)
+        np.testing.assert_allclose(variables["metres"], depth * 1e-4)
 
 
 def test_every_dataset_is_in_a_table_with_its_type(written: Path) -> None:
-    told: dict[str, str] = {}
+    documented: dict[str, str] = {}
     for paths, kinds in re.findall(r"^\| (`/[^|]+) \| ([^|]+) \|", PAGE, re.MULTILINE):
         types = re.findall(r"float32|float64|u?int\d+|\d+(?=,| bytes)", kinds.split("[")[0])
-        told |= dict(zip(re.findall(r"`(/[^`]+)`", paths), cycle(types), strict=False))
-    there: dict[str, str] = {}
+        documented |= dict(zip(re.findall(r"`(/[^`]+)`", paths), cycle(types), strict=False))
+    stored: dict[str, str] = {}
     with h5py.File(written) as file:
-        file.visititems(lambda name, item: there.update(_kind(name, item)))
-    assert told == there
+        file.visititems(lambda name, item: stored.update(_kind(name, item)))
+    assert documented == stored
 
 
 def _kind(name: str, item: h5py.Group | h5py.Dataset) -> dict[str, str]:
@@ -68,15 +68,15 @@ def _kind(name: str, item: h5py.Group | h5py.Dataset) -> dict[str, str]:
 
 def test_every_attribute_is_in_the_table(written: Path) -> None:
     table = PAGE.partition("## Root attributes")[2].partition("## Datasets")[0]
-    told = {
+    documented = {
         name for cell in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
     }
     with h5py.File(written) as file:
-        assert told == set(file.attrs)
+        assert documented == set(file.attrs)
         assert {name for group in file["images"].values() for name in group.attrs} == {"encoding"}
         assert {name for group in file["depth"].values() for name in group.attrs} == {"unit_m"}
         assert json.loads(file.attrs["cameras"])["wrist"]["depth_unit_m"] == 1e-4
 
 
-def test_the_sum_is_one_that_sha256sum_reads(written: Path) -> None:
+def test_the_checksum_is_verified_by_sha256sum(written: Path) -> None:
     assert os.system(f"cd {written.parent} && sha256sum --quiet -c SHA256SUMS") == 0

@@ -11,7 +11,7 @@ def test_a_misspelt_name_is_recognised(typed: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize("typed", ["nosuch", "aloha", "bench", "", "x", "kitchen"])
-def test_a_name_that_is_unlike_all_others_gets_no_suggestion(typed: str) -> None:
+def test_a_name_unlike_all_others_gets_no_suggestion(typed: str) -> None:
     assert nearest(typed, BENCHES) == ""
 
 

@@ -1,4 +1,4 @@
-"""Writes rows and says how many bytes of memory this process took more for the later ones: a program for a test."""
+"""A program for a test: writes rows and prints by how many bytes the later ones increased resident memory."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ def resident() -> int:
 
 def main(folder: Path) -> None:
     spec = bench_spec()
-    step = step_of(0, spec)  # the same picture all along: this is about rows
+    step = step_of(0, spec)  # the same image in every row: this measures rows
     writer = EpisodeWriter(folder, spec, META, reserve_bytes=0)
     for _ in range(SETTLED):
         writer.append(step)
@@ -25,7 +25,7 @@ def main(folder: Path) -> None:
     for _ in range(ROWS):
         writer.append(step)
     sys.stdout.write(str(resident() - before))
-    writer.leave()
+    writer.abandon()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Episodes in the formats of other tools, one file a format. Nothing else may know those layouts."""
+"""Exports episodes to the formats of other tools, one module per format."""

@@ -1,4 +1,4 @@
 """Files on disk: atomic writes, checksums, committing a recording, and signals deferred meanwhile.
 
-Nothing about an episode's content.
+Nothing here reads or writes an episode's content.
 """

@@ -1,4 +1,4 @@
-"""Small files, written whole or not at all, and folders that are ready for what is to be written there."""
+"""Writes small files atomically, and checks that a folder is writable and has enough space."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from ebt_data.errors import DataError
 from ebt_data.files.commit import sync
 
 RESERVE_BYTES = 64 << 20
-"""Left free on a disk that is recorded to, so that an episode can still be closed and committed."""
-FULL_HINT = "free some space, or work elsewhere with --out; what was there before is kept"
+"""Kept free on the disk while recording, so that an episode can still be closed and committed."""
+DISK_FULL_HINT = "free some space, or work elsewhere with --out; existing files are unchanged"
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that any kill and any power cut leaves the old content or the new one, never a half.
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file so that a kill or a power cut leaves either the old content or the new one.
 
     Raises:
         DataError: the disk is full, or the folder cannot be written; the old content stays.
@@ -30,28 +30,28 @@ def write_whole(path: Path, content: str | bytes) -> None:
         sync(path.parent)
     except OSError as error:
         try_remove(part)
-        raise DataError(f"cannot write {path}: {error.strerror}", FULL_HINT) from error
+        raise DataError(f"cannot write {path}: {error.strerror}", DISK_FULL_HINT) from error
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it where they are missing.
+    """Create a folder and its missing parents.
 
     Raises:
-        DataError: a file is in the way, or it cannot be made there.
+        DataError: one of them exists as a file, or it cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        in_the_way = next((place for place in (path, *path.parents) if place.exists() and not place.is_dir()), None)
-        why = f"{in_the_way} is a file" if in_the_way else error.strerror
-        raise DataError(f"cannot make the folder {path}: {why}", "name another one with --out") from error
+        blocking_file = next((place for place in (path, *path.parents) if place.exists() and not place.is_dir()), None)
+        why = f"{blocking_file} is a file" if blocking_file else error.strerror
+        raise DataError(f"cannot create the folder {path}: {why}", "name another one with --out") from error
 
 
-def make_ready(folder: Path, needed_mb: float, what: str) -> None:
-    """Make a folder and check that it is writable and has space before `what` starts, so that a session does not fail later.
+def prepare_folder(folder: Path, needed_mb: float, what: str) -> None:
+    """Create a folder and check that it is writable and has space for `what` before a session starts.
 
     Raises:
-        DataError: it is not; the message names what is missing.
+        DataError: it is not, or has too little space.
     """
     make_folder(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -65,7 +65,7 @@ def make_ready(folder: Path, needed_mb: float, what: str) -> None:
 
 
 def try_remove(path: Path) -> None:
-    """Remove a left-over where that is possible; a folder that cannot be written keeps it."""
+    """Remove a file if possible; does nothing if the folder is not writable."""
     try:
         path.unlink(missing_ok=True)
     except OSError:

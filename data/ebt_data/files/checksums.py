@@ -1,4 +1,4 @@
-"""The recorded sha256 of each episode, in a `SHA256SUMS` beside it that `sha256sum -c` understands."""
+"""The recorded sha256 of each episode, in a `SHA256SUMS` file in its folder that `sha256sum -c` can check."""
 
 import errno
 import hashlib
@@ -15,16 +15,16 @@ def sha256(path: Path) -> str:
 
 
 def record(path: Path, digest: str) -> None:
-    """Append a line for `path` to the list in its folder, on disk before this returns.
+    """Append a line for `path` to the list in its folder, and sync it to disk.
 
     Raises:
         OSError: the disk is full.
     """
-    # One short write to an O_APPEND file is not torn by another recorder of the same folder.
+    # One short write to an O_APPEND file is not interleaved with that of another recorder in the same folder.
     target = os.open(path.parent / NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         size = os.fstat(target).st_size
-        torn = size > 0 and os.pread(target, 1, size - 1) != b"\n"  # by a disk that was full
+        torn = size > 0 and os.pread(target, 1, size - 1) != b"\n"  # an earlier write was cut short by a full disk
         line = b"\n" * torn + f"{digest}  {path.name}\n".encode()
         if os.write(target, line) < len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), NAME)
@@ -34,7 +34,7 @@ def record(path: Path, digest: str) -> None:
 
 
 def recorded(folder: Path) -> dict[str, str]:
-    """Digest by file name; the last line counts. Empty where nothing was recorded."""
+    """Digest by file name; the last line for a name counts. Empty if there is no list."""
     path = folder / NAME
     if not path.is_file():
         return {}

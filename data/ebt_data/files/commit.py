@@ -1,4 +1,4 @@
-"""How a finished `.part` file becomes an episode: synced, named, hashed, read-only; or goes to the trash, and back."""
+"""Commits a finished `.part` file as an episode (synced, hashed, read-only), or moves it to the trash and back."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ TRASH = ".trash"
 
 
 def sync(path: Path) -> None:
-    """Bring a file's content, or a folder's list of names, onto the disk."""
+    """Sync a file's content, or a folder's directory entries, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -20,7 +20,7 @@ def sync(path: Path) -> None:
 
 
 def commit(part: Path) -> Path:
-    """Record the sha256 of a closed, complete `.part` file, make it read-only and name it `.h5`.
+    """Record the sha256 of a closed, complete `.part` file, make it read-only and rename it to `.h5`.
 
     The rename comes last: if a kill or a full disk interrupts this, a `.part` remains, which `repair` completes.
     """
@@ -34,7 +34,7 @@ def commit(part: Path) -> Path:
 
 
 def discard(file: Path) -> Path:
-    """Move a closed `.part` file, or an episode, to the folder's trash, where `.h5` opens it again."""
+    """Move a closed `.part` file, or an episode, to the folder's trash, renamed to `.h5` so that it can be opened."""
     trash = file.parent / TRASH
     trash.mkdir(exist_ok=True)
     target = trash / file.with_suffix(SUFFIX).name
@@ -49,25 +49,25 @@ def discard(file: Path) -> Path:
 
 
 def restore(trashed: Path) -> Path:
-    """Move a file out of the trash to its own name, or to the next free one if that is taken."""
+    """Move a file out of the trash to its original name, or to the next free one if that is taken."""
     folder = trashed.parent.parent
     digest, recorded = checksums.sha256(trashed), checksums.recorded(folder)
-    for stem in (trashed.stem, trashed.stem.rpartition(".")[0]):  # a second one of its name got a number
-        own = folder / f"{stem}{SUFFIX}"
-        if recorded.get(own.name) == digest and not own.exists():
-            trashed.rename(own)
+    for stem in (trashed.stem, trashed.stem.rpartition(".")[0]):  # a second file of the same name got a numeric suffix
+        original = folder / f"{stem}{SUFFIX}"
+        if recorded.get(original.name) == digest and not original.exists():
+            trashed.rename(original)
             sync(folder)
-            return own
-    part, handle = reserve(folder)  # it was discarded before it was committed
+            return original
+    part, handle = reserve(folder)  # it was discarded before commit
     os.close(handle)
     trashed.rename(part)
     return commit(part)
 
 
 def reserve(folder: Path) -> tuple[Path, int]:
-    """Make the next free `episode_NNNN.part` and return it with an open handle.
+    """Create the next free `episode_NNNN.part`; returns it with an open file descriptor.
 
-    A number once given to a committed episode is never given again, so that a label or a hash keeps its episode.
+    The number of a committed episode is never reused, so that its labels and hash cannot match another episode.
     """
     names = {path.stem for path in folder.iterdir() if path.suffix in (SUFFIX, PART)}
     names |= {Path(name).stem for name in checksums.recorded(folder)}
@@ -77,8 +77,8 @@ def reserve(folder: Path) -> tuple[Path, int]:
         path = folder / f"episode_{number:04d}{PART}"
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-        except FileExistsError:  # another recorder of this folder was quicker
+        except FileExistsError:  # another recorder took this number
             number += 1
         else:
-            sync(folder)  # or a power cut could take the name, and with it all that was synced under it
+            sync(folder)  # otherwise a power cut could lose the directory entry, and with it all synced data
             return path, handle

@@ -1,4 +1,4 @@
-"""The episode file's layout: datasets, attributes, columns and how a picture is encoded.
+"""The episode file's layout: datasets, attributes, image encoding and checksums.
 
-No knowledge of files' names or of who writes and reads.
+Nothing here depends on file names, or on the writer and the reader.
 """

@@ -1,7 +1,7 @@
-"""How one picture is stored: as a JPEG, or as it came, in QOI (https://qoiformat.org), as fast and several times as large.
+"""Encodes one image as JPEG, or lossless as QOI (https://qoiformat.org), which is as fast and several times as large.
 
 encode(image, quality) -> bytes     quality None: QOI
-decode(blob, size) -> Image         is_whole(first, last)
+decode(blob, size) -> Image         is_complete(first, last)
 
 Image: [H, W, 3] uint8 RGB.
 """
@@ -16,20 +16,20 @@ import simplejpeg
 from ebt_data.step import Image
 
 QUALITY = 95
-"""Of a JPEG, 1 to 100."""
-LARGEST = 1 << 26
-"""Bytes of one picture."""
-CHROMA_FULL_BELOW = 320  # pixels; small pictures keep full colour (4:4:4), large ones the usual 4:2:0
+"""JPEG quality, 1 to 100."""
+MAX_BYTES = 1 << 26
+"""Upper limit of one encoded image."""
+CHROMA_FULL_BELOW = 320  # pixels; small images keep full chroma resolution (4:4:4), large ones use 4:2:0
 JPEG, QOI = "jpeg", "qoi"
 _JPEG_ENDS = (b"\xff\xd8", b"\xff\xd9")
 _QOI_ENDS = (b"qoif", b"\0" * 7 + b"\1")
 _QOI_HEAD = struct.Struct(">4sIIBB")  # magic, width, height, channels, colour space
-LONGEST_END = 8
-"""Bytes at either end of a blob that show whether it is complete."""
+MARKER_BYTES = 8
+"""Bytes at either end of a blob that `is_complete` needs."""
 
 
 def encode(image: Image, quality: int | None = QUALITY) -> bytes:
-    """One picture as bytes; `quality` of a JPEG, or None to lose nothing."""
+    """Encode one image: as JPEG of this `quality`, or lossless as QOI if None."""
     pixels = np.ascontiguousarray(image)
     if quality is None:
         return bytes(qoi.encode(pixels))
@@ -38,15 +38,15 @@ def encode(image: Image, quality: int | None = QUALITY) -> bytes:
 
 
 def decode(blob: bytes, size: tuple[int, int]) -> Image:
-    """The picture again; what is not (height, width) large is not unpacked.
+    """Decode one image; its header must state this `size` (height, width) before pixels are decoded.
 
     Raises:
         ValueError: it is damaged, or of another size.
     """
-    found, unpack = _qoi(blob) if blob.startswith(_QOI_ENDS[0]) else _jpeg(blob)
-    if found != size:
-        raise ValueError(f"{found[0]} x {found[1]} pixels, not {size[0]} x {size[1]}")
-    return unpack()
+    actual, decode_pixels = _qoi(blob) if blob.startswith(_QOI_ENDS[0]) else _jpeg(blob)
+    if actual != size:
+        raise ValueError(f"{actual[0]} x {actual[1]} pixels, not {size[0]} x {size[1]}")
+    return decode_pixels()
 
 
 def _jpeg(blob: bytes) -> tuple[tuple[int, int], Callable[[], Image]]:
@@ -56,18 +56,18 @@ def _jpeg(blob: bytes) -> tuple[tuple[int, int], Callable[[], Image]]:
 
 def _qoi(blob: bytes) -> tuple[tuple[int, int], Callable[[], Image]]:
     if len(blob) < _QOI_HEAD.size:
-        raise ValueError("it is cut off")
+        raise ValueError("it is truncated")
     _, width, height, *_ = _QOI_HEAD.unpack_from(blob)
 
-    def unpack() -> Image:
+    def decode_pixels() -> Image:
         try:
             return np.asarray(qoi.decode(blob, channels=3), np.uint8)
         except RuntimeError as error:
             raise ValueError(str(error)) from error
 
-    return (height, width), unpack
+    return (height, width), decode_pixels
 
 
-def is_whole(first: bytes, last: bytes) -> bool:
-    """Whether a blob that begins and ends so is a picture from end to end; each is up to `LONGEST_END` bytes."""
+def is_complete(first: bytes, last: bytes) -> bool:
+    """Whether `first` and `last`, up to `MARKER_BYTES` each, are the start and end markers of the same format."""
     return any(first.startswith(begin) and last.endswith(end) for begin, end in (_JPEG_ENDS, _QOI_ENDS))

@@ -1,4 +1,4 @@
-"""A dataset that grows one entry at a time, through h5py's low-level calls: five times faster than its slicing."""
+"""Appends entries to a dataset through h5py's low-level API, which is five times faster than slicing."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Growing:
-    """Appends to the first axis of an HDF5 dataset."""
+class AppendableDataset:
+    """An HDF5 dataset that entries are appended to, along its first axis."""
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._id = dataset.id
@@ -19,7 +19,7 @@ class Growing:
         self.length = int(dataset.shape[0])
 
     def append(self, value: Any) -> NDArray[Any]:
-        """Add one entry; returns it as it is stored.
+        """Append one entry; returns it as stored.
 
         Raises:
             ValueError: it does not have an entry's shape.
@@ -29,7 +29,7 @@ class Growing:
         return block
 
     def extend(self, values: NDArray[Any]) -> None:
-        """Add several entries at once, `[N, *tail]`."""
+        """Append several entries at once, `[N, *tail]`."""
         block = np.ascontiguousarray(values, self._dtype)
         self._write(block, h5py.h5s.create_simple(block.shape))
 

@@ -1,8 +1,8 @@
-"""The layout of an episode file: which datasets and attributes there are, and how they are made.
+"""The layout of an episode file: its datasets, their types and chunks.
 
 T rows (ticks), J joints, K = `TRACE` energies. Row t means: observed, then sent. Times are float64 seconds on the bench
-clock. There is no `/observations/images` on purpose: a loader that expects ALOHA's arrays fails loudly, and
-a converter has to write them.
+clock. There is no `/observations/images` on purpose: a loader that expects ALOHA's arrays fails with an
+error, and `ebt convert` writes them.
 """
 
 import re
@@ -19,31 +19,31 @@ from ebt_data.errors import DataError
 from ebt_data.step import BenchSpec, CameraSpec
 
 FORMAT = 1
-TRACE = 128  # energies kept per plan; a longer descent is thinned evenly, ends included
+TRACE = 128  # energies kept per plan; a longer descent is subsampled evenly, first and last energy included
 KIND_BYTES = 32
 TEXT_BYTES = 256
-# HDF5 1.10 is the oldest library that reads SWMR files; newer object versions would only shut older readers out.
+# HDF5 1.10 is the oldest library that reads SWMR files; newer object versions would only exclude older readers.
 LIBVER = ("v110", "v110")
 
-LISTS = ("/events", "/motors")
+ENTRY_GROUPS = ("/events", "/motors")
 """Groups of datasets with one entry per event; `row` in each is its row."""
-STATES = "/privileged/"
-"""Begins the path of an object's state, which has any name."""
-_ROWS = 128  # rows a chunk: a flush rewrites the last chunk, so that it should stay a few kB
-_TAKEN = ("tick", "read", "sent", "skipped")  # in /time, where each camera has a group
+PRIVILEGED = "/privileged/"
+"""Prefix of the paths of privileged state, e.g. an object's pose."""
+_ROWS = 128  # rows per chunk: a flush rewrites the last chunk, so it should stay small (a few kB)
+_RESERVED = ("tick", "read", "sent", "skipped")  # names in /time, where each camera has a group
 _NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A dataset that grows by one entry a row (or a line, a blob, a frame)."""
+    """A dataset with one entry per row (or per event, byte or frame)."""
 
     path: str
     dtype: Any
     tail: tuple[int, ...] = ()
     """Shape of one entry."""
     chunk: int = _ROWS
-    """Entries a chunk."""
+    """Entries per chunk."""
     bitshuffle: bool = False
 
 
@@ -53,13 +53,13 @@ def text_dtype(length: int) -> Any:
 
 
 def row_columns(spec: BenchSpec, kind: str, privileged: Mapping[str, tuple[int, ...]]) -> list[Column]:
-    """Every dataset with one entry a row; `privileged` gives shapes by name. The last one is `/time/tick`.
+    """Every dataset with one entry per row; `privileged` has shapes by name. The last one is `/time/tick`.
 
     Raises:
         DataError: a camera or privileged name that cannot be a path in the file.
     """
     for name in (*spec.cameras, *privileged):
-        if not _NAME.fullmatch(name) or name in _TAKEN or (name in privileged and "/" in name):
+        if not _NAME.fullmatch(name) or name in _RESERVED or (name in privileged and "/" in name):
             raise DataError(f"{name!r} cannot name a camera or an object: use letters, digits, _ and -")
     joints = (len(spec.joints),)
     columns = [Column(f"/observations/{name}", np.float32, joints) for name in ("qpos", "qvel", "effort")]
@@ -92,8 +92,8 @@ def _energy_columns() -> list[Column]:
 
 
 def frame_columns(camera: str, spec: CameraSpec) -> list[Column]:
-    """The datasets that grow only with a new frame: JPEG bytes, and depth where the camera has it."""
-    # About four JPEG frames a chunk: a flush rewrites the last one.
+    """The datasets that are appended to only for a new frame: encoded images, and depth if the camera has it."""
+    # About four JPEG frames per chunk: a flush rewrites the last one.
     chunk = min(max(spec.height * spec.width, 1 << 16), 1 << 19)
     columns = [Column(f"/images/{camera}/bytes", np.uint8, (), chunk)]
     if spec.depth_unit_m is not None:
@@ -102,7 +102,7 @@ def frame_columns(camera: str, spec: CameraSpec) -> list[Column]:
 
 
 def event_columns() -> list[Column]:
-    """One entry an event: when (the row's tick), in which row, which kind, and a line of text."""
+    """One entry per event: time (the row's tick), row, kind and text."""
     return [
         Column("/events/time", np.float64),
         Column("/events/row", np.int64),
@@ -112,7 +112,7 @@ def event_columns() -> list[Column]:
 
 
 def motor_columns() -> list[Column]:
-    """One entry per motor status that was read: row, joint, and values."""
+    """One entry per motor status read: row, joint and values."""
     return [
         Column("/motors/row", np.int64),
         Column("/motors/joint", np.int16),
@@ -122,8 +122,8 @@ def motor_columns() -> list[Column]:
     ]
 
 
-def readable(data: h5py.Dataset) -> int:
-    """How many of the first entries HDF5 can read: a power cut may have damaged a chunk's index."""
+def readable_length(data: h5py.Dataset) -> int:
+    """Number of leading entries that HDF5 can read: a power cut may have damaged the chunk index."""
     length = len(data)
     chunk = data.chunks[0] if data.chunks else max(length, 1)
     ends: list[int] = [length, *range(length - length % chunk, 0, -chunk)]
@@ -136,31 +136,31 @@ def readable(data: h5py.Dataset) -> int:
     return 0
 
 
-def entries(datasets: Mapping[str, h5py.Dataset], group: str) -> dict[str, h5py.Dataset]:
-    """The datasets of one of `LISTS`; none where the file lacks the group.
+def entry_datasets(datasets: Mapping[str, h5py.Dataset], group: str) -> dict[str, h5py.Dataset]:
+    """The datasets of one of `ENTRY_GROUPS`; empty if the file lacks the group.
 
     Raises:
-        KeyError: it has only some of them.
+        KeyError: the file has only some of them.
     """
     columns = event_columns() if group == "/events" else motor_columns()
-    there = any(column.path in datasets for column in columns)
-    return {column.path: datasets[column.path] for column in columns} if there else {}
+    present = any(column.path in datasets for column in columns)
+    return {column.path: datasets[column.path] for column in columns} if present else {}
 
 
-def entry_rows(there: Mapping[str, h5py.Dataset], group: str) -> NDArray[np.int64]:
-    """[E] the row of each entry that all datasets of the group have; up to the first that a power cut left as nothing."""
-    count = min(map(readable, there.values()), default=0)
-    rows = np.asarray(there[f"{group}/row"][:count] if count else [], np.int64)
-    fallen = np.flatnonzero(np.diff(rows) < 0)
-    return rows[: fallen[0] + 1] if len(fallen) else rows
+def entry_rows(datasets: Mapping[str, h5py.Dataset], group: str) -> NDArray[np.int64]:
+    """[E] the row of each entry that all datasets of the group have, up to the first that a power cut zeroed."""
+    count = min(map(readable_length, datasets.values()), default=0)
+    rows = np.asarray(datasets[f"{group}/row"][:count] if count else [], np.int64)
+    decreasing = np.flatnonzero(np.diff(rows) < 0)
+    return rows[: decreasing[0] + 1] if len(decreasing) else rows
 
 
-SUMS = Column("/sums/row", np.uint32)
-"""One entry a row, see `row_checksums.py`; absent from episodes of recorders that kept none."""
+CHECKSUMS = Column("/sums/row", np.uint32)
+"""One entry per row, see `row_checksums.py`; absent from episodes of recorders without checksums."""
 
 
-def create(file: h5py.File, column: Column) -> h5py.Dataset:
-    """Make an empty dataset that can grow without end."""
+def create_dataset(file: h5py.File, column: Column) -> h5py.Dataset:
+    """Create an empty dataset without an upper limit on its length."""
     return file.create_dataset(
         column.path,
         shape=(0, *column.tail),
@@ -171,12 +171,12 @@ def create(file: h5py.File, column: Column) -> h5py.Dataset:
     )
 
 
-def by_row(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> dict[str, h5py.Dataset]:
-    """Those of the format that have one entry a row; others may be of any length.
+def row_datasets(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> dict[str, h5py.Dataset]:
+    """The datasets of the format with one entry per row.
 
     Raises:
         DataError: a camera's name cannot be a path.
         KeyError: one is missing.
     """
     known = {column.path: datasets[column.path] for column in row_columns(spec, kind, {})}
-    return known | {path: data for path, data in datasets.items() if path.startswith(STATES)}
+    return known | {path: data for path, data in datasets.items() if path.startswith(PRIVILEGED)}

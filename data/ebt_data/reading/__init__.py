@@ -1,1 +1,1 @@
-"""Opens episodes, which may come from anywhere, and the labels beside them. Nothing here writes a recording."""
+"""Reads episodes, which may be untrusted files, and their labels. Nothing here writes to a recording."""

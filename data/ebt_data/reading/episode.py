@@ -1,4 +1,4 @@
-"""Reads an episode file, which may be damaged, foreign or still being written."""
+"""Reads an episode file, which may be damaged, untrusted or still being written."""
 
 import contextlib
 import math
@@ -19,21 +19,21 @@ from ebt_data.errors import DataError
 from ebt_data.files import checksums, commit
 from ebt_data.layout import attributes, codec
 from ebt_data.layout import format as layout
-from ebt_data.layout.hdf5 import check_claims, tree
+from ebt_data.layout.hdf5 import check_sizes, list_datasets
 from ebt_data.reading.labels import Labels, read_labels
 from ebt_data.reading.opening import one_line, open_file
 from ebt_data.step import PAUSE, Depth, Image, Outcome
 
 _STATE_LIMIT = 10_000  # numbers in one privileged state
-_ROW_LIMIT = 10_000_000  # a day at 100 Hz
-_LISTED = (1000, 4)  # events, and a row; a tick that is late, limited and marked has three
-_COLUMNS_LIMIT = 4 << 30  # bytes of everything that is read whole
+_ROW_LIMIT = 10_000_000  # a day at 100 Hz is 8.6 million
+_ENTRY_LIMITS = (1000, 4)  # per file, plus per row; a tick that is late, limited and marked has three
+_COLUMNS_LIMIT = 4 << 30  # bytes of all datasets that are read at once
 _PIECE = 1 << 26  # bytes
 
 
 @dataclass(frozen=True)
 class EpisodeEvent:
-    """A line of `/events`."""
+    """An entry of `/events`."""
 
     time_s: float
     row: int
@@ -44,15 +44,15 @@ class EpisodeEvent:
 class Episode:
     """One recorded episode, read lazily; T rows, J joints.
 
-    It can be pickled (the file is opened again on the other side) and used in a `with` block. Texts come as the file
-    has them, of limited length: escape them before printing.
+    It can be pickled (unpickling opens the file again) and used in a `with` block. Texts are returned as stored, of
+    limited length: escape them before printing.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open and check the frame of the file; data are read on access.
+        """Open the file and check its structure; data are read on access.
 
         Raises:
-            DataError: missing, not HDF5, cut off, not an episode, or of a format that this version does not support.
+            DataError: missing, not HDF5, truncated, not an episode, or of a format that this version does not support.
         """
         self.path = Path(path)
         self._file = open_file(self.path)
@@ -69,40 +69,40 @@ class Episode:
         self.meta = attributes.meta(self.attrs)
         self.outcome = Outcome(str(self.attrs["outcome"]))
         self.complete = bool(self.attrs["complete"])
-        """False where the recording was cut off and repaired: rows may be missing at the end."""
-        self._data = self._known(tree(self._file))
-        # A file that is being written, or was cut off, may have one row more in some datasets than in others.
-        self._rows = min(map(len, layout.by_row(self._data, self.spec, self.meta.kind).values()))
-        lists = [len(data) for path, data in self._data.items() if path.startswith(layout.LISTS)]
-        if self._rows > _ROW_LIMIT or max(lists) > _LISTED[0] + _LISTED[1] * self._rows:
-            raise DataError(f"{self.path} claims {self._rows} rows and {max(lists)} events; no episode has so many")
-        whole = sum(data.nbytes for path, data in self._data.items() if not path.startswith(("/images/", "/depth/")))
-        if whole > _COLUMNS_LIMIT:
-            raise DataError(f"{self.path} claims {whole >> 30} GiB without pictures; no episode has so much")
+        """False if the recording was interrupted and repaired: rows may be missing at the end."""
+        self._data = self._checked(list_datasets(self._file))
+        # In a file that is being written, or was interrupted, some datasets may have one row more than others.
+        self._rows = min(map(len, layout.row_datasets(self._data, self.spec, self.meta.kind).values()))
+        lists = [len(data) for path, data in self._data.items() if path.startswith(layout.ENTRY_GROUPS)]
+        if self._rows > _ROW_LIMIT or max(lists) > _ENTRY_LIMITS[0] + _ENTRY_LIMITS[1] * self._rows:
+            raise DataError(f"{self.path} states {self._rows} rows and {max(lists)} events, more than any episode")
+        size = sum(data.nbytes for path, data in self._data.items() if not path.startswith(("/images/", "/depth/")))
+        if size > _COLUMNS_LIMIT:
+            raise DataError(f"{self.path} states {size >> 30} GiB without images, more than any episode")
 
-    def _known(self, found: dict[str, h5py.Dataset]) -> dict[str, h5py.Dataset]:
-        """The datasets of this format, checked; what else the file holds is passed over."""
+    def _checked(self, datasets: dict[str, h5py.Dataset]) -> dict[str, h5py.Dataset]:
+        """The datasets of this format, checked; others are ignored."""
         expected = layout.row_columns(self.spec, self.meta.kind, {})
         expected += layout.event_columns()
         motors = layout.motor_columns()
-        if any(column.path in found for column in motors):  # a recorder that reads them
+        if any(column.path in datasets for column in motors):  # absent if the recorder did not read them
             expected += motors
         for name, camera in self.spec.cameras.items():
             expected += layout.frame_columns(name, camera)
-        missing = [column.path for column in expected if column.path not in found]
+        missing = [column.path for column in expected if column.path not in datasets]
         if missing:
             raise DataError(f"{self.path} lacks {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}")
         for column in expected:
-            data = found[column.path]
+            data = datasets[column.path]
             if not data.ndim or data.shape[1:] != column.tail or data.dtype.str != np.dtype(column.dtype).str:
                 raise DataError(
-                    f"{self.path} has {data.shape} {data.dtype} in {column.path}, not {(*column.tail,)} a row"
+                    f"{self.path} has {data.shape} {data.dtype} in {column.path}, not {(*column.tail,)} per row"
                 )
-        states = {path: data for path, data in found.items() if path.startswith(layout.STATES)}
+        states = {path: data for path, data in datasets.items() if path.startswith(layout.PRIVILEGED)}
         for path, data in states.items():
             if not data.ndim or data.dtype.str != "<f4" or math.prod(data.shape[1:]) > _STATE_LIMIT:
-                raise DataError(f"{self.path} has {data.shape} {data.dtype} in {path}, which is no object's state")
-        return {column.path: found[column.path] for column in expected} | states
+                raise DataError(f"{self.path} has {data.shape} {data.dtype} in {path}, which is not a privileged state")
+        return {column.path: datasets[column.path] for column in expected} | states
 
     def __len__(self) -> int:
         return self._rows
@@ -114,25 +114,25 @@ class Episode:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """Notes typed while recording, then those added later."""
+        """Notes entered while recording, then those added later."""
         return (*(event.text for event in self.events if event.kind == "note"), *self.labels.notes)
 
     @property
-    def judged(self) -> Outcome:
-        """Its outcome: the newest label, else the recorded one."""
+    def effective_outcome(self) -> Outcome:
+        """The outcome of the newest label, else the recorded one."""
         return self.labels.outcome or self.outcome
 
-    def counts(self, outcomes: Collection[Outcome] = (Outcome.SUCCESS,), *, incomplete: bool = False) -> bool:
-        """True where its outcome is one of these and it is not excluded; a truncated one counts if it was labelled, or `incomplete`."""
-        whole = self.complete or incomplete or self.labels.outcome is not None
-        return whole and not self.labels.excluded and self.judged in outcomes
+    def is_eligible(self, outcomes: Collection[Outcome] = (Outcome.SUCCESS,), *, incomplete: bool = False) -> bool:
+        """True if its outcome is one of these and it is not excluded; a truncated one needs a label or `incomplete`."""
+        usable = self.complete or incomplete or self.labels.outcome is not None
+        return usable and not self.labels.excluded and self.effective_outcome in outcomes
 
     @property
     def trimmed(self) -> slice:
         """The rows used for training.
 
         Raises:
-            DataError: the trim lies outside of the episode.
+            DataError: the trim is outside the episode.
         """
         if self.labels.trim is None:
             return slice(0, self._rows)
@@ -171,11 +171,11 @@ class Episode:
 
     @cached_property
     def time(self) -> dict[str, NDArray[Any]]:
-        """`tick`, `read`, `sent` [T] s on the bench clock, and `skipped` [T] ticks missed since the row before."""
+        """`tick`, `read`, `sent` [T] s on the bench clock, and `skipped` [T] ticks missed since the previous row."""
         return {name: self._rows_of(f"/time/{name}") for name in ("tick", "read", "sent", "skipped")}
 
     def camera_time(self, camera: str) -> dict[str, NDArray[Any]]:
-        """[T] each: `device`, `arrival`, `age` s; `number`; `domain`; `repeated`, `dropped` (the writer left it out)."""
+        """[T] each: `device`, `arrival`, `age` s; `number`; `domain`; `repeated`, `dropped` (by the frame gate)."""
         self._check_camera(camera)
         names = ("device", "domain", "arrival", "number", "age", "repeated", "dropped")
         columns = {name: self._rows_of(f"/time/{camera}/{name}") for name in names}
@@ -197,11 +197,11 @@ class Episode:
     @cached_property
     def privileged(self) -> dict[str, NDArray[np.float32]]:
         """[T, ...] by name: privileged state of the twin."""
-        return self._group(layout.STATES)
+        return self._group(layout.PRIVILEGED)
 
     @cached_property
     def events(self) -> list[EpisodeEvent]:
-        """In the order in which they happened."""
+        """In order of time."""
         with self._reading():
             columns = [self._data[f"/events/{name}"][:] for name in ("time", "row", "kind", "text")]
         return [
@@ -219,34 +219,34 @@ class Episode:
         return [int(row) for row in np.unique(rows[(rows > 0) & (rows < self._rows)])]
 
     @cached_property
-    def stretches(self) -> list[slice]:
-        """The rows used for training, split at pauses: within each stretch, rows are consecutive ticks."""
+    def segments(self) -> list[slice]:
+        """The rows used for training, split at pauses: within each segment, rows are consecutive ticks."""
         kept = self.trimmed
         bounds = [kept.start, *(row for row in self.pauses if kept.start < row < kept.stop), kept.stop]
         first, *later = (slice(*pair) for pair in pairwise(bounds))
         # A single row after a pause only carries notes; the arm is held.
-        return [first, *(stretch for stretch in later if stretch.stop - stretch.start > 1)]
+        return [first, *(segment for segment in later if segment.stop - segment.start > 1)]
 
     @property
     def training_rows(self) -> NDArray[np.int64]:
-        """[N] rows: those of all stretches."""
-        return np.concatenate([np.arange(stretch.start, stretch.stop) for stretch in self.stretches])
+        """[N] rows: those of all segments."""
+        return np.concatenate([np.arange(segment.start, segment.stop) for segment in self.segments])
 
     @cached_property
     def motors(self) -> dict[str, NDArray[Any]]:
-        """[M] each, one per motor status read: `row`, `joint` (its place), `temperature` °C, `voltage` V, `error` bits.
+        """[M] each, one per motor status read: `row`, `joint` (its index), `temperature` °C, `voltage` V, `error` bits.
 
-        Empty where no status was read, or the group is missing.
+        Empty if no status was read, or the group is missing.
         """
         columns = layout.motor_columns()
         with self._reading():
-            there = [self._data[column.path][:] if column.path in self._data else [] for column in columns]
-        count = min(map(len, there))  # of a file that is being written, some may have one more
-        known = np.asarray(there[0][:count]) < self._rows
+            values_of = [self._data[column.path][:] if column.path in self._data else [] for column in columns]
+        count = min(map(len, values_of))  # while a file is being written, some may have one more
+        valid = np.asarray(values_of[0][:count]) < self._rows
         names = (column.path.removeprefix("/motors/") for column in columns)
         return {
-            name: np.asarray(values, column.dtype)[:count][known]
-            for name, values, column in zip(names, there, columns, strict=True)
+            name: np.asarray(values, column.dtype)[:count][valid]
+            for name, values, column in zip(names, values_of, columns, strict=True)
         }
 
     @cached_property
@@ -257,54 +257,54 @@ class Episode:
         }
 
     def blob(self, camera: str, row: int) -> bytes:
-        """The picture that a row shows as it was stored, see `codec.py`.
+        """The encoded image that a row refers to, see `codec.py`.
 
         Raises:
-            DataError: the row shows none (its frame was left out and there was none before), or it lies outside.
+            DataError: the row has no image (its frame was dropped and there was none before), or is out of range.
         """
         self._check_camera(camera)
         offset, length = (int(column[row]) for column in self._frames[camera])
         with self._reading():
             data = self._data[f"/images/{camera}/bytes"]
-            if not 0 < length <= codec.LARGEST or offset < 0 or offset + length > len(data):
-                raise DataError(f"{self.path} has no picture of {camera} in row {row}")
+            if not 0 < length <= codec.MAX_BYTES or offset < 0 or offset + length > len(data):
+                raise DataError(f"{self.path} has no image of {camera} in row {row}")
             return bytes(data[offset : offset + length].tobytes())
 
     def image(self, camera: str, row: int) -> Image:
-        """[H, W, 3] RGB: the picture that a row shows."""
+        """[H, W, 3] RGB: the image of a row."""
         blob = self.blob(camera, row)
         spec = self.spec.cameras[camera]
         try:
             return codec.decode(blob, (spec.height, spec.width))
         except ValueError as error:
-            raise DataError(f"{self.path} has a damaged picture of {camera} in row {row} ({error})") from error
+            raise DataError(f"{self.path} has a damaged image of {camera} in row {row} ({error})") from error
 
-    def shown(self, camera: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The first row [P] of each picture, and which of those P every row [T] shows; -1 where it shows none."""
+    def image_index(self, camera: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first row [P] of each distinct image, and for every row [T] an index into them; -1 if none."""
         self._check_camera(camera)
         offsets, lengths = self._frames[camera]
-        other = (np.diff(offsets, prepend=-1) != 0) | (np.diff(lengths, prepend=-1) != 0)
-        new = (lengths > 0) & other
+        changed = (np.diff(offsets, prepend=-1) != 0) | (np.diff(lengths, prepend=-1) != 0)
+        new = (lengths > 0) & changed
         return np.flatnonzero(new), np.cumsum(new) - 1
 
-    def pictures(self, camera: str) -> Iterator[Image | None]:
-        """Row by row [H, W, 3] RGB, or None where the row shows the picture of the row before; each is decoded once."""
+    def iter_images(self, camera: str) -> Iterator[Image | None]:
+        """For each row [H, W, 3] RGB, or None if its image is that of the previous row; each is decoded once."""
         self._check_camera(camera)
         offsets = self._frames[camera][0]
         for row in range(self._rows):
             yield None if row and offsets[row] == offsets[row - 1] else self.image(camera, row)
 
     def images(self, camera: str) -> NDArray[np.uint8]:
-        """[T, H, W, 3] RGB: every row's picture."""
+        """[T, H, W, 3] RGB: every row's image."""
         self._check_camera(camera)
         spec = self.spec.cameras[camera]
         stack = np.empty((self._rows, spec.height, spec.width, 3), np.uint8)
-        for row, image in enumerate(self.pictures(camera)):
+        for row, image in enumerate(self.iter_images(camera)):
             stack[row] = stack[row - 1] if image is None else image
         return stack
 
     def depth(self, camera: str, row: int) -> Depth | None:
-        """[H, W] uint16 counts of `CameraSpec.depth_unit_m`; None where the row's frame came without."""
+        """[H, W] uint16 counts of `CameraSpec.depth_unit_m`; None if the row's frame has no depth."""
         self._check_camera(camera)
         if self.spec.cameras[camera].depth_unit_m is None:
             return None
@@ -313,18 +313,18 @@ class Episode:
             return None if index < 0 else np.asarray(self._data[f"/depth/{camera}/frames"][index], np.uint16)
 
     def verify(self) -> bool | None:
-        """True where the file still has the sha256 recorded at commit, None where none was recorded."""
+        """True if the file still has the sha256 recorded at commit, None if none was recorded."""
         digest = checksums.recorded(self.path.parent).get(self.path.name)
         return None if digest is None else digest == checksums.sha256(self.path)
 
     def read_through(self) -> None:
-        """Read everything once, a piece at a time, to see that it can be read and makes sense.
+        """Read all data once, in pieces, and check the values.
 
         Raises:
-            DataError: it cannot, or it does not.
+            DataError: something cannot be read, or has an invalid value.
         """
         self._check_values()
-        check_claims(self.path, self._data)
+        check_sizes(self.path, self._data)
         with self._reading():
             for data in self._data.values():
                 step = max(1, _PIECE // max(1, data.nbytes // max(1, len(data)))) if data.ndim else 1
@@ -339,18 +339,16 @@ class Episode:
         for path in (*paths, "/time/tick", "/time/read", "/time/sent"):
             finite = np.isfinite(self._rows_of(path)).reshape(self._rows, -1).all(axis=1)
             if not finite.all():
-                raise DataError(f"{self.path} has no number in {path}, row {int(np.argmin(finite))}")
+                raise DataError(f"{self.path} has a value that is not finite in {path}, row {int(np.argmin(finite))}")
         if (np.diff(self._rows_of("/time/tick")) <= 0).any():
-            raise DataError(f"{self.path} has rows in the wrong order: /time/tick does not grow")
+            raise DataError(f"{self.path} has rows in the wrong order: /time/tick does not increase")
         for camera, (offset, length) in self._frames.items():
             outside = (length > 0) & ((offset < 0) | (offset > len(self._data[f"/images/{camera}/bytes"]) - length))
             if outside.any() or (length < 0).any():
-                raise DataError(
-                    f"{self.path} has no picture of {camera} in row {int(np.argmax(outside | (length < 0)))}"
-                )
+                raise DataError(f"{self.path} has no image of {camera} in row {int(np.argmax(outside | (length < 0)))}")
 
     def close(self) -> None:
-        """Close the file; what was read stays."""
+        """Close the file; data read before remain available."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -378,7 +376,7 @@ class Episode:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        """Turn what h5py raises on a damaged file into one sentence."""
+        """Convert an exception of h5py on a damaged file to a DataError."""
         try:
             yield
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, ArithmeticError) as error:

@@ -1,4 +1,4 @@
-"""Opens an episode file for reading: an unknown file is tried in a child process first, one being recorded is followed.
+"""Opens an episode file for reading: an unknown one after a trial in a child process, one being recorded under SWMR.
 
 open_file(path) -> h5py.File      one_line(error) -> str
 """
@@ -16,22 +16,22 @@ from ebt_data.reading import sandbox
 
 
 def open_file(path: Path) -> h5py.File:
-    """Open it, for reading only.
+    """Open an episode file read-only.
 
     Raises:
-        DataError: there is none, `guard` refuses it, or HDF5 cannot read it.
+        DataError: there is none, `sandbox` rejects it, or HDF5 cannot read it.
     """
     if not path.is_file():
         raise DataError(f"there is no episode {path}")
     part = path.suffix == commit.PART
-    written = part and _is_written(path)
-    if not written:
+    being_written = part and _is_being_written(path)
+    if not being_written:
         sandbox.check(path)
     try:
         if part:
-            # What `repair` has settled opens like any other; under SWMR, damage is taken for a write and waited for.
+            # After `repair` a file opens without SWMR; under SWMR, HDF5 takes damage for a write and waits.
             with contextlib.suppress(OSError):
-                if not written or sandbox.inside():
+                if not being_written or sandbox.in_child():
                     return h5py.File(path, "r", locking=False)
             return h5py.File(path, "r", libver=layout.LIBVER, swmr=True, locking=False)
         return h5py.File(path, "r", locking=False)
@@ -44,8 +44,8 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def _is_written(part: Path) -> bool:
-    """True while a live process writes it, which holds a lock."""
+def _is_being_written(part: Path) -> bool:
+    """True while a live process is writing it and holds its lock."""
     with part.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

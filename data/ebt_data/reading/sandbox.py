@@ -1,11 +1,11 @@
-"""Reads files from elsewhere in a child process first, so that a file that crashes HDF5 crashes nothing else.
+"""Reads untrusted files in a child process first, so that a file that crashes HDF5 crashes only the child.
 
-A file that this user has neither recorded nor read before is read through by a child with bounded memory and time that
-can write no file. What the child survives is remembered by inode, size and time of change, so that each file pays once.
+A file that this user has neither recorded nor read before is read completely by a child with limited memory and time,
+which cannot write files. Files that pass are listed by inode, size and modification time, so that each is read once.
 
-check(path)       before a file is opened; raises DataError
-endure(path)      before a cut-off recording is repaired, which need not be whole; raises DataError
-remember(path)    of a file that was just recorded
+check(path)              before a file is opened; raises DataError
+check_truncated(path)    before an interrupted recording is repaired, which may be incomplete; raises DataError
+mark_trusted(path)       after a file was recorded by this process
 """
 
 import atexit
@@ -22,150 +22,150 @@ from pathlib import Path
 from ebt_data.errors import DataError
 from ebt_data.files import checksums
 
-LONGEST_S, SLOWEST_BYTES_S = 20.0, 20e6
-"""A file may take so long to read, and so much longer for what it holds: a slow disk gives several times as much."""
-_LARGEST = 1 << 23  # bytes of the list of known files; then it is started anew
-FINE, DAMAGED, TOO_MUCH, BUG = "fine", "damaged", "too much", "bug"
-"""The child's replies after a file's path: nothing more, a sentence and a hint, the same, or its traceback."""
+BASE_LIMIT_S, MIN_BYTES_PER_S = 20.0, 20e6
+"""Time limit for reading a file: a base, plus its size at this rate; a slow disk reads several times as fast."""
+_LIST_LIMIT = 1 << 23  # bytes of the list of trusted files; then a new list is started
+READABLE, DAMAGED, OVER_LIMIT, BUG = "fine", "damaged", "too much", "bug"
+"""Kinds of reply, after the file's path; DAMAGED and OVER_LIMIT are followed by a message and a hint, BUG by a traceback."""
 READY = b"ready\n"
-"""The child's first reply."""
-_INSIDE = "EBT_READING"
-"""Set in the child, which reads without asking."""
+"""Sent by the child once it has started."""
+_CHILD_VARIABLE = "EBT_READING"
+"""Environment variable of the child, in which `check` accepts every file."""
 
 
-class ReaderBug(Exception):
-    """The child is at fault, not the file."""
+class ReaderError(Exception):
+    """The child failed because of a bug, not because of the file."""
 
 
 _lock = threading.Lock()
-_known: set[str] = set()
+_trusted: set[str] = set()
 _loaded_bytes = -1
 _child: tuple[int, subprocess.Popen[bytes]] | None = None
-"""The process that started it, and the child."""
+"""Process id of the parent, and the child."""
 
 
 def check(path: Path) -> None:
-    """Accept a file that is safe to read; an unknown one is tried in a child process first.
+    """Check that a file is safe to read; an unknown one is read in a child process first.
 
     Raises:
-        DataError: it was changed since it was recorded, is no whole episode, or reading it takes too long, too much
+        DataError: it was changed since it was recorded, is not a complete episode, or reading it takes too long, too much
             memory, or kills the child.
     """
-    if inside():
+    if in_child():
         return
     with _lock:
-        mark = _mark(path)
-        if mark in _known or mark in _load():
+        fingerprint = _fingerprint(path)
+        if fingerprint in _trusted or fingerprint in _load_trusted():
             return
         digest = checksums.recorded(path.parent).get(path.name)
         if digest is not None and digest != checksums.sha256(path):
             raise DataError(
                 f"{path} is not what was recorded: its sha256 is not the one in {path.parent / checksums.NAME}",
-                "bring it back from a copy, or move it to another folder to inspect what remains",
+                "restore it from a copy, or move it to another folder to inspect the remaining data",
             )
-        _try(path)
-        _remember(mark)
+        _read_in_child(path)
+        _add_trusted(fingerprint)
 
 
-def inside() -> bool:
-    """True in the child; the lock on the file is then held by its parent."""
-    return _INSIDE in os.environ
+def in_child() -> bool:
+    """True in the child; then the parent holds the lock on the file."""
+    return _CHILD_VARIABLE in os.environ
 
 
-def endure(path: Path) -> None:
-    """Try a cut-off recording in a child; damage that the child finds is left to `repair`.
+def check_truncated(path: Path) -> None:
+    """Read an interrupted recording in a child; damage that the child reports is left to `repair`.
 
     Raises:
         DataError: reading it takes too long, too much memory, or kills the child.
     """
     with _lock:
-        kind, *words = _ask(path)
-    if kind == TOO_MUCH:
+        kind, *words = _request(path)
+    if kind == OVER_LIMIT:
         raise DataError(*words)
 
 
-def remember(path: Path) -> None:
-    """Note that this file is ours; it is read without a trial from now on."""
+def mark_trusted(path: Path) -> None:
+    """Add a file to the trusted list, so that it is not read in a child first."""
     with _lock:
-        _remember(_mark(path))
+        _add_trusted(_fingerprint(path))
 
 
-def _mark(path: Path) -> str:
-    about = path.stat()
-    return f"{about.st_dev}:{about.st_ino}:{about.st_size}:{about.st_mtime_ns}"
+def _fingerprint(path: Path) -> str:
+    info = path.stat()
+    return f"{info.st_dev}:{info.st_ino}:{info.st_size}:{info.st_mtime_ns}"
 
 
-def _list() -> Path:
+def _trusted_list() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ebt" / "read_before"
 
 
-def _load() -> set[str]:
-    """The files known to be safe, shared with other processes."""
+def _load_trusted() -> set[str]:
+    """The fingerprints of trusted files, updated from the list that processes share."""
     global _loaded_bytes
     with suppress(OSError, RuntimeError):
-        size = _list().stat().st_size
+        size = _trusted_list().stat().st_size
         if size != _loaded_bytes:
-            _known.update(_list().read_text(errors="replace").split())
+            _trusted.update(_trusted_list().read_text(errors="replace").split())
             _loaded_bytes = size
-    return _known
+    return _trusted
 
 
-def _remember(mark: str) -> None:
-    _known.add(mark)
-    with suppress(OSError, RuntimeError):  # a home that cannot be written, or none: each process tries anew
-        path = _list()
+def _add_trusted(fingerprint: str) -> None:
+    _trusted.add(fingerprint)
+    with suppress(OSError, RuntimeError):  # the home is missing or not writable: each process then checks files again
+        path = _trusted_list()
         path.parent.mkdir(parents=True, exist_ok=True)
-        anew = path.exists() and path.stat().st_size > _LARGEST
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if anew else os.O_APPEND), 0o600)
+        restart = path.exists() and path.stat().st_size > _LIST_LIMIT
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if restart else os.O_APPEND), 0o600)
         try:
-            os.write(handle, f"{mark}\n".encode())
+            os.write(handle, f"{fingerprint}\n".encode())
         finally:
             os.close(handle)
 
 
-def _try(path: Path) -> None:
-    kind, *words = _ask(path)
-    if kind != FINE:
+def _read_in_child(path: Path) -> None:
+    kind, *words = _request(path)
+    if kind != READABLE:
         raise DataError(*words)
 
 
-def _ask(path: Path) -> list[str]:
-    """The child's reply about a file that it survived: a kind, and text."""
+def _request(path: Path) -> list[str]:
+    """Request a check of a file from the child; returns its reply: a kind, and texts."""
     child = _reader()
     assert child.stdin is not None and child.stdout is not None, "both are pipes"
-    limit_s = LONGEST_S + path.stat().st_size / SLOWEST_BYTES_S
+    limit_s = BASE_LIMIT_S + path.stat().st_size / MIN_BYTES_PER_S
     try:
-        asked = str(path.absolute())  # the child stays in the folder where it was started
-        with suppress(BrokenPipeError):  # it died since the last file; a missing reply shows it too
-            child.stdin.write(json.dumps([asked, limit_s]).encode() + b"\n")
+        requested = str(path.absolute())  # absolute, as the child keeps its working directory
+        with suppress(BrokenPipeError):  # it died since the last request; the missing reply is detected below
+            child.stdin.write(json.dumps([requested, limit_s]).encode() + b"\n")
             child.stdin.flush()
         if not select.select([child.stdout], [], [], limit_s)[0]:
             raise DataError(f"{path} is damaged: reading it takes more than {limit_s:.0f} s")
-        answer = child.stdout.readline()
-        if not answer.endswith(b"\n"):
+        line = child.stdout.readline()
+        if not line.endswith(b"\n"):
             code = child.wait()
             how = signal.Signals(-code).name if code < 0 else f"status {code}"
             raise DataError(f"{path} is damaged: reading it ends a process with {how}")
-        about, *said = json.loads(answer)
-        if said[0] == BUG:
-            raise ReaderBug(said[1])
-        if about != asked:
-            raise ReaderBug(f"asked about {asked}, the reader answers about {about}")
+        replied, *reply = json.loads(line)
+        if reply[0] == BUG:
+            raise ReaderError(reply[1])
+        if replied != requested:
+            raise ReaderError(f"requested {requested}, the reader replied about {replied}")
     except BaseException:  # the next request must not receive this reply
         child.kill()
         _stop()
         raise
-    return list(said)
+    return list(reply)
 
 
 def _reader() -> "subprocess.Popen[bytes]":
-    """The child, started anew where there is none, where it has ended, or after a fork."""
+    """The child; started if there is none, if it has ended, or after a fork."""
     global _child
     if _child is None or _child[0] != os.getpid() or _child[1].poll() is not None:
         _stop()
         command = [sys.executable, "-P", "-m", "ebt_data.reading.sandbox_main"]
-        environment = {**os.environ, _INSIDE: "1"}
-        # A session of its own: Ctrl-C is for the parent.
+        environment = {**os.environ, _CHILD_VARIABLE: "1"}
+        # Its own session, so that Ctrl-C reaches only the parent.
         child = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -183,8 +183,8 @@ def _reader() -> "subprocess.Popen[bytes]":
         if not ready:
             code = child.wait()
             raise DataError(
-                f"files from elsewhere cannot be tried here: the process that reads them ends with status {code}",
-                f"{' '.join(command)} says why; a limit on memory (ulimit -v) may be too low",
+                f"cannot check untrusted files: the process that reads them ends with status {code}",
+                f"{' '.join(command)} shows why; a memory limit (ulimit -v) may be too low",
             )
         _child = (os.getpid(), child)
     return _child[1]

@@ -1,6 +1,7 @@
-"""The reading process: `python -m ebt_data.reading.sandbox_main`, a path and seconds a line on stdin, what it found on stdout.
+"""The reader process, `python -m ebt_data.reading.sandbox_main`: requests on stdin, replies on stdout.
 
-It reads every file through, with bounded memory, and can write none. See `sandbox.py`.
+A request is a line of JSON with a path and a time limit in s. The process reads each file completely, with limited
+memory, and cannot write files. See `sandbox.py`.
 """
 
 import json
@@ -12,10 +13,10 @@ from pathlib import Path
 
 from ebt_data.errors import DataError
 from ebt_data.reading.episode import Episode
-from ebt_data.reading.sandbox import BUG, DAMAGED, FINE, READY, TOO_MUCH
+from ebt_data.reading.sandbox import BUG, DAMAGED, OVER_LIMIT, READABLE, READY
 
 MEMORY_BYTES = 6 << 30
-"""Of address space; h5py and numpy take one before anything is read, and an episode's columns up to four."""
+"""Limit of the address space; h5py and numpy take 1 GiB before anything is read, and an episode's columns up to 4."""
 
 
 def main() -> None:
@@ -29,21 +30,21 @@ def main() -> None:
         path: str | None = None
         try:
             path, limit_s = json.loads(line)
-            signal.alarm(int(limit_s) + 2)  # ends the child where the parent is gone and HDF5 loops
-            said = _read(Path(path), memory)
+            signal.alarm(int(limit_s) + 2)  # ends the child if the parent is gone and HDF5 loops
+            reply = _read(Path(path), memory)
             signal.alarm(0)
-        except Exception:  # noqa: BLE001  a bug of ours, which the parent raises
-            said = [BUG, traceback.format_exc()]
-        sys.stdout.write(json.dumps([path, *said]) + "\n")
+        except Exception:  # noqa: BLE001  a bug, which the parent raises
+            reply = [BUG, traceback.format_exc()]
+        sys.stdout.write(json.dumps([path, *reply]) + "\n")
         sys.stdout.flush()
 
 
-def _limit(what: int, most: int) -> int:
-    """Set a limit to `most`, or to less where the parent has less; returns it."""
-    hard = resource.getrlimit(what)[1]
-    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(what, (least, least))
-    return least
+def _limit(resource_id: int, value: int) -> int:
+    """Set a resource limit to `value`, or to the hard limit if that is lower; returns it."""
+    hard = resource.getrlimit(resource_id)[1]
+    limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(resource_id, (limit, limit))
+    return limit
 
 
 def _read(path: Path, memory: int) -> list[str]:
@@ -54,9 +55,13 @@ def _read(path: Path, memory: int) -> list[str]:
         return [DAMAGED, str(error), error.hint]
     except MemoryError:
         if memory < MEMORY_BYTES:
-            return [TOO_MUCH, f"{path} takes more memory to read than the {memory >> 20} MiB allowed here", "ulimit -v"]
-        return [TOO_MUCH, f"{path} is damaged: reading it takes more than {memory >> 30} GiB", ""]
-    return [FINE]
+            return [
+                OVER_LIMIT,
+                f"{path} takes more memory to read than the {memory >> 20} MiB allowed here",
+                "ulimit -v",
+            ]
+        return [OVER_LIMIT, f"{path} is damaged: reading it takes more than {memory >> 30} GiB", ""]
+    return [READABLE]
 
 
 if __name__ == "__main__":

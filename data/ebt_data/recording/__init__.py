@@ -1,4 +1,4 @@
-"""Writes episodes through a process of its own, and repairs what a kill left behind.
+"""Writes episodes in a separate process, and repairs interrupted recordings.
 
 Nothing here decides what is recorded.
 """

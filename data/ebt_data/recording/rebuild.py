@@ -1,4 +1,4 @@
-"""Writes what can be read of a damaged recording into a fresh file, where HDF5 cannot put the old one right.
+"""Copies the readable part of a damaged recording into a new file, if HDF5 cannot truncate the old one.
 
 rebuild(part, lengths)
 """
@@ -15,32 +15,32 @@ from ebt_data.layout import attributes, codec
 from ebt_data.layout import format as layout
 
 _PIECE = 1 << 24
-"""Bytes that are copied at once."""
+"""Bytes copied at once."""
 
 
 def rebuild(part: Path, lengths: Mapping[str, int]) -> None:
-    """Put a file with so many entries of each of these datasets in the part's place.
+    """Replace `part` by a file with the first `lengths[path]` entries of each dataset.
 
     Raises:
-        OSError, RuntimeError: they cannot be read, or the disk is full; the part is left as it is.
+        OSError, RuntimeError: the entries cannot be read, or the disk is full; `part` is unchanged.
     """
     handle, name = tempfile.mkstemp(".rebuilt", f".{part.stem}.", part.parent)
     os.close(handle)
-    fresh = Path(name)
+    rebuilt = Path(name)
     try:
-        with h5py.File(part, "r", locking=False) as old, h5py.File(fresh, "w", libver=layout.LIBVER) as new:
+        with h5py.File(part, "r", locking=False) as old, h5py.File(rebuilt, "w", libver=layout.LIBVER) as new:
             for path, length in lengths.items():
                 _copy(old[path], new, path, length)
             _copy_attributes(old, new)
-        sync(fresh)
-        fresh.replace(part)
+        sync(rebuilt)
+        rebuilt.replace(part)
         sync(part.parent)
     finally:
-        fresh.unlink(missing_ok=True)
+        rebuilt.unlink(missing_ok=True)
 
 
 def _copy(source: h5py.Dataset, new: h5py.File, path: str, length: int) -> None:
-    """With its chunks and filters, and as ready to grow."""
+    """Copy a dataset with its chunks and filters, and without an upper limit on its length."""
     tail = source.shape[1:]
     space = h5py.h5s.create_simple((length, *tail), (h5py.h5s.UNLIMITED, *tail))
     new.require_group(path.rpartition("/")[0] or "/")
@@ -52,9 +52,9 @@ def _copy(source: h5py.Dataset, new: h5py.File, path: str, length: int) -> None:
 
 
 def _copy_attributes(old: h5py.File, new: h5py.File) -> None:
-    found = attributes.read(old)
-    spec = attributes.spec(found)
+    attrs = attributes.read(old)
+    spec = attributes.spec(attrs)
     encodings = {str(old[f"/images/{camera}"].attrs["encoding"]) for camera in spec.cameras}
-    attributes.create(new, spec, attributes.meta(found), codec.QOI if codec.QOI in encodings else codec.JPEG)
-    new.attrs["created"] = found["created"]
-    attributes.mark(new, str(found["outcome"]), bool(found["complete"]))
+    attributes.write(new, spec, attributes.meta(attrs), codec.QOI if codec.QOI in encodings else codec.JPEG)
+    new.attrs["created"] = attrs["created"]
+    attributes.set_outcome(new, str(attrs["outcome"]), bool(attrs["complete"]))

@@ -1,4 +1,4 @@
-"""Turns what a killed recording left behind into an episode again."""
+"""Repairs an interrupted recording and commits it as an episode."""
 
 import fcntl
 import math
@@ -14,86 +14,88 @@ from ebt_data.errors import DataError
 from ebt_data.files import commit
 from ebt_data.layout import attributes, codec, row_checksums
 from ebt_data.layout import format as layout
-from ebt_data.layout.hdf5 import check_claims, tree
+from ebt_data.layout.hdf5 import check_sizes, list_datasets
 from ebt_data.reading import sandbox
 from ebt_data.recording import superblock
 from ebt_data.recording.rebuild import rebuild
 from ebt_data.step import BenchSpec, Outcome
 
 UNSYNCED_S = 5.0
-"""How much at the end of a recording may not have reached the disk: it is synced every second."""
+"""Time at the end of a recording that may not have reached the disk: it is synced every second."""
 _UNSYNCED_ROWS = 5000
-"""The same in rows where time is simulated and runs as fast as the machine."""
+"""The same in rows for simulated time, which is not bound to wall time."""
 
 
 @dataclass(frozen=True)
-class Repaired:
-    """An episode that was cut off and is whole again."""
+class RepairResult:
+    """An interrupted episode that was repaired."""
 
     path: Path
     rows: int
     complete: bool
-    """True where only the last rename was missing."""
+    """True if only the rename was missing."""
 
 
 def repair(folder: Path) -> list[str]:
-    """Repair every cut-off recording in a folder; returns a sentence for the user about each.
+    """Repair every interrupted recording in a folder; returns one message for the user about each.
 
-    A recording that a live process is writing is left alone. One that cannot be repaired is left unchanged and reported.
+    A recording that a live process is writing is left alone. One that cannot be repaired is unchanged and reported.
     """
-    said = []
+    messages = []
     for part in sorted(folder.glob(f"*{commit.PART}")):
         try:
-            repaired = repair_part(part, foreign=True)
-        except (BlockingIOError, FileNotFoundError):  # another process writes it, or has just repaired it
+            repaired = repair_part(part, untrusted=True)
+        except (BlockingIOError, FileNotFoundError):  # another process is writing it, or has just repaired it
             continue
         except DataError as error:
-            said.append(str(error))
+            messages.append(str(error))
             continue
         if repaired is None:
-            said.append(f"{part.name} was cut off before its first row; there was nothing to keep.")
+            messages.append(f"{part.name} was cut off before its first row; there was nothing to keep.")
         elif repaired.complete:
-            said.append(f"{repaired.path.name} was cut off after its last row; it is whole, with {repaired.rows} rows.")
+            messages.append(
+                f"{repaired.path.name} was cut off after its last row; it is whole, with {repaired.rows} rows."
+            )
         else:
-            said.append(f"{repaired.path.name} was cut off; rows kept: {repaired.rows}, marked as aborted.")
-    return said
+            messages.append(f"{repaired.path.name} was cut off; rows kept: {repaired.rows}, marked as aborted.")
+    return messages
 
 
-def repair_part(part: Path, *, foreign: bool = False) -> Repaired | None:
-    """Repair one `.part` in place and commit it; None where it held no row and was removed.
+def repair_part(part: Path, *, untrusted: bool = False) -> RepairResult | None:
+    """Repair one `.part` in place and commit it; None if it had no row and was deleted.
 
-    `foreign`: its origin is unknown, so a child process tries it first.
+    `untrusted`: its origin is unknown, so a child process reads it first.
 
     Raises:
         BlockingIOError: a live process is writing it.
-        DataError: it is not a recording of ours, or is damaged otherwise; it is left as it is.
+        DataError: it was not recorded by ebt, or is damaged beyond repair; it is unchanged.
     """
-    found = level(part, foreign=foreign)
-    return None if found is None else Repaired(commit.commit(part), *found)
+    result = make_consistent(part, untrusted=untrusted)
+    return None if result is None else RepairResult(commit.commit(part), *result)
 
 
-def level(part: Path, *, foreign: bool = False) -> tuple[int, bool] | None:
-    """Make one `.part` whole in place: how many rows, and whether the episode had been ended; None where it had no row.
+def make_consistent(part: Path, *, untrusted: bool = False) -> tuple[int, bool] | None:
+    """Truncate one `.part` to its complete rows; returns how many, and whether it was finished; None if none.
 
-    `foreign`: as in `repair_part`. Before that trial only the mark that a process writes it is taken out of its head.
+    `untrusted`: as in `repair_part`. Before that, only the write flag in its superblock is cleared.
 
     Raises:
         BlockingIOError: a live process is writing it.
-        DataError: it is not a recording of ours, or is damaged otherwise; it is left as it is.
+        DataError: it was not recorded by ebt, or is damaged beyond repair; it is unchanged.
     """
     try:
-        if not os.access(part, os.W_OK):  # cut off between protecting and naming it
+        if not os.access(part, os.W_OK):  # interrupted between chmod and rename
             part.chmod(0o644)
         with part.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if superblock.is_cut(file):
+            if superblock.is_truncated(file):
                 part.unlink()
                 return None
-            if not superblock.settle(file):
-                raise DataError(f"{part} is not an episode that ebt was recording; it is left as it is")
-            if foreign:
-                sandbox.endure(part)
-            rows, complete = _level(part)
+            if not superblock.clear_write_flag(file):
+                raise DataError(f"{part} is not an episode that ebt was recording; it is unchanged")
+            if untrusted:
+                sandbox.check_truncated(part)
+            rows, complete = _make_consistent(part)
             if rows == 0:
                 part.unlink()
                 return None
@@ -101,61 +103,62 @@ def level(part: Path, *, foreign: bool = False) -> tuple[int, bool] | None:
     except BlockingIOError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, ArithmeticError, MemoryError) as error:
-        raise DataError(f"{part} cannot be repaired ({error}); it is left as it is") from error
+        raise DataError(f"{part} cannot be repaired ({error}); it is unchanged") from error
 
 
-def _level(part: Path) -> tuple[int, bool]:
-    """Cut every dataset of the format to the rows that all have; how many, and whether the episode had been ended."""
+def _make_consistent(part: Path) -> tuple[int, bool]:
+    """Truncate every dataset to the rows that all have; returns their number and whether the episode was finished."""
     with h5py.File(part, "r+", libver=layout.LIBVER, locking=False) as file:
         attrs = attributes.read(file)
-        spec, meta, datasets = attributes.spec(attrs), attributes.meta(attrs), tree(file)
-        check_claims(part, datasets)
-        rows = _whole_rows(part, datasets, spec, meta.kind)
-        recorded = _as_recorded(part, datasets, spec, meta.kind, rows)
+        spec, meta, datasets = attributes.spec(attrs), attributes.meta(attrs), list_datasets(file)
+        check_sizes(part, datasets)
+        rows = _complete_rows(part, datasets, spec, meta.kind)
+        recorded = _rows_as_recorded(part, datasets, spec, meta.kind, rows)
         lengths = _lengths(datasets, spec, meta.kind, recorded)
         complete = bool(file.attrs["complete"]) and recorded == rows
         if not complete:
-            attributes.mark(file, Outcome.ABORTED.value, complete=False)
-        is_cut = _cut(datasets, lengths)
-    if not is_cut:
+            attributes.set_outcome(file, Outcome.ABORTED.value, complete=False)
+        resized = _truncate(datasets, lengths)
+    if not resized:
         rebuild(part, lengths)
     return recorded, complete
 
 
-def _whole_rows(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> int:
-    """How many of the first rows every dataset has, up to the last whose pictures are there."""
+def _complete_rows(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> int:
+    """Number of leading rows that every dataset has, up to the last one whose images are complete."""
     columns = _by_row(datasets, spec, kind).values()
-    rows = min(map(layout.readable, columns))
-    while rows and not _is_whole(datasets, spec.cameras, rows - 1):
+    rows = min(map(layout.readable_length, columns))
+    while rows and not _row_is_complete(datasets, spec.cameras, rows - 1):
         rows -= 1
-    claimed = min(map(len, columns))
-    if claimed - rows > _unsynced_rows(spec) or (rows == 0 and claimed > 1):  # one may be the first, being written
-        raise DataError(f"{part} is damaged: only {rows} of its {claimed} rows are whole; it is left as it is")
+    stated = min(map(len, columns))
+    # A single row may be the first, partly written.
+    if stated - rows > _unsynced_rows(spec) or (rows == 0 and stated > 1):
+        raise DataError(f"{part} is damaged: only {rows} of its {stated} rows are complete; it is unchanged")
     return rows
 
 
 def _by_row(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str) -> dict[str, h5py.Dataset]:
-    """Every dataset with one entry a row, their sums as well where there are any."""
-    sums = {path: data for path, data in datasets.items() if path == layout.SUMS.path}
-    return layout.by_row(datasets, spec, kind) | sums
+    """Every dataset with one entry per row, including checksums if present."""
+    sums = {path: data for path, data in datasets.items() if path == layout.CHECKSUMS.path}
+    return layout.row_datasets(datasets, spec, kind) | sums
 
 
 def _lengths(datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str, rows: int) -> dict[str, int]:
-    """How many entries of each dataset of the format belong to so many rows."""
-    found = dict.fromkeys(_by_row(datasets, spec, kind), rows)
-    for group in layout.LISTS:
-        entries = layout.entries(datasets, group)
-        found |= dict.fromkeys(entries, int(np.searchsorted(layout.entry_rows(entries, group), rows)))
+    """Number of entries of each dataset that belong to the first `rows` rows."""
+    lengths = dict.fromkeys(_by_row(datasets, spec, kind), rows)
+    for group in layout.ENTRY_GROUPS:
+        entries = layout.entry_datasets(datasets, group)
+        lengths |= dict.fromkeys(entries, int(np.searchsorted(layout.entry_rows(entries, group), rows)))
     for camera in spec.cameras:  # after the last frame that rows refer to, an incomplete image may follow
-        offsets, lengths = (datasets[f"/images/{camera}/{name}"][:rows] for name in ("offset", "length"))
-        found[f"/images/{camera}/bytes"] = int((offsets + lengths).max(initial=0))
+        offsets, sizes = (datasets[f"/images/{camera}/{name}"][:rows] for name in ("offset", "length"))
+        lengths[f"/images/{camera}/bytes"] = int((offsets + sizes).max(initial=0))
         if f"/depth/{camera}/frames" in datasets:
-            found[f"/depth/{camera}/frames"] = int(datasets[f"/depth/{camera}/index"][:rows].max(initial=-1)) + 1
-    return {path: min(length, len(datasets[path])) for path, length in found.items()}
+            lengths[f"/depth/{camera}/frames"] = int(datasets[f"/depth/{camera}/index"][:rows].max(initial=-1)) + 1
+    return {path: min(length, len(datasets[path])) for path, length in lengths.items()}
 
 
-def _cut(datasets: dict[str, h5py.Dataset], lengths: Mapping[str, int]) -> bool:
-    """False where HDF5 cannot find its way well enough for that."""
+def _truncate(datasets: dict[str, h5py.Dataset], lengths: Mapping[str, int]) -> bool:
+    """Resize the datasets; False if HDF5 cannot because the file is too damaged."""
     try:
         for path, length in lengths.items():
             if len(datasets[path]) != length:
@@ -165,27 +168,27 @@ def _cut(datasets: dict[str, h5py.Dataset], lengths: Mapping[str, int]) -> bool:
     return True
 
 
-def _as_recorded(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str, rows: int) -> int:
-    """How many of the rows are what was recorded: a power cut may leave others at the end, where nothing was synced.
+def _rows_as_recorded(part: Path, datasets: dict[str, h5py.Dataset], spec: BenchSpec, kind: str, rows: int) -> int:
+    """Number of rows whose checksums match: after a power cut, unsynced rows at the end may not.
 
-    Where entries of a list cannot be found, rows from long before may lack theirs: then all are looked at.
+    If entries of `/events` or `/motors` cannot be read, older rows may be affected: then all rows are checked.
     """
     synced = max(0, rows - _unsynced_rows(spec))
-    lists = [data for group in layout.LISTS for data in layout.entries(datasets, group).values()]
-    torn = any(layout.readable(data) < len(data) for data in lists)
-    wrong = row_checksums.first_wrong(datasets, spec, kind, 0 if torn else synced, rows)
-    if wrong is not None and wrong <= synced:
-        raise DataError(f"{part} is damaged: row {wrong} of {rows} is not what was recorded; it is left as it is")
-    return rows if wrong is None else wrong
+    lists = [data for group in layout.ENTRY_GROUPS for data in layout.entry_datasets(datasets, group).values()]
+    unreadable = any(layout.readable_length(data) < len(data) for data in lists)
+    mismatch = row_checksums.first_mismatch(datasets, spec, kind, 0 if unreadable else synced, rows)
+    if mismatch is not None and mismatch <= synced:
+        raise DataError(f"{part} is damaged: row {mismatch} of {rows} does not match its checksum; it is unchanged")
+    return rows if mismatch is None else mismatch
 
 
 def _unsynced_rows(spec: BenchSpec) -> int:
-    """How many rows at the end may not have reached the disk."""
+    """Number of rows at the end that may not have reached the disk."""
     return _UNSYNCED_ROWS if spec.lockstep else math.ceil(UNSYNCED_S * spec.rate_hz)
 
 
-def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: int) -> bool:
-    """False where a failed write left zeros in the row: time does not increase, or an image is missing or invalid."""
+def _row_is_complete(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: int) -> bool:
+    """False if a failed write left zeros in the row: time does not increase, or an image is missing or invalid."""
     ticks = datasets["/time/tick"]
     if row > 0 and not ticks[row] > ticks[row - 1]:
         return False
@@ -194,11 +197,11 @@ def _is_whole(datasets: dict[str, h5py.Dataset], cameras: Iterable[str], row: in
         start, length = (int(datasets[f"/images/{camera}/{name}"][row]) for name in ("offset", "length"))
         if start < 0 or not 0 <= length <= len(pixels) - start:
             return False
-        end = min(codec.LONGEST_END, length)
+        end = min(codec.MARKER_BYTES, length)
         try:
             first, last = pixels[start : start + end], pixels[start + length - end : start + length]
         except (OSError, RuntimeError):
             return False
-        if length > 0 and not codec.is_whole(first.tobytes(), last.tobytes()):
+        if length > 0 and not codec.is_complete(first.tobytes(), last.tobytes()):
             return False
     return True

@@ -1,4 +1,4 @@
-"""Finishes an episode whose writer died: repairs the file, and adds the rows that the recorder still has."""
+"""Finishes an episode whose writer died: repairs the file and appends the rows that the recorder still holds."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,23 +18,23 @@ def salvage(
     options: tuple[int | None, int],
     rows: Sequence[tuple[Step, frozenset[str]]],
 ) -> tuple[Path, int]:
-    """Commit `part` as aborted, with those of `rows` that it lacks; returns its path and how many rows it holds.
+    """Commit `part` as aborted, with those of `rows` that it lacks; returns its path and number of rows.
 
     `options` are the writer's quality and reserved bytes.
 
     Raises:
-        DataError: there is no row to keep, the disk does not take what is missing, which `repair` then finds as it is, or
-            the file is damaged beyond what a kill does.
+        DataError: there is no row to keep, the missing rows cannot be written (`repair` then recovers the others), or the
+            file is damaged.
     """
     with _left_to_repair(part):
-        found = repair.level(part) if part.exists() else None
-        if found is not None and found[1]:  # only the rename was missing
+        consistent = repair.make_consistent(part) if part.exists() else None
+        if consistent is not None and consistent[1]:  # only the rename was missing
             repaired = repair.repair_part(part)
             if repaired is not None:
                 return repaired.path, repaired.rows
-        if found is None and not rows:
+        if consistent is None and not rows:
             raise DataError("the writer process died before it had written a row")
-        writer = EpisodeWriter(part.parent, spec, meta, *options, part=None if found is None else part)
+        writer = EpisodeWriter(part.parent, spec, meta, *options, part=None if consistent is None else part)
         last_s = writer.last_tick_s
         for step, dropped in rows:
             if step.observation.time_s > last_s:
@@ -44,10 +44,8 @@ def salvage(
 
 @contextmanager
 def _left_to_repair(part: Path) -> Iterator[None]:
-    """Say what becomes of a file that the disk does not take on with."""
+    """Report that `repair` will recover the file if it cannot be written to."""
     try:
         yield
     except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"{part.name} is left to the next start to repair ({error})", "free some space first"
-        ) from error
+        raise DataError(f"{part.name} will be repaired at the next start ({error})", "free some space first") from error

@@ -1,7 +1,7 @@
-"""Repairs the superblock of an HDF5 file whose writer was killed, so that HDF5 opens it again.
+"""Repairs the superblock of an HDF5 file whose writer was killed, so that HDF5 can open it.
 
 Layout of superblock versions 2 and 3: https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html, "Disk
-Format: Level 0A". 48 bytes where offsets take 8 bytes: signature 8, version 1, sizes 2, consistency flags 1, four
+Format: Level 0A". 48 bytes if offsets take 8 bytes: signature 8, version 1, sizes 2, consistency flags 1, four
 addresses 32, checksum 4.
 """
 
@@ -13,13 +13,13 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LENGTH = 48
 _FLAGS = 11
 _END = 28  # offset of the end-of-file address
-_LAYOUT_LIMIT = 1 << 20  # bytes; far more than an episode without rows takes
-_MISSING_LIMIT = 64 << 20  # bytes; what one flush can leave out, and some
+_LAYOUT_LIMIT = 1 << 20  # bytes; far more than an episode without rows has
+_MISSING_LIMIT = 64 << 20  # bytes; more than one interrupted flush leaves out
 _MASK = 0xFFFFFFFF
 
 
-def is_cut(file: BinaryIO) -> bool:
-    """True where the file ends within the layout, which is written as a whole before the first row: it holds none."""
+def is_truncated(file: BinaryIO) -> bool:
+    """True if the file ends within the empty layout, which is written before the first row: it has no row."""
     size = os.fstat(file.fileno()).st_size
     file.seek(0)
     block = file.read(_LENGTH)
@@ -29,11 +29,11 @@ def is_cut(file: BinaryIO) -> bool:
     return bool(closed and size < _LAYOUT_LIMIT and size < struct.unpack_from("<Q", block, _END)[0])
 
 
-def settle(file: BinaryIO) -> bool:
-    """Clear the "being written" flags in place; False where this is not a superblock that we write (version 3).
+def clear_write_flag(file: BinaryIO) -> bool:
+    """Clear the "being written" flags in place; False if it is not a version 3 superblock, as ebt writes.
 
-    A write that failed (a full disk) leaves a file shorter than its superblock says, which HDF5 refuses: such a file is
-    lengthened with zeros. SWMR's order of writes ensures that no row in the file's extent is there.
+    A write that failed (a full disk) leaves a file shorter than its superblock says, which HDF5 rejects: such a file is
+    extended with zeros. SWMR's order of writes ensures that no complete row is in the extended part.
     """
     file.seek(0)
     block = bytearray(file.read(_LENGTH))
@@ -58,11 +58,11 @@ def settle(file: BinaryIO) -> bool:
 def lookup3(data: bytes) -> int:
     """Bob Jenkins' lookup3 `hashlittle` with seed 0, HDF5's checksum: http://burtleburtle.net/bob/c/lookup3.c."""
     a = b = c = (0xDEADBEEF + len(data)) & _MASK
-    whole = max(len(data) - 1, 0) // 12 * 12
-    for start in range(0, whole, 12):
+    length = max(len(data) - 1, 0) // 12 * 12
+    for start in range(0, length, 12):
         x, y, z = struct.unpack_from("<III", data, start)
         a, b, c = _mix((a + x) & _MASK, (b + y) & _MASK, (c + z) & _MASK)
-    rest = data[whole:]
+    rest = data[length:]
     if not rest:
         return c
     x, y, z = struct.unpack("<III", rest.ljust(12, b"\0"))

@@ -1,8 +1,8 @@
-"""The writer process: `python -m ebt_data.recording.writer_main`, messages on stdin, a socket (`ipc.py`), one line of JSON a reply on stdout.
+"""The writer process, `python -m ebt_data.recording.writer_main`: messages on stdin, replies on stdout.
 
-It has its own session and ignores Ctrl-C, so that it outlives the recorder. Where the recorder dies, stdin ends: the
-rows that arrived are written, the file is closed, and the `.part` is left to `repair`, because only `repair` can inform
-the user that a recording was cut off.
+Stdin is a socket (see `ipc.py`); a reply is a line of JSON. The process has its own session and ignores Ctrl-C, so that
+it outlives the recorder. If the recorder dies, stdin ends: the rows received are written, the file is closed, and the
+`.part` is left to `repair`, which informs the user that a recording was interrupted.
 """
 
 import json
@@ -23,8 +23,8 @@ from ebt_data.recording.writer import EpisodeWriter
 from ebt_data.step import BenchSpec, Outcome
 
 
-class Writing:
-    """Answers the recorder's messages, one episode after another."""
+class WriterServer:
+    """Handles the recorder's messages, one episode after another."""
 
     def __init__(
         self, folder: Path, spec: BenchSpec, quality: int | None, reserve_bytes: int, replies: BinaryIO
@@ -33,12 +33,12 @@ class Writing:
         self._options = (quality, reserve_bytes)
         self._replies = replies
         self._writer: EpisodeWriter | None = None
-        self._faulty = False  # after a fault the rest of the episode's rows are not written
+        self._faulty = False  # after a fault, further rows of the episode are not written
         self._sealer = ThreadPoolExecutor(1, "seal")
         self._replying = threading.Lock()
 
     def serve(self, messages: socket.socket) -> None:
-        """Work until the recorder hangs up."""
+        """Handle messages until the recorder closes the socket."""
         handlers: dict[str, Callable[..., None]] = {
             "start": self._start,
             "row": self._row,
@@ -57,7 +57,7 @@ class Writing:
             except (OSError, RuntimeError) as error:
                 self._end(error)
         if self._writer is not None:
-            self._writer.leave()
+            self._writer.abandon()
         self._sealer.shutdown()
 
     def _start(self, meta: Any) -> None:
@@ -89,9 +89,9 @@ class Writing:
         part = str(writer.path)
         try:
             writer.seal()
-        except Exception as error:  # noqa: BLE001  the recorder must be notified, whatever it was
+        except Exception as error:  # noqa: BLE001  the recorder must be notified of any error
             why = error.strerror if isinstance(error, OSError) else repr(error)
-            self._reply(sealed=part, unsealed=f"{writer.path.stem} is whole, but cannot be named ({why})")
+            self._reply(sealed=part, unsealed=f"{writer.path.stem} is complete, but cannot be committed ({why})")
         else:
             self._reply(sealed=part)
 
@@ -109,22 +109,22 @@ class Writing:
             pass  # the recorder is gone; stdin ends next
 
     def _end(self, error: Exception) -> NoReturn:
-        """Say why and stop at once: HDF5 2.0 may crash when it closes a file that it failed to write."""
+        """Report the error and exit at once: HDF5 2.0 may crash when it closes a file that it failed to write."""
         name = "" if self._writer is None else self._writer.path.stem
-        # HDF5 wraps the system's message in a long one of its own.
-        found = re.search(r"error message = '([^']+)'", str(error))
-        why = found[1] if found else " ".join(str(error).split())
-        self._reply(fault=f"cannot write on {name} ({why})", hint="free some space on the disk, or record elsewhere")
+        # HDF5 wraps the system's message in a long one.
+        match = re.search(r"error message = '([^']+)'", str(error))
+        why = match[1] if match else " ".join(str(error).split())
+        self._reply(fault=f"cannot write to {name} ({why})", hint="free some space on the disk, or record elsewhere")
         os._exit(1)
 
 
 def main() -> None:
-    """Read the opening message and serve."""
+    """Read the initial message and serve."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     messages = socket.socket(fileno=sys.stdin.fileno())
     folder, spec, quality, reserve_bytes = ipc.receive(messages)
-    Writing(folder, spec, quality, reserve_bytes, sys.stdout.buffer).serve(messages)
+    WriterServer(folder, spec, quality, reserve_bytes, sys.stdout.buffer).serve(messages)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The recorder's end of the writer process: messages out, replies in, both without waiting."""
+"""Starts the writer process, sends it messages and receives its replies, without blocking."""
 
 import contextlib
 import json
@@ -23,15 +23,15 @@ class WriterDied(DataError):
     """The writer process ended on its own; what it wrote is on disk."""
 
     killed = False
-    """By a signal; otherwise the disk failed, and would fail for another writer too."""
+    """True if by a signal; otherwise the disk failed, and would fail for another writer too."""
 
 
 class WriterProcess:
-    """A child that runs `ebt_data.recording.writer_main`, in a session of its own so that Ctrl-C does not reach it."""
+    """A child that runs `ebt_data.recording.writer_main` in its own session, so that Ctrl-C does not reach it."""
 
     def __init__(self, folder: Path, spec: BenchSpec, quality: int | None, reserve_bytes: int) -> None:
-        self._stderr = ipc.scratch()  # closed in `close`
-        # Not multiprocessing: its spawn would import the caller's main module, and with it perhaps torch.
+        self._stderr = ipc.temporary_file()  # closed in `close`
+        # Not multiprocessing: its spawn would import the caller's main module, and possibly torch.
         # -P: a file named numpy.py in the folder where `ebt` runs must not be imported.
         self._socket, theirs = socket.socketpair()
         with theirs:
@@ -58,47 +58,47 @@ class WriterProcess:
         return self._child.poll() is None
 
     def post(self, *message: Any, wait_s: float) -> None:
-        """Hand a message over: when this returns, not even our death takes it from the child.
+        """Send a message: once this returns, the child receives it even if this process dies.
 
         Raises:
-            DataError: a few hundred are on their way, and none was taken for `wait_s`.
+            DataError: a few hundred are queued, and none was received for `wait_s`.
         """
-        with ipc.scratch() as file:
+        with ipc.temporary_file() as file:
             self._send(message, file, wait_s)
 
     def post_row(self, step: Step, dropped: frozenset[str]) -> None:
-        """The same for a row, which is never waited for; `row_taken` has to be called when the child has kept it.
+        """Send a row without waiting; call `release_row` when the child has confirmed it.
 
-        Not through a thread: where the machine is busy one may wait for long beside a loop of real-time priority, and
-        what waits with it would die with us. In a file of a row before: new pages cost more than what is written to
-        them, and now and then half a tick.
+        Not through a thread: on a busy machine a thread may starve beside a real-time loop, and its pending rows would
+        be lost with this process. The file of an earlier row is reused: allocating new pages costs more than writing
+        to them, occasionally half a tick.
         """
-        file = self._free.pop() if self._free else ipc.scratch()
+        file = self._free.pop() if self._free else ipc.temporary_file()
         self._rows.append(file)
         self._send(("row", step, dropped), file, 0.0)
 
-    def row_taken(self) -> None:
-        """The oldest row that was posted is kept; its file is free."""
+    def release_row(self) -> None:
+        """Mark the oldest posted row as confirmed, so that its file can be reused."""
         self._free.append(self._rows.popleft())
 
     def _send(self, message: tuple[Any, ...], file: IO[bytes], wait_s: float) -> None:
         self._socket.settimeout(wait_s)
-        # Where the child is gone, the recorder notices in `replies`.
+        # If the child is gone, `replies` raises WriterDied.
         with contextlib.suppress(ConnectionError):
             try:
                 ipc.send(self._socket, message, file)
             except (BlockingIOError, TimeoutError) as error:
-                raise DataError("the disk takes no more rows") from error
+                raise DataError("the disk accepts no more rows") from error
 
     def has_replied(self, timeout_s: float) -> bool:
-        """Whether there is something in `replies`, or nothing will ever come, after waiting at most so long."""
+        """Whether `replies` would return or raise at once, after waiting for at most `timeout_s`."""
         return bool(select.select([self._replies], [], [], timeout_s)[0])
 
     def replies(self) -> list[dict[str, Any]]:
-        """Replies that have come; waits for some where none has.
+        """The replies received; waits if there is none.
 
         Raises:
-            WriterDied: the child has ended and every reply was given out.
+            WriterDied: the child has ended and every reply was returned.
         """
         data = os.read(self._replies, 1 << 16)
         if not data:
@@ -108,16 +108,16 @@ class WriterProcess:
 
     def _death(self) -> WriterDied:
         code = self._child.wait()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         self._stderr.seek(0)
-        said = self._stderr.read()[-10_000:].decode(errors="replace").strip()
-        died = WriterDied(f"the writer process {how}" + (f" ({said.splitlines()[-1]})" if said else ""))
+        stderr = self._stderr.read()[-10_000:].decode(errors="replace").strip()
+        died = WriterDied(f"the writer process {reason}" + (f" ({stderr.splitlines()[-1]})" if stderr else ""))
         died.killed = code < 0
-        died.add_note(said)  # its traceback, where it was a bug
+        died.add_note(stderr)  # the traceback, if it was a bug
         return died
 
     def close(self) -> None:
-        """Let the child write what was posted and end; kill it where it does not within ten seconds."""
+        """Wait until the child has written all messages and ended; kill it after ten seconds."""
         self._socket.close()
         try:
             self._child.wait(_CLOSE_S)
@@ -129,7 +129,7 @@ class WriterProcess:
             file.close()
 
     def _reply_pipe(self) -> int:
-        """The child's stdout without Python's buffer, so that `select` sees all of it."""
+        """The child's stdout without Python's buffer, which `select` would miss."""
         pipe = self._child.stdout
         if pipe is None:
             raise DataError("the writer process has no stdout")

@@ -1,12 +1,12 @@
-"""One camera's images of many episodes by row, each kept once however many rows refer to it. Numpy only.
+"""One camera's images of many episodes by row, each stored once even if several rows refer to it. Numpy only.
 
-    ways        what it costs
-    memory      decoded and resized when opened, by threads; then all of it is in memory
-    cache       the same once and for all, into `.shrunk` beside the episodes, from where the system's page cache takes it
-    files       nothing at first; every image is decoded on each access
+    storage     cost
+    memory      decoded and resized when opened, by threads; then kept in memory
+    cache       the same once, into `.shrunk` beside the episodes; memory-mapped from there
+    files       nothing when opened; every image is decoded on each access
 
-read(way, path, camera, size) -> Part      of one episode
-Pictures(parts)[rows] -> [*rows.shape, H, W, 3] uint8
+open_images(storage, episode, camera, size) -> CameraImages      of one episode
+ImageArray(parts)[rows] -> [*rows.shape, H, W, 3] uint8
 """
 
 import os
@@ -22,115 +22,117 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ebt_data.errors import DataError
-from ebt_data.files.atomic_files import make_ready, try_remove
+from ebt_data.files.atomic_files import prepare_folder, try_remove
 from ebt_data.files.commit import sync
 from ebt_data.reading.episode import Episode
 from ebt_data.step import Image
-from ebt_data.windows.resize import shrink
+from ebt_data.windows.resize import resize_area
 
-Way = Literal["memory", "cache", "files"]
+ImageStorage = Literal["memory", "cache", "files"]
 Size = tuple[int, int]
-FOLDER = ".shrunk"
-SHRINKING = 1
-"""Of `shrink` and of JPEG decoding: another number where they give other pixels."""
-OPEN = 64
+CACHE_FOLDER = ".shrunk"
+RESIZE_VERSION = 1
+"""Of `resize_area` and JPEG decoding; increased when their output changes."""
+MAX_OPEN = 64
 """Episodes that `files` keeps open at once, in each process."""
 _BLOCK = 64
 """Images decoded in parallel; they are in memory at full size until they are resized."""
 
 
-class Stack(Protocol):
-    """An episode's distinct pictures; an array is one."""
+class ImageSource(Protocol):
+    """An episode's distinct images; an array is one."""
 
-    def __getitem__(self, places: NDArray[np.int64], /) -> NDArray[np.uint8]:
-        """[n, H, W, 3] of places [n]."""
+    def __getitem__(self, indices: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """[n, H, W, 3] of indices [n]."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """Of one episode."""
+class CameraImages:
+    """One camera's images of one episode."""
 
-    stack: Stack
-    place: NDArray[np.int64]
-    """[T] which picture of the stack a row shows."""
+    stack: ImageSource
+    index: NDArray[np.int64]
+    """[T] index into `stack` for each row."""
     shape: Size
 
 
-class Pictures:
-    """Of all episodes, one behind the other, as their rows are."""
+class ImageArray:
+    """The images of all episodes by row, concatenated in the order of the episodes."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[CameraImages]) -> None:
         self._stacks = [part.stack for part in parts]
-        self._part = np.repeat(np.arange(len(parts)), [len(part.place) for part in parts])
-        self._place = np.concatenate([part.place for part in parts])
-        self.shape = (len(self._place), *parts[0].shape, 3)
+        self._part = np.repeat(np.arange(len(parts)), [len(part.index) for part in parts])
+        self._index = np.concatenate([part.index for part in parts])
+        self.shape = (len(self._index), *parts[0].shape, 3)
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._index)
 
     def __getitem__(self, rows: NDArray[np.int64] | slice | int) -> NDArray[np.uint8]:
         """The images of rows [...]: [..., H, W, 3]."""
-        wanted = np.arange(len(self))[rows]
-        flat = wanted.ravel()
-        found = np.empty((len(flat), *self.shape[1:]), np.uint8)
+        indices = np.arange(len(self))[rows]
+        flat = indices.ravel()
+        images = np.empty((len(flat), *self.shape[1:]), np.uint8)
         order = np.argsort(self._part[flat], kind="stable")
         bounds = np.flatnonzero(np.diff(self._part[flat[order]])) + 1
         for some in np.split(order, bounds) if len(flat) else ():
-            found[some] = self._stacks[self._part[flat[some[0]]]][self._place[flat[some]]]
-        return found.reshape(*wanted.shape, *self.shape[1:])
+            images[some] = self._stacks[self._part[flat[some[0]]]][self._index[flat[some]]]
+        return images.reshape(*indices.shape, *self.shape[1:])
 
 
-def read(way: Way, episode: Episode, camera: str, size: Size | None) -> Part:
-    """One camera of an open episode, trimmed as labelled; `size` is (height, width) to shrink to, None as recorded.
+def open_images(storage: ImageStorage, episode: Episode, camera: str, size: Size | None) -> CameraImages:
+    """One camera of an open episode, trimmed as labelled; `size` is (height, width) to resize to, None as recorded.
 
     Raises:
-        DataError: a picture cannot be decoded, or a row shows none.
+        DataError: an image cannot be decoded, or a row has none.
     """
     spec = episode.spec.cameras[camera]
     shape = size or (spec.height, spec.width)
-    rows, place = episode.shown(camera)
-    kept = place[episode.training_rows]
+    rows, index = episode.image_index(camera)
+    kept = index[episode.training_rows]
     if (kept < 0).any():
         row = int(episode.training_rows[np.argmin(kept)])
-        raise DataError(f"{episode.path} has no picture of {camera} in row {row}")
-    stack: Stack
-    if way == "files":
-        stack = Decoded(episode.path, camera, rows, shape)
-    elif way == "cache":
+        raise DataError(f"{episode.path} has no image of {camera} in row {row}")
+    stack: ImageSource
+    if storage == "files":
+        stack = LazyImages(episode.path, camera, rows, shape)
+    elif storage == "cache":
         stack = _cached(episode, camera, rows, shape)
     else:
         stack = np.empty((len(rows), *shape, 3), np.uint8)
         for first, block in _decoded(episode, camera, rows, shape):
             stack[first : first + len(block)] = block
-    return Part(stack, kept, shape)
+    return CameraImages(stack, kept, shape)
 
 
-class Decoded:
+class LazyImages:
     """An episode's images, read on access."""
 
     def __init__(self, path: Path, camera: str, rows: NDArray[np.int64], shape: Size) -> None:
         self._path, self._camera, self._rows, self._shape = path, camera, rows, shape
 
-    def __getitem__(self, places: NDArray[np.int64], /) -> NDArray[np.uint8]:
-        with _reading:  # HDF5 lets one thread in at a time anyway
+    def __getitem__(self, indices: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        with _reading:  # HDF5 admits one thread at a time anyway
             episode = _opened(self._path)
-            return np.stack([shrink(episode.image(self._camera, int(row)), self._shape) for row in self._rows[places]])
+            return np.stack(
+                [resize_area(episode.image(self._camera, int(row)), self._shape) for row in self._rows[indices]]
+            )
 
 
 _reading = threading.Lock()
-"""Held while episodes are opened, read or closed: training and validation read in two threads."""
+"""Held while episodes are opened, read or closed, as training and validation read in two threads."""
 _open: dict[Path, Episode] = {}
 _opener = os.getpid()
 
 
 def _opened(path: Path) -> Episode:
-    """The episode, open in this process: HDF5's handles are worth nothing after a fork."""
+    """The episode, opened in this process: HDF5 handles are not valid after a fork."""
     global _opener
     if _opener != os.getpid():
         _open.clear()
         _opener = os.getpid()
     if path not in _open:
-        if len(_open) >= OPEN:
+        if len(_open) >= MAX_OPEN:
             _open.pop(next(iter(_open))).close()
         _open[path] = Episode(path)
     return _open[path]
@@ -139,52 +141,52 @@ def _opened(path: Path) -> Episode:
 def _decoded(
     episode: Episode, camera: str, rows: NDArray[np.int64], shape: Size
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Blocks of pictures and the place of each one's first; JPEG and shrinking let other threads run."""
+    """Blocks of images, each with the index of its first; decoding and resizing release the GIL."""
 
-    def small(row: int) -> Image:
-        return shrink(episode.image(camera, row), shape)
+    def resized(row: int) -> Image:
+        return resize_area(episode.image(camera, row), shape)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for first in range(0, len(rows), _BLOCK):
-            yield first, np.stack(list(pool.map(small, rows[first : first + _BLOCK].tolist())))
+            yield first, np.stack(list(pool.map(resized, rows[first : first + _BLOCK].tolist())))
 
 
 def _cached(episode: Episode, camera: str, rows: NDArray[np.int64], shape: Size) -> NDArray[np.uint8]:
-    """The shrunk pictures on disk, made where there are none of this very file yet."""
-    folder = episode.path.parent / FOLDER
-    about = episode.path.stat()
+    """The resized images from the cache, which is created if there is none for this version of the file."""
+    folder = episode.path.parent / CACHE_FOLDER
+    info = episode.path.stat()
     kind = f"{episode.path.stem}.{camera.replace('/', '.')}.{shape[0]}x{shape[1]}"
-    path = folder / f"{kind}.{about.st_size:x}-{about.st_mtime_ns:x}.{SHRINKING}.npy"
-    whole = (len(rows), *shape, 3)
+    path = folder / f"{kind}.{info.st_size:x}-{info.st_mtime_ns:x}.{RESIZE_VERSION}.npy"
+    expected_shape = (len(rows), *shape, 3)
     if folder.is_symlink():
-        raise DataError(f"{folder} is a link", "remove it, or train without pictures in a cache")
-    if (kept := _load(path)) is None or kept.shape != whole or kept.dtype != np.uint8:
-        make_ready(folder, len(rows) * 3 * shape[0] * shape[1] / 1e6, "keeping smaller pictures")
+        raise DataError(f"{folder} is a link", 'remove it, or train without "cache"')
+    if (cached := _load(path)) is None or cached.shape != expected_shape or cached.dtype != np.uint8:
+        prepare_folder(folder, len(rows) * 3 * shape[0] * shape[1] / 1e6, "caching resized images")
         for stale in folder.glob(f"{kind}.*.npy"):
             try_remove(stale)
-        made = folder / f"{uuid4().hex}.tmp"
+        temporary = folder / f"{uuid4().hex}.tmp"
         try:
-            with made.open("wb") as file:  # not through a map of it: a full disk would end the process
-                header = {"descr": "|u1", "fortran_order": False, "shape": whole}
+            with temporary.open("wb") as file:  # not memory-mapped: a full disk would kill the process
+                header = {"descr": "|u1", "fortran_order": False, "shape": expected_shape}
                 np.lib.format.write_array_header_1_0(file, header)
                 for _, block in _decoded(episode, camera, rows, shape):
                     file.write(block.data)
-            sync(made)
-            made.rename(path)  # whole or not at all; two at once make the same
+            sync(temporary)
+            temporary.rename(path)  # atomic; two processes at once write the same content
         except OSError as error:
             raise DataError(
                 f"cannot write {path}: {error.strerror}", 'free some space, or train without "cache"'
             ) from error
         finally:
-            try_remove(made)
-        kept = _load(path)
-    if kept is None:
+            try_remove(temporary)
+        cached = _load(path)
+    if cached is None:
         raise DataError(f"{path} cannot be read back", 'train without "cache"')
-    return kept
+    return cached
 
 
 def _load(path: Path) -> NDArray[np.uint8] | None:
-    """The images, read on access; None where there is no complete file."""
+    """The images, read on access; None if there is no complete file."""
     try:
         return np.asarray(np.load(path, mmap_mode="r"))
     except (OSError, EOFError, ValueError):

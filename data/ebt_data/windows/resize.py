@@ -1,4 +1,4 @@
-"""Shrinks pictures by area averaging, the same way for training and for acting."""
+"""Resizes images by area averaging, identically for training and inference."""
 
 from functools import lru_cache
 
@@ -8,25 +8,25 @@ from numpy.typing import NDArray
 from ebt_data.step import Image
 
 
-def shrink(image: Image, size: tuple[int, int]) -> Image:
+def resize_area(image: Image, size: tuple[int, int]) -> Image:
     """[H, W, 3] to [*size, 3]: each new pixel is the mean of the area that it covers, rounded.
 
-    The sides are scaled apart from each other. A side that grows is filled with its nearest pixels.
+    Height and width are scaled independently. A side that is enlarged repeats its nearest pixels.
     """
     height, width = size
     if image.shape[:2] == size:
         return image
-    down = _weights(image.shape[0], height)
-    across = _weights(image.shape[1], width)
-    lower = down @ image.reshape(image.shape[0], -1).astype(np.float32)
-    columns = lower.reshape(height, image.shape[1], 3).transpose(0, 2, 1) @ across.T
-    shrunk: Image = np.rint(columns.transpose(0, 2, 1)).astype(np.uint8, order="C")
-    return shrunk
+    row_weights = _weights(image.shape[0], height)
+    column_weights = _weights(image.shape[1], width)
+    rows = row_weights @ image.reshape(image.shape[0], -1).astype(np.float32)
+    columns = rows.reshape(height, image.shape[1], 3).transpose(0, 2, 1) @ column_weights.T
+    resized: Image = np.rint(columns.transpose(0, 2, 1)).astype(np.uint8, order="C")
+    return resized
 
 
 @lru_cache(maxsize=32)
 def _weights(source: int, target: int) -> NDArray[np.float32]:
-    """[target, source]: how much of each source pixel a target pixel takes; rows sum to 1."""
+    """[target, source]: weight of each source pixel in a target pixel; rows sum to 1."""
     edges = np.arange(target + 1) * (source / target)
     low, high = edges[:-1, None], edges[1:, None]
     pixel = np.arange(source)[None, :]

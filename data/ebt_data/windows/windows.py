@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from ebt_data.errors import DataError
 from ebt_data.reading.episode import Episode
 from ebt_data.step import BenchSpec, Outcome
-from ebt_data.windows.pictures import Part, Pictures, Way, read
+from ebt_data.windows.pictures import CameraImages, ImageArray, ImageStorage, open_images
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of one array's dimensions over every row, `[J]` float32 each."""
+    """Statistics of each dimension over all rows, `[J]` float32 each."""
 
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
@@ -32,9 +32,9 @@ class Windows:
     """Every row of the episodes is one sample: the observations up to it and the actions from it on.
 
     Arrays: `qpos`, `qvel`, `effort`, `actions` (as sent) [N, J] float32, `images[camera]` [N, H, W, 3] uint8,
-    `privileged[name]` [N, ...] float32, `episode` and `row` [N] int64 (which one of `paths`, and the row in it),
+    `privileged[name]` [N, ...] float32, `episode` and `row` [N] int64 (index into `paths`, and the row in that episode),
     `starts` [E + 1] int64: episode e has the rows `starts[e]:starts[e + 1]`. `bounds` [S + 1] int64 is the same for
-    stretches, split at pauses, and `stretch` [N] int64 is each row's stretch.
+    segments, split at pauses, and `segment` [N] int64 is each row's segment.
     """
 
     def __init__(
@@ -44,47 +44,47 @@ class Windows:
         horizon: int,
         *,
         image_size: tuple[int, int] | None = None,
-        pictures: Way = "memory",
+        pictures: ImageStorage = "memory",
         cameras: Sequence[str] | None = None,
         outcomes: frozenset[Outcome] = frozenset({Outcome.SUCCESS}),
         incomplete: bool = False,
     ) -> None:
-        """Read the episodes that count as one of `outcomes`, trimmed as labelled; truncated ones too if `incomplete`.
+        """Read the episodes with one of these `outcomes`, trimmed as labelled; truncated ones too if `incomplete`.
 
-        `image_size` is (height, width) in pixels to shrink pictures to, `pictures` where they are kept (see `pictures.py`);
+        `image_size` is (height, width) in pixels to resize images to, `pictures` their storage (see `pictures.py`);
         `cameras` defaults to all.
 
         Raises:
-            DataError: no episode fits, one cannot be read, or two are from benches that differ.
+            DataError: no episode matches, one cannot be read, or two are of different benches.
         """
         self.history, self.horizon = history, horizon
         self.paths: list[Path] = []
         self.skipped: list[Path] = []
-        """Episodes left out: for their outcome, because they were truncated, or because a label excludes them."""
+        """Episodes not read: because of their outcome, because they are truncated, or because a label excludes them."""
         parts: list[dict[str, NDArray[Any]]] = []
-        lengths: list[int] = []  # of stretches
-        shown: dict[str, list[Part]] = {}
+        lengths: list[int] = []  # of segments
+        parts_of: dict[str, list[CameraImages]] = {}
         for path in paths:
             with Episode(path) as episode:
-                if not episode.counts(outcomes, incomplete=incomplete):
+                if not episode.is_eligible(outcomes, incomplete=incomplete):
                     self.skipped.append(path)
                     continue
                 if not parts:
                     self.spec = episode.spec
                     self.cameras = tuple(episode.spec.cameras if cameras is None else cameras)
-                check_same(self.spec, episode, "the episodes before it")
+                check_compatible(self.spec, episode, "the previous episodes")
                 parts.append(_columns(episode))
-                lengths += [stretch.stop - stretch.start for stretch in episode.stretches]
+                lengths += [segment.stop - segment.start for segment in episode.segments]
                 for camera in self.cameras:
-                    shown.setdefault(camera, []).append(read(pictures, episode, camera, image_size))
+                    parts_of.setdefault(camera, []).append(open_images(pictures, episode, camera, image_size))
                 self.paths.append(path)
         if not parts:
-            wanted = " or ".join(sorted(outcome.value for outcome in outcomes))
-            raise DataError(f"none of {len(paths)} episodes is complete and ended in {wanted}")
+            expected = " or ".join(sorted(outcome.value for outcome in outcomes))
+            raise DataError(f"none of {len(paths)} episodes is complete and ended in {expected}")
         self._join(parts)
         self.bounds = np.cumsum([0, *lengths])
-        self.stretch = np.repeat(np.arange(len(lengths)), lengths)
-        self.images = {camera: Pictures(of) for camera, of in shown.items()}
+        self.segment = np.repeat(np.arange(len(lengths)), lengths)
+        self.images = {camera: ImageArray(parts) for camera, parts in parts_of.items()}
 
     def _join(self, parts: list[dict[str, NDArray[Any]]]) -> None:
         lengths = [len(part["qpos"]) for part in parts]
@@ -109,12 +109,12 @@ class Windows:
 
         `position`, `velocity`, `effort` [B, n, J], `images/<camera>` [B, n, H, W, 3] and `privileged/<name>` [B, n, ...]
         end at the row; before an episode's start its first row is repeated. `actions` [B, H, J] begin at the row; after
-        an episode's end its last action is repeated and `mask` [B, H] is False. A pause is an end and a start. `row`,
-        `episode` [B] say which.
+        an episode's end its last action is repeated and `mask` [B, H] is False. A pause counts as an
+        end and a start. `row`, `episode` [B] identify the samples.
         """
         indices = np.asarray(indices, np.int64)
-        stretch = self.stretch[indices]
-        first, last = self.bounds[stretch][:, None], self.bounds[stretch + 1][:, None] - 1
+        segment = self.segment[indices]
+        first, last = self.bounds[segment][:, None], self.bounds[segment + 1][:, None] - 1
         past = np.maximum(indices[:, None] + np.arange(1 - self.history, 1), first)
         ahead = indices[:, None] + np.arange(self.horizon)
         batch = {"position": self.qpos[past], "velocity": self.qvel[past], "effort": self.effort[past]}
@@ -124,7 +124,7 @@ class Windows:
         return batch | {"row": self.row[indices], "episode": self.episode[indices]}
 
     def statistics(self) -> dict[str, Statistics]:
-        """Of `position`, `velocity`, `effort` and `action`, over every row."""
+        """Statistics of `position`, `velocity`, `effort` and `action` over all rows."""
         named = {"position": self.qpos, "velocity": self.qvel, "effort": self.effort, "action": self.actions}
         return {name: _statistics(values) for name, values in named.items()}
 
@@ -142,24 +142,24 @@ def _columns(episode: Episode) -> dict[str, NDArray[Any]]:
 
 
 def split(paths: Sequence[Path], fraction: float, seed: int) -> tuple[list[Path], list[Path]]:
-    """Training and validation episodes, about `fraction` of them for validation, each side in the order given.
+    """Training and validation episodes, about `fraction` of them for validation, each part in the order given.
 
-    An episode's side depends on its file name and the seed alone, so that it stays there when others are added. Of two
-    or more episodes each side gets at least one, unless `fraction` is 0.
+    The assignment depends only on the file name and the seed, so that it does not change when episodes are added. With
+    two or more episodes each part has at least one, unless `fraction` is 0.
     """
     draws = [_draw(path.name, seed) for path in paths]
-    held = {index for index, draw in enumerate(draws) if draw < fraction}
+    validation = {index for index, draw in enumerate(draws) if draw < fraction}
     if fraction > 0 and len(paths) > 1:
-        if not held:
-            held = {int(np.argmin(draws))}
-        elif len(held) == len(paths):
-            held.remove(int(np.argmax(draws)))
-    train = [path for index, path in enumerate(paths) if index not in held]
-    return train, [path for index, path in enumerate(paths) if index in held]
+        if not validation:
+            validation = {int(np.argmin(draws))}
+        elif len(validation) == len(paths):
+            validation.remove(int(np.argmax(draws)))
+    train = [path for index, path in enumerate(paths) if index not in validation]
+    return train, [path for index, path in enumerate(paths) if index in validation]
 
 
 def _draw(name: str, seed: int) -> float:
-    """In [0, 1), even over names."""
+    """A number in [0, 1), uniform over names."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -170,11 +170,11 @@ def _statistics(values: NDArray[np.float32]) -> Statistics:
     return Statistics(*(moment.astype(np.float32) for moment in moments))
 
 
-def check_same(spec: BenchSpec, episode: Episode, what: str) -> None:
-    """Check that an episode can be trained on together with those of `spec`, which `what` names.
+def check_compatible(spec: BenchSpec, episode: Episode, what: str) -> None:
+    """Check that an episode can be used for training together with those of `spec`, which `what` describes.
 
     Raises:
-        DataError: it has other joints, cameras or ticks a second.
+        DataError: its joints, cameras or rate differ.
     """
     other = episode.spec
     pairs = {
@@ -182,7 +182,7 @@ def check_same(spec: BenchSpec, episode: Episode, what: str) -> None:
         "cameras": (dict(spec.cameras), dict(other.cameras)),
         "rate_hz": (spec.rate_hz, other.rate_hz),
     }
-    for name, (expected, found) in pairs.items():
-        if expected != found:
-            told = f"{episode.path} has other {name} than {what}: {found}, not {expected}"
-            raise DataError(told, f"keep them apart; ebt inspect {episode.path.parent}")
+    for name, (expected, actual) in pairs.items():
+        if expected != actual:
+            message = f"{episode.path} has other {name} than {what}: {actual}, not {expected}"
+            raise DataError(message, f"keep them in separate folders; ebt inspect {episode.path.parent}")

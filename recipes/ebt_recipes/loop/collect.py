@@ -20,7 +20,7 @@ from ebt_data.meta import EpisodeMeta
 from ebt_data.reading.episode import Episode, list_episodes
 from ebt_data.recording.recorder import Recorder
 from ebt_data.step import Outcome
-from ebt_data.windows.windows import check_same
+from ebt_data.windows.windows import check_compatible
 from ebt_hardware.bench.bench import Bench
 from ebt_recipes.loop.recording import Command, EpisodeResult, Hooks, Limits, record_episode
 
@@ -91,7 +91,7 @@ def collect(
         if result.command in (Command.REDO, Command.BACK):
             repeats.append(seed)
         if result.command is Command.BACK and kept:
-            recorder.settle()
+            recorder.wait_sealed()
             previous = kept.pop()
             repeats.append(_discard_kept(previous))
             hooks.report(replace(previous, path=None, outcome=Outcome.ABORTED, command=Command.BACK, why="taken back"))
@@ -106,7 +106,7 @@ def collect(
             break
         if consecutive >= plan.patience:
             raise TaskFailed(f"{consecutive} demonstrations in a row failed; {len(kept)} new ones were kept")
-    recorder.settle()
+    recorder.wait_sealed()
     hooks.on_saved()
     paths = tuple(result.path for result in kept if result.path is not None)
     return CollectSummary(paths, existing, len(failed), discarded, existing + len(kept) < plan.target)
@@ -120,12 +120,12 @@ def _resume(bench: Bench, folder: Path, plan: CollectPlan) -> tuple[int, Iterato
         with Episode(path) as episode:
             if episode.meta.task != bench.spec.task:
                 continue  # a folder may hold several tasks
-            if episode.counts():
-                check_same(bench.spec, episode, f"what {bench.spec.name} records now")
+            if episode.is_eligible():
+                check_compatible(bench.spec, episode, f"what {bench.spec.name} records now")
             # The scene of a demonstration that was interrupted, truncated or excluded is used again.
-            if episode.counts((Outcome.SUCCESS, Outcome.FAILURE)):
+            if episode.is_eligible((Outcome.SUCCESS, Outcome.FAILURE)):
                 known.add(episode.meta.seed)
-            existing += episode.meta.kind == "demo" and episode.counts()
+            existing += episode.meta.kind == "demo" and episode.is_eligible()
     if bench.scene is None:
         return existing, (None for _ in count())
     return existing, (seed for seed in count(plan.first_seed) if seed not in known)

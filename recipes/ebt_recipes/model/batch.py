@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ebt_data.errors import ConfigError
 from ebt_data.step import Image, Observation
-from ebt_data.windows.resize import shrink
+from ebt_data.windows.resize import resize_area
 from ebt_recipes.recipe import PAST
 
 
@@ -86,7 +86,7 @@ def from_bench(
         return torch.from_numpy(np.array(values, dtype=np.float32))[None]
 
     def picture(image: Image) -> Tensor:
-        return torch.from_numpy(shrink(image, (size, size)).copy())[None]
+        return torch.from_numpy(resize_area(image, (size, size)).copy())[None]
 
     joints = {"position": observation.position, "velocity": observation.velocity, "effort": observation.effort}
     if past is not None:

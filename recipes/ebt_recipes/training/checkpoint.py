@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ebt_data.errors import ConfigError, DataError
-from ebt_data.files.atomic_files import make_folder, write_whole
+from ebt_data.files.atomic_files import make_folder, write_atomic
 from ebt_data.step import BenchSpec
 from ebt_data.versions import installed_version
 from ebt_hardware.config.benches import list_benches, load_bench
@@ -140,8 +140,8 @@ def save_contract(path: Path, recipe: Recipe, contract: Contract, statistics: St
         "versions": versions,
     }
     make_folder(path)
-    write_whole(path / "run.json", json.dumps(table, indent=1))
-    write_whole(path / "recipe.json", recipe.model_dump_json(indent=1))
+    write_atomic(path / "run.json", json.dumps(table, indent=1))
+    write_atomic(path / "recipe.json", recipe.model_dump_json(indent=1))
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -150,7 +150,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     Raises:
         DataError: the disk is full, or the folder cannot be written; an earlier file is kept.
     """
-    write_whole(path, save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, dict(metadata)))
+    write_atomic(path, save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, dict(metadata)))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -110,26 +110,26 @@ class Dataset:
         return Statistics(inputs, MeanStd.of(chunks.reshape(-1, chunks.shape[-1]), act.floor_rad))
 
     def _past(self, rows: Rows) -> dict[str, Tensor]:
-        """`past` [B, P * J] by name if the recipe uses it; before an episode or stretch starts, its first pose."""
+        """`past` [B, P * J] by name if the recipe uses it; before an episode or segment starts, its first pose."""
         windows, ticks = self.windows, self.recipe.observe.past_actions
         if not ticks:
             return {}
-        first = windows.bounds[windows.stretch[rows]][:, None]
+        first = windows.bounds[windows.segment[rows]][:, None]
         earlier = rows[:, None] + np.arange(-ticks, 0)
         past = np.where((earlier >= first)[..., None], windows.actions[np.maximum(earlier, first)], windows.qpos[first])
         return {PAST: torch.from_numpy((past - windows.qpos[rows][:, None]).reshape(len(rows), -1))}
 
     def _chunks(self, rows: Rows) -> dict[str, NDArray[np.float32]]:
         """Only the actions of `Windows.batch`, without copying thousands of images."""
-        last = self.windows.bounds[self.windows.stretch[rows] + 1][:, None] - 1
+        last = self.windows.bounds[self.windows.segment[rows] + 1][:, None] - 1
         ahead = rows[:, None] + np.arange(self.recipe.act.horizon)
         return {"actions": self.windows.actions[np.minimum(ahead, last)]}
 
 
 def next_events(grippers: NDArray[np.float32], mid_range: NDArray[np.float32], bounds: Rows) -> Rows:
-    """[N] for each row, the next row at which a gripper's command crosses its mid-range, or its stretch's last row.
+    """[N] for each row, the next row at which a gripper's command crosses its mid-range, or its segment's last row.
 
-    `grippers` [N, G] rad, `mid_range` [G] rad, `bounds` [S + 1] first rows of the stretches.
+    `grippers` [N, G] rad, `mid_range` [G] rad, `bounds` [S + 1] first rows of the segments.
     """
     events = np.empty(len(grippers), np.int64)
     open_now = grippers > mid_range

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from ebt_data.errors import ConfigError, DataError, MisuseError
-from ebt_data.files.atomic_files import make_ready
+from ebt_data.files.atomic_files import prepare_folder
 from ebt_data.reading.episode import Episode
 from ebt_data.windows.windows import split
 from ebt_recipes.objectives.build import build_model
@@ -249,7 +249,7 @@ def _contract(data: Dataset, recipe: Recipe) -> Contract:
 def _run_folder(out: Path) -> Iterator[None]:
     """Create and check the run's folder before the data are read; remove a new folder if that fails."""
     new = not out.exists()
-    make_ready(out, CHECKPOINT_MB, "training")
+    prepare_folder(out, CHECKPOINT_MB, "training")
     try:
         yield
     except BaseException:

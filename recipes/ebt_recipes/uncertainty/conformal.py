@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from ebt_data.errors import DataError, MisuseError
-from ebt_data.files.atomic_files import write_whole
+from ebt_data.files.atomic_files import write_atomic
 from ebt_recipes.uncertainty.monitor import ConformalThreshold, EnergyMonitor, MonitorRules, smooth
 
 MIN_FIT = 3
@@ -125,7 +125,7 @@ class Calibration(BaseModel):
         Raises:
             DataError: the disk is full, or the folder cannot be written.
         """
-        write_whole(path, self.model_dump_json(indent=2) + "\n")
+        write_atomic(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Calibration":

@@ -16,7 +16,7 @@ from ebt_data.reading.episode import Episode
 Record = Callable[..., Path]
 
 
-def test_aloha_finds_what_was_recorded_but_for_what_was_trimmed(record: Record, tmp_path: Path) -> None:
+def test_aloha_reads_the_recorded_data_without_trimmed_rows(record: Record, tmp_path: Path) -> None:
     paths = [record(6), record(4)]
     labels.add_label(paths[0], "trim", [1, 5], "me")
     made = to_aloha(paths, tmp_path / "out" / "aloha")

@@ -37,16 +37,16 @@ def test_rows_around_a_pause_become_two_demonstrations(record: Record, tmp_path:
     assert {"demo_0", "demo_1"} in masks, "an episode is on one side"
 
 
-def test_nothing_is_overwritten_and_nothing_half_is_left(
+def test_nothing_is_overwritten_and_no_partial_output_remains(
     record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [record(2), record(3)]
     there = tmp_path / "there"
     there.mkdir()
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="already exists"):
         to_aloha(paths, there)
     (there / "file").write_text("mine")
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="already exists"):
         to_robomimic(paths, there / "file")
     (tmp_path / "aloha.new").mkdir()
     (tmp_path / "aloha.new" / "file").write_text("mine")
@@ -66,7 +66,7 @@ def test_nothing_is_overwritten_and_nothing_half_is_left(
     assert (tmp_path / "aloha.new" / "file").read_text() == "mine"
 
 
-def test_a_disk_without_room_is_said_before_anything_is_written(
+def test_a_full_disk_is_reported_before_anything_is_written(
     record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [record(3)]
@@ -77,12 +77,12 @@ def test_a_disk_without_room_is_said_before_anything_is_written(
         assert not target.exists()
 
 
-def test_cameras_whose_names_would_be_one_are_refused(record: Record, tmp_path: Path) -> None:
+def test_cameras_with_conflicting_names_are_rejected(record: Record, tmp_path: Path) -> None:
     shape = bench_spec().cameras["top"]
     for names, write, target in (
         (("left/top", "left_top"), to_robomimic, tmp_path / "all.hdf5"),
         (("top", "top/left"), to_aloha, tmp_path / "aloha"),
     ):
         spec = replace(bench_spec(), cameras=dict.fromkeys(names, shape))
-        with pytest.raises(DataError, match="names clash"):
+        with pytest.raises(DataError, match="names conflict"):
             write([record(2, spec)], target)

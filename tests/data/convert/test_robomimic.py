@@ -18,7 +18,7 @@ from tests.data.conftest import bench_spec
 Record = Callable[..., Path]
 
 
-def test_robomimic_finds_scaled_actions_and_can_take_them_back(record: Record, tmp_path: Path) -> None:
+def test_robomimic_reads_scaled_actions_that_can_be_unscaled(record: Record, tmp_path: Path) -> None:
     spec = bench_spec(depth=True)
     paths = [record(6, spec), record(4, spec), record(5, spec)]
     made = to_robomimic(paths, tmp_path / "all.hdf5")
@@ -45,7 +45,7 @@ def test_robomimic_finds_scaled_actions_and_can_take_them_back(record: Record, t
     assert masks["valid"]
 
 
-def test_arms_that_differ_do_not_go_into_one_file(record: Record, tmp_path: Path) -> None:
+def test_different_arms_are_not_exported_to_one_file(record: Record, tmp_path: Path) -> None:
     paths = [record(2), record(2)]
     with pytest.raises(DataError, match="no episode"):
         to_robomimic([], tmp_path / "none.hdf5")

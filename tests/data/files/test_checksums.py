@@ -8,7 +8,7 @@ from ebt_data.files.checksums import NAME, record, recorded, sha256
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="no coreutils")
-def test_coreutils_understands_the_list(tmp_path: Path) -> None:
+def test_coreutils_can_read_the_list(tmp_path: Path) -> None:
     for name in ("episode_0000.h5", "episode_0001.h5"):
         (tmp_path / name).write_bytes(name.encode())
         record(tmp_path / name, sha256(tmp_path / name))
@@ -27,7 +27,7 @@ def test_a_folder_without_a_list_has_no_sums(tmp_path: Path) -> None:
     assert recorded(tmp_path) == {}
 
 
-def test_a_line_that_a_full_disk_tore_does_not_tear_the_next(tmp_path: Path) -> None:
+def test_a_line_cut_short_by_a_full_disk_does_not_damage_the_next(tmp_path: Path) -> None:
     record(tmp_path / "a.h5", "1" * 64)
     with (tmp_path / NAME).open("a") as file:
         file.write("2" * 20)

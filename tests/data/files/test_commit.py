@@ -14,7 +14,7 @@ def test_two_recorders_of_one_folder_get_different_names(tmp_path: Path) -> None
         os.close(handle)
 
 
-def test_a_name_is_on_the_disk_before_anything_is_under_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_entry_is_synced_before_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
     monkeypatch.setattr(commit, "sync", synced.append)
     _, handle = commit.reserve(tmp_path)
@@ -22,7 +22,7 @@ def test_a_name_is_on_the_disk_before_anything_is_under_it(tmp_path: Path, monke
     assert synced == [tmp_path]
 
 
-def test_names_of_others_do_not_disturb_the_count(tmp_path: Path) -> None:
+def test_unrelated_file_names_do_not_affect_numbering(tmp_path: Path) -> None:
     for name in ("episode_x.h5", "take 7.h5", "episode_0041.h5", "episode_0050.txt"):
         (tmp_path / name).write_text("")
     path, handle = commit.reserve(tmp_path)
@@ -39,7 +39,7 @@ def test_discarded_episodes_of_one_name_do_not_replace_each_other(tmp_path: Path
     assert (tmp_path / ".trash" / names[0]).read_text() == "first"
 
 
-def test_the_list_of_hashes_is_what_sha256sum_reads(record: Callable[..., Path]) -> None:
+def test_the_list_of_hashes_is_read_by_sha256sum(record: Callable[..., Path]) -> None:
     path = record(1)
     (line,) = (path.parent / "SHA256SUMS").read_text().splitlines()
     digest, name = line.split("  ")

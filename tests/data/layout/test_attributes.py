@@ -10,7 +10,7 @@ from ebt_data.reading.episode import Episode
 from tests.data.conftest import copy_to_edit, message_of
 
 
-def test_another_hdf5_file_is_told_from_an_episode(tmp_path: Path) -> None:
+def test_another_hdf5_file_is_not_an_episode(tmp_path: Path) -> None:
     path = tmp_path / "aloha.h5"
     with h5py.File(path, "w") as file:
         file["action"] = np.zeros((5, 6))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ebt_data.layout import codec
-from ebt_data.layout.codec import decode, encode, is_whole
+from ebt_data.layout.codec import decode, encode, is_complete
 from tests.data.conftest import smooth_image
 
 SIZE = (48, 64)
@@ -21,7 +21,7 @@ def test_without_loss_every_pixel_comes_back() -> None:
         assert found.dtype == np.uint8
 
 
-def test_a_jpeg_is_smaller_and_near() -> None:
+def test_a_jpeg_is_smaller_and_similar() -> None:
     image = smooth_image(3)
     jpeg = encode(image)
     assert len(jpeg) < len(encode(image, None))
@@ -33,13 +33,13 @@ def test_a_picture_of_another_size_is_not_unpacked(blob: bytes) -> None:
         decode(blob, (480, 640))
 
 
-def test_a_damaged_one_is_refused_in_one_way(blob: bytes) -> None:
+def test_a_damaged_image_raises_value_error(blob: bytes) -> None:
     for damaged in (b"", blob[:3], blob[:10], b"qoif", b"RIFF" + blob[4:], b"qoif" + bytes(9)):
         with pytest.raises(ValueError):
             decode(damaged, SIZE)
 
 
-def test_no_flip_of_a_bit_does_more_than_change_pixels_or_be_refused() -> None:
+def test_a_flipped_bit_only_changes_pixels_or_is_rejected() -> None:
     whole = encode(smooth_image(3), None)
     rng = np.random.default_rng(1)
     for place, bit in zip(rng.integers(0, len(whole), 500), rng.integers(0, 8, 500), strict=True):
@@ -51,8 +51,8 @@ def test_no_flip_of_a_bit_does_more_than_change_pixels_or_be_refused() -> None:
             continue
 
 
-def test_a_cut_off_blob_is_not_whole(blob: bytes) -> None:
-    most = codec.LONGEST_END
-    assert is_whole(blob[:most], blob[-most:])
-    assert not is_whole(blob[:most], blob[-most - 1 : -1])
-    assert not is_whole(bytes(most), blob[-most:])
+def test_a_truncated_blob_is_not_complete(blob: bytes) -> None:
+    most = codec.MARKER_BYTES
+    assert is_complete(blob[:most], blob[-most:])
+    assert not is_complete(blob[:most], blob[-most - 1 : -1])
+    assert not is_complete(bytes(most), blob[-most:])

@@ -1,4 +1,4 @@
-"""Which names a dataset may have, and lists that are absent or half told."""
+"""Valid dataset names, and groups that are absent or partly written."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.data.conftest import copy_to_edit
 Make = Callable[..., Step]
 
 
-def test_a_file_from_before_motors_were_asked_is_read(record: Callable[..., Path]) -> None:
+def test_a_file_without_motor_status_is_read(record: Callable[..., Path]) -> None:
     path = copy_to_edit(record(5))
     with h5py.File(path, "r+") as file:
         del file["motors"]
@@ -27,7 +27,7 @@ def test_a_file_from_before_motors_were_asked_is_read(record: Callable[..., Path
         }  # fmt: skip
 
 
-def test_motors_of_which_one_was_half_told_are_those_told_whole(record: Callable[..., Path]) -> None:
+def test_a_partly_written_motor_status_is_ignored(record: Callable[..., Path]) -> None:
     path = copy_to_edit(record(9))
     with h5py.File(path, "r+") as file:
         file["motors/row"].resize(2, axis=0)
@@ -46,4 +46,4 @@ def test_a_camera_name_that_cannot_be_a_path_is_refused(
     writer = EpisodeWriter(tmp_path, replace(spec, cameras={name: CameraSpec(48, 64, 30.0)}), meta)
     with pytest.raises(DataError, match="cannot name a camera"):
         writer.append(step)
-    writer.leave()
+    writer.abandon()

@@ -11,7 +11,7 @@ from tests.data.conftest import copy_to_edit, message_of
 
 
 @pytest.mark.parametrize("kind", ["external", "soft", "virtual", "filter"])
-def test_data_that_would_come_from_elsewhere_are_refused(record: Callable[..., Path], kind: str) -> None:
+def test_data_in_other_files_are_rejected(record: Callable[..., Path], kind: str) -> None:
     path = copy_to_edit(record(1))
     with h5py.File(path, "r+") as file:
         if kind == "filter":
@@ -22,16 +22,16 @@ def test_data_that_would_come_from_elsewhere_are_refused(record: Callable[..., P
             file.create_virtual_dataset("x", layout)
         else:
             file["x"] = h5py.ExternalLink("/etc/passwd", "/x") if kind == "external" else h5py.SoftLink("/action")
-    assert message_of(path).endswith(("an episode holds its data itself", "with a filter that no episode uses"))
+    assert message_of(path).endswith(("an episode contains all of its data", "with a filter that no episode uses"))
 
 
-def test_absurd_sizes_are_refused_before_memory_is_taken(record: Callable[..., Path]) -> None:
+def test_implausible_sizes_are_rejected_before_memory_is_allocated(record: Callable[..., Path]) -> None:
     path = copy_to_edit(record(2))
     with h5py.File(path, "r+") as file:
         file.create_dataset("privileged/huge", (2, 1 << 40), "f4", chunks=(1, 1 << 10))
-    assert message_of(path).endswith("which is no object's state")
+    assert message_of(path).endswith("which is not a privileged state")
     path.write_bytes(path.with_name("episode_0000.h5").read_bytes())
     with h5py.File(path, "r+") as file:
         file["images/top/bytes"].resize(1 << 44, axis=0)
         file["images/top/length"][1] = 1 << 44
-    assert message_of(path).endswith("bytes in /images/top/bytes, more than its size can hold")
+    assert message_of(path).endswith("bytes in /images/top/bytes, more than a file of its size can contain")

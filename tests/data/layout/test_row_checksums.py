@@ -1,4 +1,4 @@
-"""A row that is not what was recorded is noticed by its sum."""
+"""A row that differs from what was recorded is detected by its checksum."""
 
 from pathlib import Path
 
@@ -16,24 +16,24 @@ STALE = {
     "when a row was": ("/time/tick", 295),
     "an event": ("/events/text", 1),
     "which row an event is of": ("/events/row", 1),
-    "which row a motor was asked in": ("/motors/row", 98),
+    "row of a motor status": ("/motors/row", 98),
     "a motor": ("/motors/temperature", 98),
     "depth": ("/depth/wrist/frames", 177),
 }
 
 
 @pytest.mark.parametrize(("path", "entry"), STALE.values(), ids=STALE)
-def test_a_row_that_the_disk_kept_otherwise_ends_the_recording_there(cut_off: Path, path: str, entry: int) -> None:
+def test_a_row_with_a_wrong_checksum_ends_the_recording_there(cut_off: Path, path: str, entry: int) -> None:
     with h5py.File(cut_off, "r+", locking=False) as file:
         file[path][entry] = b"" if path == "/events/text" else np.zeros_like(file[path][entry])
-    (said,) = repair(cut_off.parent)
-    assert f"rows kept: {296 if path.startswith(('/events', '/motors')) else 295}" in said
+    (message,) = repair(cut_off.parent)
+    assert f"rows kept: {296 if path.startswith(('/events', '/motors')) else 295}" in message
     with Episode(cut_off.with_suffix(".h5")) as episode:
         assert [event.row for event in episode.events] == [100]
         assert (np.diff(episode.time["tick"]) > 0).all()
 
 
-def test_a_picture_of_which_only_the_middle_is_wrong_is_noticed(cut_off: Path) -> None:
+def test_damage_inside_an_image_is_detected(cut_off: Path) -> None:
     with h5py.File(cut_off, "r+", locking=False) as file:
         middle = int(file["/images/top/offset"][290]) + int(file["/images/top/length"][290]) // 2
         file["/images/top/bytes"][middle] ^= 1
@@ -41,7 +41,7 @@ def test_a_picture_of_which_only_the_middle_is_wrong_is_noticed(cut_off: Path) -
     assert f"rows kept: {first}, " in repair(cut_off.parent)[0]
 
 
-def test_a_recording_without_sums_is_repaired_as_ever(cut_off: Path) -> None:
+def test_a_recording_without_checksums_is_repaired(cut_off: Path) -> None:
     with h5py.File(cut_off, "r+", locking=False) as file:
         del file["/sums"]
         file["/action"].resize(299, axis=0)

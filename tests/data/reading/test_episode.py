@@ -13,7 +13,7 @@ from tests.data.conftest import copy_to_edit, message_of
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_damage_anywhere_gives_an_error_of_ours_or_plain_data(record: Callable[..., Path], seed: int) -> None:
+def test_damage_anywhere_gives_a_data_error_or_valid_arrays(record: Callable[..., Path], seed: int) -> None:
     path = copy_to_edit(record(5))
     content = bytearray(path.read_bytes())
     chance = random.Random(seed)
@@ -30,7 +30,7 @@ def test_damage_anywhere_gives_an_error_of_ours_or_plain_data(record: Callable[.
         assert "\n" not in str(error)
 
 
-def test_what_the_format_does_not_know_is_passed_over(record: Callable[..., Path]) -> None:
+def test_unknown_datasets_are_ignored(record: Callable[..., Path]) -> None:
     path = copy_to_edit(record(5))
     with h5py.File(path, "r+") as file:
         for name in ("audio", "observations", "time", "images/left", "energy", "events", "motors", "events_more"):
@@ -44,11 +44,11 @@ def test_what_the_format_does_not_know_is_passed_over(record: Callable[..., Path
         assert episode.energy is not None and "samples" not in episode.energy
 
 
-def test_a_state_that_is_no_list_is_named(record: Callable[..., Path]) -> None:
+def test_a_privileged_state_that_is_not_an_array_is_named(record: Callable[..., Path]) -> None:
     path = copy_to_edit(record(2))
     with h5py.File(path, "r+") as file:
         file["privileged/x"] = np.float32(1)
-    assert message_of(path) == f"{path} has () float32 in /privileged/x, which is no object's state"
+    assert message_of(path) == f"{path} has () float32 in /privileged/x, which is not a privileged state"
 
 
 def test_a_missing_group_is_named(record: Callable[..., Path]) -> None:
@@ -64,7 +64,7 @@ def test_an_array_of_the_wrong_width_is_named(record: Callable[..., Path]) -> No
     with h5py.File(path, "r+") as file:
         del file["action"]
         file["action"] = np.zeros((2, 3), np.float32)
-    assert message_of(path) == f"{path} has (2, 3) float32 in /action, not (6,) a row"
+    assert message_of(path) == f"{path} has (2, 3) float32 in /action, not (6,) per row"
 
 
 def test_a_damaged_picture_and_an_unknown_camera_are_named(record: Callable[..., Path]) -> None:
@@ -72,13 +72,13 @@ def test_a_damaged_picture_and_an_unknown_camera_are_named(record: Callable[...,
     with h5py.File(path, "r+") as file:
         file["images/top/bytes"][:] = 0
     with Episode(path) as episode:
-        with pytest.raises(DataError, match=r"damaged picture of top in row 1"):
+        with pytest.raises(DataError, match=r"damaged image of top in row 1"):
             episode.image("top", 1)
         with pytest.raises(DataError, match="has no camera 'left'; it has top, wrist"):
             episode.image("left", 1)
 
 
-def test_a_changed_file_is_not_what_was_recorded(record: Callable[..., Path]) -> None:
+def test_a_changed_file_is_detected_by_its_checksum(record: Callable[..., Path]) -> None:
     path = record(1)
     with Episode(path) as episode:
         assert episode.verify() is True
@@ -93,12 +93,12 @@ def test_a_changed_file_is_not_what_was_recorded(record: Callable[..., Path]) ->
     assert Episode(copy_to_edit(path)).verify() is None
 
 
-def test_a_flood_of_events_is_no_episode(record: Callable[..., Path]) -> None:
+def test_too_many_events_are_rejected(record: Callable[..., Path]) -> None:
     path = record(4)
     path.with_name("SHA256SUMS").unlink()
     path.chmod(0o644)
     with h5py.File(path, "r+") as file:
         for data in file["events"].values():
             data.resize(5_000, axis=0)
-    with pytest.raises(DataError, match="claims 4 rows and 5000 events"):
+    with pytest.raises(DataError, match="states 4 rows and 5000 events"):
         Episode(path)

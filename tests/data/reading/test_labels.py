@@ -10,12 +10,12 @@ import pytest
 from ebt_data.errors import DataError, MisuseError
 from ebt_data.files import commit
 from ebt_data.reading.episode import Episode
-from ebt_data.reading.labels import Labels, add_label, labels_path, read_labels, read_lines, undo_label
+from ebt_data.reading.labels import Labels, add_label, labels_path, read_label_entries, read_labels, undo_label
 from ebt_data.step import Outcome
 from ebt_data.windows.windows import Windows
 
 Record = Callable[..., Path]
-SAY = """
+SCRIPT = """
 import sys
 from pathlib import Path
 from ebt_data.reading.labels import add_label, undo_label
@@ -26,7 +26,7 @@ for number in range(40):
 """
 
 
-def test_what_was_said_last_holds_and_notes_and_tags_add_up(tmp_path: Path) -> None:
+def test_the_last_value_holds_and_notes_and_tags_accumulate(tmp_path: Path) -> None:
     episode = tmp_path / "episode_0000.h5"
     assert read_labels(episode) == Labels()
     for kind, value in (
@@ -45,10 +45,10 @@ def test_what_was_said_last_holds_and_notes_and_tags_add_up(tmp_path: Path) -> N
     assert read_labels(episode) == Labels(
         Outcome.FAILURE, ("slow", 'hits [bold]the\n"bin"\x1b'), ("b",), (2, 9), excluded=True
     )
-    assert [line.by for line in read_lines(episode)] == ["ada"] * 10
+    assert [line.by for line in read_label_entries(episode)] == ["ada"] * 10
 
 
-def test_undoing_takes_back_the_newest_line_that_stands_and_keeps_it_on_record(tmp_path: Path) -> None:
+def test_undo_cancels_the_newest_active_label_and_keeps_its_line(tmp_path: Path) -> None:
     episode = tmp_path / "episode_0000.h5"
     add_label(episode, "outcome", "failure", "ada")
     add_label(episode, "trim", (0, 5), "ada")
@@ -58,7 +58,7 @@ def test_undoing_takes_back_the_newest_line_that_stands_and_keeps_it_on_record(t
     assert read_labels(episode) == Labels()
     with pytest.raises(MisuseError, match="has no label to undo"):
         undo_label(episode, "bo")
-    assert [line.kind for line in read_lines(episode)] == ["outcome", "trim", "undo", "undo"]
+    assert [line.kind for line in read_label_entries(episode)] == ["outcome", "trim", "undo", "undo"]
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,14 @@ def test_undoing_takes_back_the_newest_line_that_stands_and_keeps_it_on_record(t
         ("colour", "red"),
     ],
 )
-def test_what_makes_no_sense_is_refused_and_nothing_written(tmp_path: Path, kind: str, value: object) -> None:
+def test_an_invalid_label_is_rejected_and_nothing_written(tmp_path: Path, kind: str, value: object) -> None:
     episode = tmp_path / "episode_0000.h5"
     with pytest.raises(MisuseError, match=kind):
         add_label(episode, kind, value, "ada")
-    assert read_lines(episode) == []
+    assert read_label_entries(episode) == []
 
 
-def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:
+def test_an_incomplete_line_affects_no_other(tmp_path: Path) -> None:
     episode = tmp_path / "episode_0000.h5"
     add_label(episode, "note", "before", "ada")
     add_label(episode, "note", "torn", "ada")
@@ -102,7 +102,7 @@ def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:
         "[1, 2]",
     ],
 )
-def test_a_whole_line_that_is_not_understood_is_not_passed_over(tmp_path: Path, line: str) -> None:
+def test_a_complete_line_of_unknown_content_is_an_error(tmp_path: Path, line: str) -> None:
     episode = tmp_path / "episode_0000.h5"
     labels_path(episode).write_text(line + "\n")
     with pytest.raises(DataError, match="line 1"):
@@ -110,7 +110,7 @@ def test_a_whole_line_that_is_not_understood_is_not_passed_over(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("room", [0, 20])
-def test_what_the_disk_has_no_room_for_is_not_said(tmp_path: Path, room: int) -> None:
+def test_a_label_that_does_not_fit_on_the_disk_is_not_written(tmp_path: Path, room: int) -> None:
     episode = tmp_path / "episode_0000.h5"
     add_label(episode, "note", "before", "ada")
     before = labels_path(episode).read_bytes()
@@ -135,7 +135,7 @@ def test_labels_are_not_written_through_a_link(tmp_path: Path) -> None:
         assert (mine.read_text(), (tmp_path / "nowhere").exists()) == ("", False)
 
 
-def test_a_line_that_nests_without_end_is_torn(tmp_path: Path) -> None:
+def test_a_line_nested_too_deeply_counts_as_incomplete(tmp_path: Path) -> None:
     episode = tmp_path / "episode_0000.h5"
     add_label(episode, "note", "before", "ada")
     with labels_path(episode).open("a") as file:
@@ -143,17 +143,17 @@ def test_a_line_that_nests_without_end_is_torn(tmp_path: Path) -> None:
     assert read_labels(episode) == Labels(notes=("before",), damaged=1)
 
 
-def test_two_terminals_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_writers_lose_no_label(tmp_path: Path) -> None:
     episode = tmp_path / "episode_0000.h5"
-    both = [subprocess.Popen([sys.executable, "-c", SAY, str(episode), name]) for name in ("ada", "bo")]
+    both = [subprocess.Popen([sys.executable, "-c", SCRIPT, str(episode), name]) for name in ("ada", "bo")]
     assert [each.wait() for each in both] == [0, 0]
-    lines = read_lines(episode)
+    lines = read_label_entries(episode)
     undone = [line.value for line in lines if line.kind == "undo"]
     assert (len(lines), len(set(undone)), len(read_labels(episode).notes)) == (100, 20, 60)
     assert read_labels(episode).damaged == 0
 
 
-def test_training_sees_what_people_said(record: Record) -> None:
+def test_training_data_follow_the_labels(record: Record) -> None:
     paths = [record(6) for _ in range(4)] + [record(6, outcome=Outcome.FAILURE)]
     add_label(paths[0], "trim", (2, 5), "ada")
     add_label(paths[1], "exclude", True, "ada")
@@ -169,24 +169,24 @@ def test_training_sees_what_people_said(record: Record) -> None:
     np.testing.assert_array_equal(windows.images["top"][:3], whole.images["top"][2:5])
 
 
-def test_a_trim_that_the_episode_does_not_have_is_said(record: Record) -> None:
+def test_a_trim_outside_the_episode_is_reported(record: Record) -> None:
     path = record(6)
     add_label(path, "trim", (2, 7), "ada")
     with pytest.raises(DataError, match="rows 2 to 7, and has 6"):
         Windows([path], history=1, horizon=1)
 
 
-def test_a_cut_off_recording_counts_once_a_person_judged_it(record: Record) -> None:
+def test_an_interrupted_recording_is_eligible_once_it_is_labelled(record: Record) -> None:
     path = record(6, outcome=Outcome.ABORTED, complete=False)
     with Episode(path) as episode:
-        assert not episode.counts()
+        assert not episode.is_eligible()
     add_label(path, "outcome", "success", "ada")
     with Episode(path) as episode:
-        assert episode.counts()
-        assert (episode.judged, episode.outcome) == (Outcome.SUCCESS, Outcome.ABORTED)
+        assert episode.is_eligible()
+        assert (episode.effective_outcome, episode.outcome) == (Outcome.SUCCESS, Outcome.ABORTED)
 
 
-def test_an_episode_comes_back_from_the_trash_as_itself(record: Record) -> None:
+def test_an_episode_is_restored_from_the_trash_unchanged(record: Record) -> None:
     path = record(6)
     content = path.read_bytes()
     trashed = commit.discard(path)
@@ -199,7 +199,9 @@ def test_an_episode_comes_back_from_the_trash_as_itself(record: Record) -> None:
         assert episode.verify()
 
 
-def test_what_was_thrown_away_while_it_was_recorded_gets_a_name_and_a_sum(tmp_path: Path, record: Record) -> None:
+def test_an_episode_discarded_before_commit_is_restored_with_a_name_and_a_checksum(
+    tmp_path: Path, record: Record
+) -> None:
     path = record(6)
     path.rename(path.with_suffix(".part"))
     trashed = commit.discard(path.with_suffix(".part"))

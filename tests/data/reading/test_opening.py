@@ -1,4 +1,4 @@
-"""Which files are opened, which are refused, and which are tried first."""
+"""Which files are opened, which are rejected, and which are read in a child first."""
 
 import random
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tests.data.conftest import copy_to_edit, message_of
 from tests.data.reading.conftest import foreign
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_as_missing(tmp_path: Path) -> None:
     assert message_of(tmp_path / "a.h5") == f"there is no episode {tmp_path / 'a.h5'}"
     with pytest.raises(DataError, match="there is no folder"):
         list_episodes(tmp_path / "none")
@@ -24,7 +24,7 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"not hdf5", random.Random(0).randbytes(5000)], ids=["empty", "text", "random"]
 )
-def test_what_is_not_hdf5_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_hdf5_is_rejected_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.h5"
     path.write_bytes(content)
     assert message_of(path).startswith(f"{path} is not a readable HDF5 file: ")
@@ -32,7 +32,7 @@ def test_what_is_not_hdf5_is_refused_in_one_sentence(tmp_path: Path, content: by
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_file_cut_off_by_a_copy_is_refused_in_one_sentence(record: Callable[..., Path], share: float) -> None:
+def test_a_truncated_copy_is_rejected_in_one_sentence(record: Callable[..., Path], share: float) -> None:
     path = copy_to_edit(record(5))
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
@@ -42,7 +42,7 @@ def test_a_file_cut_off_by_a_copy_is_refused_in_one_sentence(record: Callable[..
 Record = Callable[..., Path]
 
 
-def test_what_nobody_writes_any_more_is_tried_under_any_name(
+def test_a_file_that_no_process_writes_is_tried_under_any_name(
     tmp_path: Path, record: Record, make_step: Callable[..., Step], spec: BenchSpec, meta: EpisodeMeta, tried: list[str]
 ) -> None:
     writer = EpisodeWriter(tmp_path, spec, meta)

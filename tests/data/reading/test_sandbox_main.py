@@ -1,4 +1,4 @@
-"""The reading process: its limits, its clock and its own bugs."""
+"""The reader process: memory limit, time limit and bugs."""
 
 import json
 import signal
@@ -13,13 +13,13 @@ from tests.data.reading.conftest import foreign
 Record = Callable[..., Path]
 
 
-def test_a_reader_that_goes_round_in_circles_ends_when_nobody_waits() -> None:
+def test_a_reader_in_an_endless_loop_ends_by_itself() -> None:
     script = "import ebt_data.reading.sandbox_main as r; r._read = lambda *_: [0 for _ in iter(int, 1)]; r.main()"
     done = subprocess.run([sys.executable, "-c", script], check=False, input=b'["/x", -1]\n', capture_output=True)
     assert done.returncode == -signal.SIGALRM
 
 
-def test_a_lower_limit_on_memory_is_no_damage(record: Record) -> None:
+def test_a_lower_memory_limit_is_not_reported_as_damage(record: Record) -> None:
     path = foreign(record(3))
     command = [
         sys.executable,
@@ -32,10 +32,10 @@ def test_a_lower_limit_on_memory_is_no_damage(record: Record) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-def test_a_bug_in_the_reader_is_told_with_its_traceback() -> None:
+def test_a_bug_in_the_reader_is_reported_with_its_traceback() -> None:
     reader = sandbox._reader()
     assert reader.stdin is not None and reader.stdout is not None
-    reader.stdin.write(b"5\n")  # a number is no path, and nobody asks for one
+    reader.stdin.write(b"5\n")  # not a valid request
     reader.stdin.flush()
     _, kind, traceback = json.loads(reader.stdout.readline())
     assert kind == sandbox.BUG

@@ -1,4 +1,4 @@
-"""What tests of the recorder and its writer share."""
+"""Shared by the tests of the recorder and its writer."""
 
 import numpy as np
 
@@ -7,30 +7,35 @@ from ebt_data.step import Step
 
 
 def assert_row_equals(episode: Episode, row: int, step: Step) -> None:
-    seen, decided = step.observation, step.decision
-    np.testing.assert_array_equal(episode.qpos[row], seen.position)
-    np.testing.assert_array_equal(episode.qvel[row], seen.velocity)
-    np.testing.assert_array_equal(episode.effort[row], seen.effort)
+    observation, decision = step.observation, step.decision
+    np.testing.assert_array_equal(episode.qpos[row], observation.position)
+    np.testing.assert_array_equal(episode.qvel[row], observation.velocity)
+    np.testing.assert_array_equal(episode.effort[row], observation.effort)
     np.testing.assert_array_equal(episode.action[row], step.sent)
-    np.testing.assert_array_equal(episode.action_asked[row], decided.action)
-    np.testing.assert_array_equal(episode.privileged["cube"][row], seen.privileged["cube"])
+    np.testing.assert_array_equal(episode.action_asked[row], decision.action)
+    np.testing.assert_array_equal(episode.privileged["cube"][row], observation.privileged["cube"])
     times = {name: values[row] for name, values in episode.time.items()}
-    assert times == {"tick": seen.time_s, "read": seen.read_s, "sent": step.sent_s, "skipped": step.skipped}
+    assert times == {
+        "tick": observation.time_s,
+        "read": observation.read_s,
+        "sent": step.sent_s,
+        "skipped": step.skipped,
+    }
     energy = episode.energy
     assert energy is not None
     assert {name: energy[name][row] for name in energy if name != "trace"} == {
-        "energy": decided.energy,
-        "score": decided.score,
-        "threshold": decided.threshold,
-        "steps": decided.steps_used,
-        "plan_age": decided.plan_age_s,
-        "latency": decided.latency_s,
-        "attempt": decided.attempt,
-        "actor": decided.actor.value,
+        "energy": decision.energy,
+        "score": decision.score,
+        "threshold": decision.threshold,
+        "steps": decision.steps_used,
+        "plan_age": decision.plan_age_s,
+        "latency": decision.latency_s,
+        "attempt": decision.attempt,
+        "actor": decision.actor.value,
     }
-    np.testing.assert_array_equal(energy["trace"][row][:3], decided.trace)
+    np.testing.assert_array_equal(energy["trace"][row][:3], decision.trace)
     assert np.isnan(energy["trace"][row][3:]).all()
-    for camera, frame in seen.frames.items():
+    for camera, frame in observation.frames.items():
         assert np.abs(episode.image(camera, row).astype(int) - frame.image).mean() < 2
         camera_time = {name: values[row] for name, values in episode.camera_time(camera).items()}
         before = row > 0 and episode.camera_time(camera)["number"][row - 1] == frame.number

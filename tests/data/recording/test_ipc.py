@@ -19,9 +19,9 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_messages_with_large_and_small_arrays_come_back(ends: tuple[socket.socket, socket.socket]) -> None:
     to, at = ends
     large, small = np.arange(100_000, dtype=np.int32), np.arange(6.0)
-    with ipc.scratch() as file:
+    with ipc.temporary_file() as file:
         ipc.send(to, ("row", {"large": large, "small": small}), file)
-    with ipc.scratch() as file:
+    with ipc.temporary_file() as file:
         ipc.send(to, ("end",), file)
     to.close()
     kind, arrays = ipc.receive(at)
@@ -34,13 +34,13 @@ def test_messages_with_large_and_small_arrays_come_back(ends: tuple[socket.socke
         ipc.receive(at)
 
 
-def test_what_was_handed_over_outlives_a_sender_that_is_killed(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_sent_messages_survive_a_killed_sender(ends: tuple[socket.socket, socket.socket]) -> None:
     to, at = ends
     sender = os.fork()
     if sender == 0:
         at.close()
         for number in range(60):  # a second and more of rows, 60 MB
-            ipc.send(to, (number, np.full(1 << 20, number, np.uint8)), ipc.scratch())
+            ipc.send(to, (number, np.full(1 << 20, number, np.uint8)), ipc.temporary_file())
         os.kill(os.getpid(), signal.SIGKILL)
     to.close()
     assert os.waitpid(sender, 0)[1] == signal.SIGKILL
@@ -51,16 +51,16 @@ def test_what_was_handed_over_outlives_a_sender_that_is_killed(ends: tuple[socke
         ipc.receive(at)
 
 
-def test_nobody_at_the_other_end_is_told(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_missing_receiver_is_reported(ends: tuple[socket.socket, socket.socket]) -> None:
     to, at = ends
     at.close()
-    with ipc.scratch() as file, pytest.raises(ConnectionError):
+    with ipc.temporary_file() as file, pytest.raises(ConnectionError):
         ipc.send(to, ("row",), file)
 
 
-def test_a_file_whose_message_was_taken_carries_the_next(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_file_is_reused_for_the_next_message(ends: tuple[socket.socket, socket.socket]) -> None:
     to, at = ends
-    with ipc.scratch() as file:
+    with ipc.temporary_file() as file:
         for size in (200_000, 50_000, 10):  # shorter than what is left of the one before
             ipc.send(to, (size, np.arange(size)), file)
             found, array = ipc.receive(at)

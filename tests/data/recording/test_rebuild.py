@@ -1,4 +1,4 @@
-"""Recordings that are written anew because HDF5 cannot cut them."""
+"""Recordings that are copied to a new file because HDF5 cannot truncate them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ebt_data.layout import attributes, row_checksums
-from ebt_data.layout.hdf5 import tree
+from ebt_data.layout.hdf5 import list_datasets
 from ebt_data.meta import EpisodeMeta
 from ebt_data.reading.episode import Episode
 from ebt_data.recording import repair as repairing
@@ -18,7 +18,7 @@ from ebt_data.step import BenchSpec, Event, Step
 
 
 @pytest.mark.parametrize("quality", [None, 95], ids=["qoi", "jpeg"])
-def test_where_hdf5_cannot_cut_the_rows_are_written_anew(
+def test_if_hdf5_cannot_truncate_the_rows_are_copied_to_a_new_file(
     quality: int | None,
     make_spec: Callable[..., BenchSpec],
     make_step: Callable[..., Step],
@@ -30,11 +30,11 @@ def test_where_hdf5_cannot_cut_the_rows_are_written_anew(
     writer = EpisodeWriter(tmp_path, spec, meta, quality=quality, reserve_bytes=0)
     for row in range(40):
         writer.append(make_step(row, spec, (Event("mark", f"row {row}"),) if row in (7, 39) else ()))
-    writer.leave()
+    writer.abandon()
     with h5py.File(writer.path, "r+", locking=False) as file:
         created = file.attrs["created"]
         file["/action"].resize(36, axis=0)
-    monkeypatch.setattr(repairing, "_cut", lambda datasets, lengths: False)
+    monkeypatch.setattr(repairing, "_truncate", lambda datasets, lengths: False)
     assert "rows kept: 36, marked as aborted" in repair(tmp_path)[0]
     assert [path.name for path in tmp_path.iterdir()] == ["episode_0000.h5", "SHA256SUMS"]
     with Episode(tmp_path / "episode_0000.h5") as episode:
@@ -46,7 +46,7 @@ def test_where_hdf5_cannot_cut_the_rows_are_written_anew(
             assert np.abs(episode.image("wrist", row).astype(int) - frame.image).max() <= (0 if quality is None else 60)
             np.testing.assert_array_equal(episode.depth("wrist", row), frame.depth)
     with h5py.File(tmp_path / "episode_0000.h5") as file:
-        attrs, datasets = attributes.read(file), tree(file)
-        assert row_checksums.first_wrong(datasets, attributes.spec(attrs), "rollout", 0, 36) is None
+        attrs, datasets = attributes.read(file), list_datasets(file)
+        assert row_checksums.first_mismatch(datasets, attributes.spec(attrs), "rollout", 0, 36) is None
         assert file["/depth/wrist/frames"].maxshape[0] is None and len(file["/depth/wrist/frames"]) == 22
         assert file["/images/top"].attrs["encoding"] == ("qoi" if quality is None else "jpeg")

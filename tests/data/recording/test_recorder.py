@@ -21,7 +21,7 @@ from ebt_data.reading.episode import Episode, list_episodes
 from ebt_data.recording import ipc, writer
 from ebt_data.recording.recorder import Recorder
 from ebt_data.recording.repair import repair
-from ebt_data.recording.writer_main import Writing
+from ebt_data.recording.writer_main import WriterServer
 from ebt_data.step import BenchSpec, Event, Outcome, Step
 from tests.data.recording.conftest import assert_row_equals
 
@@ -90,23 +90,23 @@ def test_the_next_episode_does_not_wait_for_the_one_before_to_be_sealed(
 ) -> None:
     go, commit = threading.Event(), writer.commit.commit
     monkeypatch.setattr(writer.commit, "commit", lambda part, **how: commit(part, **how) if go.wait(60) else part)
-    (asked_of, asks), (answers, answer) = socket.socketpair(), os.pipe()
+    (receiver, asks), (answers, answer) = socket.socketpair(), os.pipe()
     with (
-        asked_of,
+        receiver,
         asks,
-        os.fdopen(answers) as told,
-        os.fdopen(answer, "wb") as tells,
+        os.fdopen(answers) as reply_lines,
+        os.fdopen(answer, "wb") as reply_pipe,
     ):
-        served = threading.Thread(target=Writing(tmp_path, spec, 95, 0, tells).serve, args=(asked_of,))
+        served = threading.Thread(target=WriterServer(tmp_path, spec, 95, 0, reply_pipe).serve, args=(receiver,))
         served.start()
         for message in (("start", meta), ("row", make_step(0, spec), frozenset()), ("finish", Outcome.SUCCESS)) * 2:
-            with ipc.scratch() as file:
+            with ipc.temporary_file() as file:
                 ipc.send(asks, message, file)
-        kinds = [next(iter(json.loads(told.readline()))) for _ in range(6)]
+        kinds = [next(iter(json.loads(reply_lines.readline()))) for _ in range(6)]
         assert kinds == ["started", "kept", "ended"] * 2
         assert list_episodes(tmp_path) == []
         go.set()
-        assert [json.loads(told.readline()) for _ in range(2)] == [
+        assert [json.loads(reply_lines.readline()) for _ in range(2)] == [
             {"sealed": str(tmp_path / f"episode_000{number}.part")} for number in range(2)
         ]
         asks.close()
@@ -114,7 +114,7 @@ def test_the_next_episode_does_not_wait_for_the_one_before_to_be_sealed(
     assert [Episode(path).verify() for path in list_episodes(tmp_path)] == [True, True]
 
 
-def test_an_episode_that_is_sealed_before_anybody_listens_is_not_waited_for(
+def test_an_episode_sealed_before_the_reply_is_read_is_not_waited_for(
     tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Recorder(tmp_path, spec) as recorder:
@@ -122,7 +122,7 @@ def test_an_episode_that_is_sealed_before_anybody_listens_is_not_waited_for(
         recorder.append(make_step(0, spec))
         while recorder.kept == 0:
             recorder._read_replies(1.0)
-        answer, process = recorder._answer, recorder._process
+        answer, process = recorder._await_reply, recorder._process
         assert process is not None
 
         def late(key: str) -> str:
@@ -131,7 +131,7 @@ def test_an_episode_that_is_sealed_before_anybody_listens_is_not_waited_for(
                 pass
             return answer(key)
 
-        monkeypatch.setattr(recorder, "_answer", late)
+        monkeypatch.setattr(recorder, "_await_reply", late)
         assert recorder.finish(Outcome.SUCCESS).exists()
 
 
@@ -155,12 +155,12 @@ def test_a_writer_that_dies_while_it_seals_leaves_whole_episodes(
         path = recorder.finish(Outcome.SUCCESS, 0.0)
         assert recorder.writer_pid is not None
         os.kill(recorder.writer_pid, signal.SIGKILL)
-        recorder.settle()
+        recorder.wait_sealed()
     with Episode(path) as episode:
         assert (episode.outcome, episode.complete, len(episode)) == (Outcome.SUCCESS, True, 1)
 
 
-def test_leaving_in_the_midst_keeps_the_episode_as_aborted(
+def test_leaving_during_an_episode_commits_it_as_aborted(
     tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
 ) -> None:
     with pytest.raises(ZeroDivisionError), Recorder(tmp_path, spec) as recorder:
@@ -201,7 +201,7 @@ def stop(recorder: Recorder) -> int:
     return pid
 
 
-def test_a_live_overload_leaves_out_frames_but_never_rows(
+def test_a_real_time_overload_drops_frames_but_never_rows(
     tmp_path: Path, make_spec: Callable[..., BenchSpec], make_step: Make, meta: EpisodeMeta
 ) -> None:
     spec = make_spec(lockstep=False)
@@ -223,7 +223,7 @@ def test_a_live_overload_leaves_out_frames_but_never_rows(
         assert times["dropped"].sum() == count >= 20
         assert times["repeated"][times["dropped"]].all()
         gap = np.flatnonzero(times["dropped"])[0]
-        # The row tells of the picture that it holds: the one before the gap, growing old.
+        # The row describes the image that it refers to: the last one before the gap, whose age increases.
         assert times["number"][gap] == times["number"][gap - 1]
         assert times["age"][gap] > times["age"][gap - 1]
         np.testing.assert_array_equal(episode.image(camera, gap), episode.image(camera, gap - 1))
@@ -262,7 +262,7 @@ def test_a_disk_that_runs_full_ends_the_episode_with_every_row_kept(
             recorder.start(meta)
 
 
-def test_an_episode_that_cannot_be_named_is_whole_at_the_next_repair(
+def test_an_episode_that_cannot_be_committed_is_complete_after_repair(
     tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
 ) -> None:
     with Recorder(tmp_path, spec) as recorder:
@@ -270,7 +270,7 @@ def test_an_episode_that_cannot_be_named_is_whole_at_the_next_repair(
         for row in range(20):
             recorder.append(make_step(row, spec))
         (tmp_path / checksums.NAME).mkdir()  # stands for a disk without room for another line
-        with pytest.raises(DataError, match="episode_0000 is whole, but cannot be named"):
+        with pytest.raises(DataError, match="episode_0000 is complete, but cannot be committed"):
             recorder.finish(Outcome.SUCCESS)
     (tmp_path / checksums.NAME).rmdir()
     assert repair(tmp_path) == ["episode_0000.h5 was cut off after its last row; it is whole, with 20 rows."]
@@ -289,7 +289,7 @@ def test_a_frame_of_the_wrong_size_is_refused_and_the_rows_before_are_kept(
         recorder.append(make_step(0, spec))
         recorder.append(bad)
         with pytest.raises(
-            DataError, match=r"camera top gave \(10, 10, 3\) uint8, .* \(rows kept of episode_0000: 1\)"
+            DataError, match=r"camera top returned \(10, 10, 3\) uint8, .* \(rows kept of episode_0000: 1\)"
         ):
             recorder.finish(Outcome.SUCCESS)
     (path,) = list_episodes(tmp_path)

@@ -26,7 +26,7 @@ KILLS = int(
 
 
 @pytest.mark.parametrize("seed", range(KILLS))
-def test_kill_minus_nine_loses_no_row_that_was_said_to_be_kept(
+def test_sigkill_loses_no_confirmed_row(
     tmp_path: Path, make_step: Callable[..., Step], spec: BenchSpec, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -48,13 +48,13 @@ def test_kill_minus_nine_loses_no_row_that_was_said_to_be_kept(
     recording.wait()
     appended, kept = (int(word) for word in (line + rest).splitlines()[-1].split())
     wait_for_writer(tmp_path)
-    (said,) = repair(tmp_path)
-    if kept == 0 and said == "episode_0000.part was cut off before its first row; there was nothing to keep.":
+    (message,) = repair(tmp_path)
+    if kept == 0 and message == "episode_0000.part was cut off before its first row; there was nothing to keep.":
         return
     (path,) = list_episodes(tmp_path)
     with Episode(path) as episode:
         assert kept <= len(episode) <= appended + 1
-        assert said == f"{path.name} was cut off; rows kept: {len(episode)}, marked as aborted."
+        assert message == f"{path.name} was cut off; rows kept: {len(episode)}, marked as aborted."
         assert (episode.outcome, episode.complete) == (Outcome.ABORTED, False)
         steps = [make_step(row, spec) for row in range(len(episode))]
         np.testing.assert_array_equal(episode.qpos, [step.observation.position for step in steps])
@@ -94,7 +94,7 @@ def test_rows_and_events_that_only_some_datasets_have_are_cut(
     writer = EpisodeWriter(tmp_path, spec, meta)
     for row in range(5):
         writer.append(make_step(row, spec, (Event("note", str(row)),)))
-    writer.leave()
+    writer.abandon()
     with h5py.File(writer.path, "r+") as file:
         file["/time/tick"].resize(4, axis=0)
         file["/events/text"].resize(4, axis=0)
@@ -104,13 +104,13 @@ def test_rows_and_events_that_only_some_datasets_have_are_cut(
         assert [event.text for event in episode.events] == ["0", "1", "2", "3"]
 
 
-def test_what_the_format_does_not_know_is_neither_counted_nor_cut(
+def test_unknown_datasets_are_neither_counted_nor_truncated(
     tmp_path: Path, spec: BenchSpec, make_step: Callable[..., Step], meta: EpisodeMeta
 ) -> None:
     writer = EpisodeWriter(tmp_path, spec, meta)
     for row in range(5):
         writer.append(make_step(row, spec, (Event("note", str(row)),)))
-    writer.leave()
+    writer.abandon()
     with h5py.File(writer.path, "r+") as file:
         for name in ("audio", "observations", "images/left", "events", "motors"):
             file[f"{name}/samples"] = np.arange(3)
@@ -125,16 +125,16 @@ def test_what_the_format_does_not_know_is_neither_counted_nor_cut(
 def test_a_recording_cut_off_before_its_first_row_is_removed(
     tmp_path: Path, spec: BenchSpec, meta: EpisodeMeta
 ) -> None:
-    EpisodeWriter(tmp_path, spec, meta).leave()
+    EpisodeWriter(tmp_path, spec, meta).abandon()
     assert repair(tmp_path) == ["episode_0000.part was cut off before its first row; there was nothing to keep."]
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("size", [1, 30, 100, 20_000])
-def test_a_layout_of_which_a_part_was_written_is_removed(record: Callable[..., Path], size: int) -> None:
+def test_a_partly_written_layout_is_removed(record: Callable[..., Path], size: int) -> None:
     committed = record(1)
-    (committed.parent / "torn.part").write_bytes(committed.read_bytes()[:size])
-    assert repair(committed.parent) == ["torn.part was cut off before its first row; there was nothing to keep."]
+    (committed.parent / "unreadable.part").write_bytes(committed.read_bytes()[:size])
+    assert repair(committed.parent) == ["unreadable.part was cut off before its first row; there was nothing to keep."]
     assert list_episodes(committed.parent) == [committed]
 
 
@@ -145,11 +145,11 @@ def test_a_recording_cut_off_within_its_commit_keeps_its_outcome(record: Callabl
     assert (Episode(path).outcome, Episode(path).complete, Episode(path).verify()) == (Outcome.SUCCESS, True, True)
 
 
-def test_a_stranger_named_part_is_left_as_it_is(tmp_path: Path) -> None:
+def test_an_unrelated_part_file_is_unchanged(tmp_path: Path) -> None:
     stranger = tmp_path / "film.part"
     stranger.write_bytes(b"half a download")
-    (said,) = repair(tmp_path)
-    assert said == f"{stranger} is not an episode that ebt was recording; it is left as it is"
+    (message,) = repair(tmp_path)
+    assert message == f"{stranger} is not an episode that ebt was recording; it is unchanged"
     assert stranger.read_bytes() == b"half a download"
 
 
@@ -159,33 +159,33 @@ def test_a_lossless_recording_is_repaired_like_any_other(
     writer = EpisodeWriter(tmp_path, spec, meta, quality=None, reserve_bytes=0)
     for row in range(10):
         writer.append(make_step(row, spec))
-    writer.leave()
+    writer.abandon()
     with h5py.File(writer.path, "r+", locking=False) as file:  # what the disk did not take of the last picture
         file["/images/top/bytes"][-4:] = 0
-    (said,) = repair(tmp_path)
-    assert "rows kept: 9" in said
+    (message,) = repair(tmp_path)
+    assert "rows kept: 9" in message
     with Episode(tmp_path / "episode_0000.h5") as episode:
         for row in range(9):
             shown = make_step(row, spec).observation.frames["top"].image
             np.testing.assert_array_equal(episode.image("top", row), shown)
 
 
-def test_where_more_than_a_power_cut_takes_is_wrong_nothing_is_cut(cut_off: Path) -> None:
+def test_more_damage_than_a_power_cut_causes_is_not_truncated(cut_off: Path) -> None:
     with h5py.File(cut_off, "r+", locking=False) as file:
         file["/action"][50, 0] += 1  # 250 rows may not have been synced
-    (said,) = repair(cut_off.parent)
-    assert "row 50 of 300 is not what was recorded; it is left as it is" in said
+    (message,) = repair(cut_off.parent)
+    assert "row 50 of 300 does not match its checksum; it is unchanged" in message
     with h5py.File(cut_off, "r", locking=False) as file:
         assert len(file["/action"]) == 300
 
 
-def test_what_was_ended_and_then_cut_is_no_success(cut_off: Path) -> None:
+def test_a_finished_recording_that_lost_rows_is_not_a_success(cut_off: Path) -> None:
     with h5py.File(cut_off, "r+", locking=False) as file:
-        attributes.mark(file, "success", complete=True)
+        attributes.set_outcome(file, "success", complete=True)
         file["/observations/qpos"][290:] = 0
     assert "rows kept: 290, marked as aborted" in repair(cut_off.parent)[0]
     with Episode(cut_off.with_suffix(".h5")) as episode:
-        assert (episode.outcome, episode.complete, episode.counts()) == (Outcome.ABORTED, False, False)
+        assert (episode.outcome, episode.complete, episode.is_eligible()) == (Outcome.ABORTED, False, False)
 
 
 def test_motors_of_rows_that_the_disk_lost_go_with_them(cut_off: Path, make_step: Callable[..., Step]) -> None:
@@ -198,32 +198,32 @@ def test_motors_of_rows_that_the_disk_lost_go_with_them(cut_off: Path, make_step
         assert episode.motors["row"].tolist() == list(range(2, 280, 3))
 
 
-def test_numbers_that_no_index_can_be_leave_the_file_as_it_is(cut_off: Path) -> None:
+def test_invalid_indices_leave_the_file_unchanged(cut_off: Path) -> None:
     with h5py.File(cut_off, "r+", locking=False) as file:
         offsets = file["/images/top/offset"][:].astype(np.float64)
         del file["/images/top/offset"]
         offsets[-1] = np.inf
         file["/images"].create_dataset("top/offset", data=offsets, maxshape=(None,), chunks=True)
-    (said,) = repair(cut_off.parent)
-    assert said.startswith(f"{cut_off} cannot be repaired") and "Traceback" not in said
+    (message,) = repair(cut_off.parent)
+    assert message.startswith(f"{cut_off} cannot be repaired") and "Traceback" not in message
 
 
 def tear(monkeypatch: pytest.MonkeyPatch, path: str, first: int) -> None:
-    """As HDF5 reads a dataset whose entries from that one on lie where a torn index says."""
+    """As HDF5 reads a dataset whose entries from that one on lie where a unreadable index says."""
     original = h5py.Dataset.__getitem__
 
-    def torn(data: h5py.Dataset, wanted: Any) -> Any:
-        if data.name == path and isinstance(wanted, slice) and (wanted.stop is None or wanted.stop > first):
+    def unreadable(data: h5py.Dataset, selection: Any) -> Any:
+        if data.name == path and isinstance(selection, slice) and (selection.stop is None or selection.stop > first):
             raise OSError("incorrect metadata checksum after all read attempts")
-        return original(data, wanted)
+        return original(data, selection)
 
-    monkeypatch.setattr(h5py.Dataset, "__getitem__", torn)
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", unreadable)
 
 
 def test_rows_whose_chunk_cannot_be_found_end_the_recording(cut_off: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tear(monkeypatch, "/observations/effort", 256)
-    (said,) = repair(cut_off.parent)
-    assert "rows kept: 256, marked as aborted" in said
+    (message,) = repair(cut_off.parent)
+    assert "rows kept: 256, marked as aborted" in message
 
 
 def test_pictures_whose_chunk_cannot_be_found_end_the_recording(cut_off: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,28 +231,26 @@ def test_pictures_whose_chunk_cannot_be_found_end_the_recording(cut_off: Path, m
         first = int(file["/images/top/offset"][250])
         rows = int(np.searchsorted(file["/images/top/offset"][:], first))  # the picture's first row
     tear(monkeypatch, "/images/top/bytes", first)
-    (said,) = repair(cut_off.parent)
-    assert f"rows kept: {rows}, marked as aborted" in said
+    (message,) = repair(cut_off.parent)
+    assert f"rows kept: {rows}, marked as aborted" in message
 
 
-def test_a_recording_without_one_whole_row_is_not_thrown_away(cut_off: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recording_without_a_complete_row_is_not_deleted(cut_off: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tear(monkeypatch, "/images/top/bytes", 0)
-    (said,) = repair(cut_off.parent)
-    assert cut_off.exists() and "only 0 of its 300 rows are whole; it is left as it is" in said
+    (message,) = repair(cut_off.parent)
+    assert cut_off.exists() and "only 0 of its 300 rows are complete; it is unchanged" in message
 
 
-def test_rows_that_were_synced_are_not_cut_where_they_cannot_be_found(
-    cut_off: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_synced_rows_are_not_truncated_if_they_are_unreadable(cut_off: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with h5py.File(cut_off) as file:
         first = int(file["/images/top/offset"][20])
     tear(monkeypatch, "/images/top/bytes", first)
-    (said,) = repair(cut_off.parent)
-    assert cut_off.exists() and "of its 300 rows are whole; it is left as it is" in said
+    (message,) = repair(cut_off.parent)
+    assert cut_off.exists() and "of its 300 rows are complete; it is unchanged" in message
 
 
 @pytest.mark.parametrize("path", ["/events/text", "/events/row"])
-def test_an_event_that_was_synced_is_not_cut_where_it_cannot_be_found(
+def test_a_synced_event_is_not_truncated_if_it_is_unreadable(
     path: str,
     make_spec: Callable[..., BenchSpec],
     make_step: Callable[..., Step],
@@ -264,7 +262,7 @@ def test_an_event_that_was_synced_is_not_cut_where_it_cannot_be_found(
     writer = EpisodeWriter(tmp_path, spec, meta, reserve_bytes=0)
     for row in range(300):
         writer.append(make_step(row, spec, (Event("mark", "here"),) if row == 10 else ()))
-    writer.leave()
+    writer.abandon()
     tear(monkeypatch, path, 0)
-    (said,) = repair(tmp_path)
-    assert writer.path.exists() and "row 10 of 300 is not what was recorded; it is left as it is" in said
+    (message,) = repair(tmp_path)
+    assert writer.path.exists() and "row 10 of 300 does not match its checksum; it is unchanged" in message

@@ -20,7 +20,7 @@ Make = Callable[..., Step]
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_killed_writer_is_told_at_once_and_its_rows_are_kept(
+def test_a_killed_writer_is_reported_at_once_and_its_rows_are_kept(
     tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta, seed: int
 ) -> None:
     last = int(np.random.default_rng(seed).integers(70, 200))
@@ -45,7 +45,7 @@ def test_a_killed_writer_is_told_at_once_and_its_rows_are_kept(
     assert list(tmp_path.glob("*.part")) == []
 
 
-def test_a_writer_that_dies_between_committing_and_saying_so_loses_nothing(
+def test_a_writer_that_dies_between_commit_and_reply_loses_nothing(
     tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
 ) -> None:
     with Recorder(tmp_path, spec) as recorder:
@@ -68,7 +68,7 @@ def wait_for_end(pid: int) -> None:
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
-def test_a_write_that_fails_all_of_a_sudden_keeps_every_row_before(
+def test_a_write_that_fails_keeps_all_earlier_rows(
     tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
 ) -> None:
     resource = pytest.importorskip("resource")
@@ -78,7 +78,7 @@ def test_a_write_that_fails_all_of_a_sudden_keeps_every_row_before(
         recorder.start(meta)
         resource.prlimit(recorder.writer_pid, resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
         with pytest.raises(
-            DataError, match=r"cannot write on episode_0000 \(File too large\) \(rows kept of episode_0000: \d+\)"
+            DataError, match=r"cannot write to episode_0000 \(File too large\) \(rows kept of episode_0000: \d+\)"
         ):
             for row in range(10**9):
                 recorder.append(make_step(row % 250, spec))

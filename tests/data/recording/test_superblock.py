@@ -29,6 +29,6 @@ def test_clearing_the_flag_of_a_killed_file_lets_hdf5_open_it(tmp_path: Path) ->
     with pytest.raises(OSError, match="already open"), contextlib.closing(h5py.File(path)):
         pass
     with path.open("r+b") as raw:
-        assert superblock.settle(raw)
+        assert superblock.clear_write_flag(raw)
     with h5py.File(path) as file:
         assert list(file["x"]) == [1, 2, 3]

@@ -11,7 +11,7 @@ from ebt_data.errors import DataError
 from ebt_data.layout.format import TRACE
 from ebt_data.meta import EpisodeMeta
 from ebt_data.reading.episode import Episode
-from ebt_data.recording.writer import DiskFull, EpisodeWriter, clip, fixed_width
+from ebt_data.recording.writer import DiskFull, EpisodeWriter, pad_trace, truncate_text
 from ebt_data.step import BenchSpec, Event, Outcome, Step
 
 Make = Callable[..., Step]
@@ -25,15 +25,13 @@ def test_a_demonstration_has_no_energy(tmp_path: Path, spec: BenchSpec, make_ste
         assert episode.meta == EpisodeMeta(kind="demo", task="stack")
 
 
-def test_what_motors_said_of_themselves_is_kept_by_row(
-    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
-) -> None:
+def test_motor_status_is_recorded_by_row(tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta) -> None:
     writer = EpisodeWriter(tmp_path, spec, meta)
     for row in range(7):
         writer.append(make_step(row, spec))
     with Episode(writer.commit(Outcome.SUCCESS)) as episode:
-        said = {name: values.tolist() for name, values in episode.motors.items()}
-    assert said == {
+        status = {name: values.tolist() for name, values in episode.motors.items()}
+    assert status == {
         "row": [2, 5],
         "joint": [2, 5],
         "temperature": [32.5, 35.5],
@@ -42,7 +40,9 @@ def test_what_motors_said_of_themselves_is_kept_by_row(
     }
 
 
-def test_a_long_event_is_cut_and_says_so(tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta) -> None:
+def test_a_long_event_is_truncated_and_marked(
+    tmp_path: Path, spec: BenchSpec, make_step: Make, meta: EpisodeMeta
+) -> None:
     writer = EpisodeWriter(tmp_path, spec, meta)
     writer.append(make_step(0, spec, (Event("note", "ü" * 500),)))
     with Episode(writer.commit(Outcome.SUCCESS)) as episode:
@@ -52,15 +52,15 @@ def test_a_long_event_is_cut_and_says_so(tmp_path: Path, spec: BenchSpec, make_s
 
 
 def test_text_is_cut_between_characters() -> None:
-    assert clip("short", 10) == b"short"
-    assert clip("aüüüüüü", 10) == b"a\xc3\xbc [cut]"
+    assert truncate_text("short", 10) == b"short"
+    assert truncate_text("aüüüüüü", 10) == b"a\xc3\xbc [cut]"
 
 
 def test_a_long_trace_is_thinned_and_keeps_its_ends() -> None:
-    row = fixed_width(tuple(range(1000)))
+    row = pad_trace(tuple(range(1000)))
     assert (row.shape, row[0], row[-1]) == ((TRACE,), 0, 999)
     assert (np.diff(row) > 0).all()
-    assert np.isnan(fixed_width(())).all()
+    assert np.isnan(pad_trace(())).all()
 
 
 def test_too_little_space_is_refused_before_a_file_is_made(tmp_path: Path, spec: BenchSpec, meta: EpisodeMeta) -> None:
@@ -81,7 +81,7 @@ def test_a_step_that_does_not_fit_the_bench_is_refused(
     for message, bad in cases.items():
         with pytest.raises(DataError, match=message):
             writer.append(bad)
-    writer.leave()
+    writer.abandon()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

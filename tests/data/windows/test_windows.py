@@ -43,7 +43,7 @@ def test_neither_a_history_nor_a_chunk_reaches_over_a_pause(record: Record) -> N
     np.testing.assert_array_equal(batch["mask"], [[1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 1, 1]])
 
 
-def test_a_single_row_after_a_pause_is_not_learnt_from(record: Record) -> None:
+def test_a_single_row_after_a_pause_is_not_used_for_training(record: Record) -> None:
     windows = Windows([record(3), record(6, pauses=(2, 3, 5))], history=2, horizon=2)
     np.testing.assert_array_equal(windows.row, [0, 1, 2, 0, 1, 3, 4])
     np.testing.assert_array_equal(windows.starts, [0, 3, 7])
@@ -55,11 +55,11 @@ def test_a_single_row_after_a_pause_is_not_learnt_from(record: Record) -> None:
         np.testing.assert_array_equal(shown[5], episode.image("top", 3))
 
 
-def test_a_pause_that_is_trimmed_away_cuts_nothing(record: Record) -> None:
+def test_a_trimmed_pause_splits_nothing(record: Record) -> None:
     path = record(6, pauses=(2, 4))
     add_label(path, "trim", [2, 6], "me")
     with Episode(path) as episode:
-        assert (episode.pauses, episode.stretches) == ([2, 4], [slice(2, 4), slice(4, 6)])
+        assert (episode.pauses, episode.segments) == ([2, 4], [slice(2, 4), slice(4, 6)])
 
 
 def test_arrays_are_plain_and_starts_bound_each_episode(record: Record) -> None:
@@ -72,7 +72,7 @@ def test_arrays_are_plain_and_starts_bound_each_episode(record: Record) -> None:
     np.testing.assert_array_equal(windows.images["top"][0], windows.images["top"][1])  # a repeated frame
 
 
-def test_pictures_can_be_made_smaller_and_cameras_left_out(record: Record) -> None:
+def test_images_can_be_resized_and_cameras_omitted(record: Record) -> None:
     windows = Windows([record(3)], history=1, horizon=1, image_size=(24, 32), cameras=["wrist"])
     full = Windows([record(3)], history=1, horizon=1)
     assert list(windows.images) == ["wrist"]
@@ -80,7 +80,7 @@ def test_pictures_can_be_made_smaller_and_cameras_left_out(record: Record) -> No
     assert np.abs(windows.images["wrist"][:] - expected).max() <= 0.5
 
 
-def test_only_successes_are_used_unless_others_are_asked_for(record: Record) -> None:
+def test_only_successes_are_used_by_default(record: Record) -> None:
     paths = [record(2), record(3, outcome=Outcome.FAILURE)]
     windows = Windows(paths, 1, 1)
     assert (windows.paths, windows.skipped) == (paths[:1], paths[1:])
@@ -91,7 +91,7 @@ def test_only_successes_are_used_unless_others_are_asked_for(record: Record) -> 
 
 def test_episodes_of_different_benches_are_not_mixed(record: Record, spec: BenchSpec) -> None:
     paths = [record(2), record(2, replace(spec, rate_hz=30.0))]
-    with pytest.raises(DataError, match=r"other rate_hz than the episodes before it: 30.0, not 50.0"):
+    with pytest.raises(DataError, match=r"other rate_hz than the previous episodes: 30.0, not 50.0"):
         Windows(paths, 1, 1)
 
 
@@ -115,7 +115,7 @@ def test_a_split_depends_on_names_and_seed_and_not_on_other_episodes() -> None:
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.99])
-def test_both_sides_of_a_split_get_an_episode(fraction: float) -> None:
+def test_both_parts_of_a_split_have_an_episode(fraction: float) -> None:
     paths = [Path("a.h5"), Path("b.h5"), Path("c.h5")]
     train, held = split(paths, fraction, seed=0)
     assert train and held

@@ -23,7 +23,7 @@ def test_in_a_pause_the_arm_is_held_and_nothing_is_recorded(twin: Bench, tmp_pat
         step_rad = episode.action_asked[4, 0] - episode.action[3, 0]
         assert step_rad == pytest.approx(0.01, abs=1e-6), "it continues from the held goal"
         assert (episode.pauses, climber.resets) == ([4], 2)
-        assert episode.stretches == [slice(0, 4), slice(4, 8)]
+        assert episode.segments == [slice(0, 4), slice(4, 8)]
         (text,) = (event.text for event in episode.events if event.kind == "pause")
     assert text == f"of {6 * period_s:.1f} s before this row"
 

@@ -77,7 +77,7 @@ def test_a_note_in_a_pause_has_a_row_that_is_not_used_for_training(twin: Bench, 
     hooks = by_tick(pressed, {6: Event("note", "the phone rang")})
     with Episode(collected(twin, tmp_path, hooks, Climber())) as episode:
         assert [(event.row, event.text) for event in episode.events if event.kind == "note"] == [(4, "the phone rang")]
-        assert (episode.pauses, episode.stretches) == ([4, 5], [slice(0, 4), slice(5, 9)])
+        assert (episode.pauses, episode.segments) == ([4, 5], [slice(0, 4), slice(5, 9)])
         assert (episode.action[4] == episode.action[3]).all(), "the arm is held"
 
 
@@ -97,7 +97,7 @@ def test_an_episode_may_end_in_a_pause(twin: Bench, tmp_path: Path) -> None:
     results: list[EpisodeResult] = []
     hooks = replace(by_tick({2: Command.PAUSE, 42: Command.SAVE}, {}), report=results.append)
     with Episode(collected(twin, tmp_path, hooks, Still())) as episode:
-        assert (len(episode), episode.pauses, episode.stretches) == (4, [3], [slice(0, 3)])
+        assert (len(episode), episode.pauses, episode.segments) == (4, [3], [slice(0, 3)])
     assert [result.seconds for result in results] == pytest.approx([2 / twin.spec.rate_hz])
 
 
